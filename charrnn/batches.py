@@ -1,0 +1,51 @@
+"""A token array -> the inputs and targets of step k. It knows no model.
+
+The array is read as a circular tape by `batch_size` readers set equal distances apart. A reader
+moves on by one window per step and never jumps except where the tape's end meets its beginning, so
+every token is read once per epoch, every window is whole, and the hidden state carried from step
+to step always belongs to the text just before.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Stateful truncated back-propagation through time over a token array of shape (N,).
+
+    `batch_size` counts the rows of all ranks together; rank r of W owns rows r*B/W to (r+1)*B/W,
+    so the text a row reads does not depend on how many processes share the work.
+    """
+
+    tokens: NDArray[np.unsignedinteger]
+    batch_size: int
+    seq_length: int
+    rank: int = 0
+    world_size: int = 1
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Steps until every token was read once; not whole in general."""
+        return len(self.tokens) / (self.batch_size * self.seq_length)
+
+    @property
+    def rows(self) -> range:
+        """The rows of the global batch that this rank reads."""
+        share = self.batch_size // self.world_size
+        return range(self.rank * share, (self.rank + 1) * share)
+
+    def __getitem__(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Inputs and targets (B/W, T) of a step: targets are the inputs one token later."""
+        windows = np.stack([self._window(row, step) for row in self.rows])  # (B/W, T + 1)
+        return windows[:, :-1], windows[:, 1:]
+
+    def _window(self, row: int, step: int) -> NDArray[np.int64]:
+        size = len(self.tokens)
+        begin = (row * size // self.batch_size + step * self.seq_length) % size
+        end = begin + self.seq_length + 1
+        if end <= size:
+            return self.tokens[begin:end].astype(np.int64)
+        return np.take(self.tokens, np.arange(begin, end), mode="wrap").astype(np.int64)

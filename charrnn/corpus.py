@@ -1,0 +1,317 @@
+"""Text files -> token arrays on disk with their splits. It knows files and ids, not models.
+
+The text is read in blocks three times: to measure it, to learn the tokenizer from the training
+part, and to encode it. Splits are cut at characters and not at tokens, so that a model's loss on
+the validation part means the same text whatever the tokenizer.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn import sources
+from charrnn.errors import CorpusError, StorageError, UsageError
+from charrnn.sources import Sources
+from charrnn.tokenizer import TOKENIZERS, Tokenizer
+from charrnn.tokenizer.base import Ids, id_type
+
+SPLITS = ("train", "valid", "test")
+
+MINIMUM = 100
+"""Characters below which there is nothing to learn."""
+
+CHUNK = 1 << 22
+"""Tokens moved at a time."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to make of which text; with the text itself it determines every array."""
+
+    sources: tuple[str, ...]
+    tokenizer: str = "char"
+    vocab_size: int | None = None
+    min_count: int = 1
+    split_words: str = "punctuation"
+    lines: bool = False
+    valid: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    valid_fraction: float = 0.1
+    test_fraction: float = 0.0
+    encoding: str = "utf-8"
+
+    def __post_init__(self) -> None:
+        if self.valid_fraction + self.test_fraction > 0.9:
+            raise UsageError(
+                "the validation and test fractions leave less than a tenth of the text to learn",
+                "make --valid-fraction or --test-fraction smaller",
+            )
+        try:
+            "".encode(self.encoding)
+        except LookupError:
+            raise UsageError(
+                f"there is no encoding {self.encoding!r}", "give one like utf-8, utf-16 or latin-1"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a corpus: a token array (N,) on disk, and how much text it stands for."""
+
+    path: Path
+    tokens: int
+    characters: int
+
+    def load(self) -> NDArray[np.unsignedinteger]:
+        """The tokens, memory-mapped."""
+        array: NDArray[np.unsignedinteger] = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return array
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The prepared text of a run."""
+
+    tokenizer: Tokenizer
+    splits: Mapping[str, Split]
+    sha256: str
+    bytes: int
+    lines: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def characters(self) -> int:
+        """Characters of all splits together."""
+        return sum(split.characters for split in self.splits.values())
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What a checkpoint records of the text that it learned from."""
+        return {"sha256": self.sha256, "bytes": self.bytes, "characters": self.characters}
+
+
+def prepare(recipe: Recipe, folder: Path, tokenizer: Tokenizer | None = None) -> Corpus:
+    """Read the text, learn its tokenizer where none is given, and write the arrays into `folder`.
+
+    CorpusError for text that cannot be used; StorageError when the arrays cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = _Texts(recipe, folder)
+    if tokenizer is None:
+        tokenizer = TOKENIZERS[recipe.tokenizer].train(
+            (text for split, text in texts if split == "train"),
+            vocab_size=recipe.vocab_size,
+            min_count=recipe.min_count,
+            split=recipe.split_words,
+        )
+    splits = _encode(texts, tokenizer, folder)
+    if recipe.lines:
+        _shuffle(splits["train"].path, tokenizer.newline_id)
+    corpus = Corpus(
+        tokenizer, splits, texts.main.sha256(), texts.main.bytes, recipe.lines, texts.notes
+    )
+    _write_index(corpus, folder)
+    return corpus
+
+
+def reopen(folder: Path, tokenizer: Tokenizer) -> Corpus | None:
+    """The corpus that `prepare` left in a folder, or None where it is not all there any more."""
+    try:
+        data = json.loads((folder / "corpus.json").read_text())
+        splits = {
+            name: Split(folder / f"{name}.npy", part["tokens"], part["characters"])
+            for name, part in data.pop("splits").items()
+        }
+        whole = all(len(split.load()) == split.tokens for split in splits.values())
+    except (OSError, ValueError, KeyError):
+        return None
+    return Corpus(tokenizer, splits, notes=(), **data) if whole else None
+
+
+def _write_index(corpus: Corpus, folder: Path) -> None:
+    parts = {
+        name: {"tokens": split.tokens, "characters": split.characters}
+        for name, split in corpus.splits.items()
+    }
+    facts = {key: getattr(corpus, key) for key in ("sha256", "bytes", "lines")}
+    (folder / "corpus.json").write_text(json.dumps(facts | {"splits": parts}))
+
+
+class _Texts:
+    """The corpus as pairs of a split's name and a block of its text; iterated once per reading."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self.recipe = recipe
+        binary = recipe.tokenizer == "byte"
+        self.main = sources.find(recipe.sources, folder, binary)
+        self.extra = {
+            name: sources.find(names, folder, binary)
+            for name, names in (("valid", recipe.valid), ("test", recipe.test))
+            if names
+        }
+        # A part that has files of its own takes nothing from the text.
+        self.shares = {
+            "valid": 0.0 if recipe.valid else recipe.valid_fraction,
+            "test": 0.0 if recipe.test else recipe.test_fraction,
+        }
+        self.blank_lines = 0
+        self.length = sum(len(text) for text in self._blocks(self.main))
+        if self.length < MINIMUM:
+            named = ", ".join(recipe.sources)
+            raise CorpusError(
+                f"{named} holds {self.length} characters and a model needs at least {MINIMUM}",
+                "give more text",
+            )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of how the text was read."""
+        blank = (f"{self.blank_lines} blank lines are left out",) if self.blank_lines else ()
+        return self.main.notes + blank
+
+    def _blocks(self, source: Sources) -> Iterator[str]:
+        return source.texts(self.recipe.encoding, exact=self.recipe.tokenizer == "byte")
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        yield from self._by_line() if self.recipe.lines else self._by_position()
+        for name, source in self.extra.items():
+            for text in _whole_lines(self._blocks(source)):
+                yield name, "".join(self._documents(text)) if self.recipe.lines else text
+
+    def _by_position(self) -> Iterator[tuple[str, str]]:
+        """Training part, then validation, then test, cut at characters."""
+        test = self.length - int(self.length * (1.0 - self.shares["test"]))
+        train = int(self.length * (1.0 - self.shares["valid"] - self.shares["test"]))
+        bounds = {"train": train, "valid": self.length - test, "test": self.length}
+        begin = 0
+        for text in _whole_lines(self._blocks(self.main)):
+            for name in SPLITS:
+                part = text[: max(0, bounds[name] - begin)]
+                begin += len(part)
+                text = text[len(part) :]
+                if part:
+                    yield name, part
+
+    def _by_line(self) -> Iterator[tuple[str, str]]:
+        """Whole lines, the validating and testing ones spread evenly over the text."""
+        valid, test = self.shares["valid"], self.shares["test"]
+        self.blank_lines, number = 0, 0
+        for text in _whole_lines(self._blocks(self.main)):
+            parts: dict[str, list[str]] = {name: [] for name in SPLITS}
+            for line in self._documents(text):
+                number += 1
+                mine = [_falls(number, valid), _falls(number, test, shift=0.5)]
+                parts["valid" if mine[0] else "test" if mine[1] else "train"].append(line)
+            yield from ((name, "".join(lines)) for name, lines in parts.items() if lines)
+
+    def _documents(self, text: str) -> list[str]:
+        """The lines of a text, each with one newline at its end; a blank line is no document."""
+        lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+        kept = [line + "\n" for line in lines if line.strip()]
+        self.blank_lines += len(lines) - len(kept)
+        return kept
+
+
+def _falls(number: int, share: float, shift: float = 0.0) -> bool:
+    """Whether line `number`, from 1, is one of those that make up a share of all lines."""
+    return int(number * share + shift) > int((number - 1) * share + shift)
+
+
+def _whole_lines(texts: Iterable[str]) -> Iterator[str]:
+    """The same text cut after newlines, where it has any, so that no word is cut in two."""
+    rest = ""
+    for text in texts:
+        cut = text.rfind("\n") + 1 or len(text)
+        yield rest + text[:cut]
+        rest = text[cut:]
+    if rest:
+        yield rest
+
+
+def _encode(texts: _Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Split]:
+    kind = id_type(tokenizer.vocab_size)
+    writers = {name: _Writer(folder / f"{name}.npy", kind) for name in SPLITS}
+    try:
+        for name, text in texts:
+            writers[name].append(tokenizer.encode(text), len(text))
+        splits = {name: writer.finish() for name, writer in writers.items()}
+    except OSError as error:
+        raise StorageError(
+            f"cannot write the tokens into {folder}: {error.strerror}",
+            "free some space or choose another --runs-dir",
+        ) from None
+    wanted = {
+        "train",
+        *(name for name in ("valid", "test") if texts.shares[name] or name in texts.extra),
+    }
+    for name in sorted(wanted):
+        if splits[name].tokens < 2:
+            raise CorpusError(
+                f"the {name} part of the text would be empty",
+                "give more text, or change --valid-fraction and --test-fraction",
+            )
+    return {name: splits[name] for name in SPLITS if name in wanted}
+
+
+class _Writer:
+    """A .npy file of ids that grows; its header is written when the length is known."""
+
+    def __init__(self, path: Path, kind: type[np.unsignedinteger]) -> None:
+        self.path, self.kind = path, np.dtype(kind)
+        self.tokens = self.characters = 0
+        self.file = path.open("wb")
+        self._header()
+
+    def _header(self) -> None:
+        # numpy pads the header so that a longer length still fits in its place.
+        description = {"descr": self.kind.str, "fortran_order": False, "shape": (self.tokens,)}
+        file: BinaryIO = self.file
+        file.seek(0)
+        np.lib.format.write_array_header_1_0(file, description)
+
+    def append(self, ids: Ids, characters: int) -> None:
+        """Add the ids of so many characters."""
+        self.file.write(np.ascontiguousarray(ids, self.kind).tobytes())
+        self.tokens += len(ids)
+        self.characters += characters
+
+    def finish(self) -> Split:
+        """Write the length and close."""
+        self._header()
+        self.file.close()
+        return Split(self.path, self.tokens, self.characters)
+
+
+def _shuffle(path: Path, newline_id: int) -> None:
+    """Put the lines into a random order, always the same one, since sorted lists teach badly."""
+    tokens = np.load(path, mmap_mode="r", allow_pickle=False)
+    small = np.uint32 if len(tokens) < 2**32 else np.uint64
+    ends = np.concatenate(
+        [
+            (np.flatnonzero(tokens[begin : begin + CHUNK] == newline_id) + begin + 1).astype(small)
+            for begin in range(0, len(tokens), CHUNK)
+        ]
+    )
+    writer = _Writer(path.with_suffix(".tmp"), tokens.dtype.type)
+    order = iter(np.random.default_rng(0).permutation(len(ends)).astype(small))
+    while len(lines := np.fromiter(islice(order, CHUNK // 32), np.int64)):
+        begins = np.where(lines > 0, ends[lines - 1], 0).astype(np.int64)
+        lengths = ends[lines].astype(np.int64) - begins
+        before = np.cumsum(lengths) - lengths
+        places = np.repeat(begins - before, lengths) + np.arange(int(lengths.sum()))
+        writer.append(tokens[places], 0)
+    writer.finish()
+    path.with_suffix(".tmp").replace(path)
+
+
+def recipe_from_json(data: Mapping[str, Any]) -> Recipe:
+    """A recipe as run.json records it."""
+    lists = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
+    names = {item.name for item in dataclasses.fields(Recipe)}
+    return Recipe(**{key: value for key, value in (dict(data) | lists).items() if key in names})

@@ -1,0 +1,100 @@
+"""A model over a token array -> nats, bits per character, perplexity. It changes neither."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from charrnn.model import CharRNN
+
+WINDOW = 256
+"""Tokens read per call."""
+
+WARM_UP = 256
+"""Tokens each row but the first reads, unscored, before the part it is scored on."""
+
+ROW_TOKENS = 4096
+"""A row is at least this long, so that warming up costs at most a sixteenth."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a model foretells a text: total nats, over so many tokens and characters."""
+
+    nats: float
+    tokens: int
+    characters: int
+
+    @property
+    def loss(self) -> float:
+        """Nats per token."""
+        return self.nats / self.tokens
+
+    @property
+    def nats_per_char(self) -> float:
+        """Nats per character of the text itself: comparable across tokenizers."""
+        return self.nats / self.characters
+
+    @property
+    def bits_per_char(self) -> float:
+        """Bits per character of the text itself."""
+        return self.nats_per_char / math.log(2)
+
+    @property
+    def perplexity(self) -> float:
+        """The exponential of the loss: among how many equal choices the model hesitates."""
+        return math.exp(min(self.loss, 700.0))
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields and figures of `evaluate --json`."""
+        figures = ("loss", "nats_per_char", "bits_per_char", "perplexity")
+        return asdict(self) | {name: getattr(self, name) for name in figures}
+
+
+def evaluate(
+    model: CharRNN, tokens: NDArray[np.unsignedinteger], characters: int, start_id: int
+) -> Score:
+    """Score every one of N tokens, the first as what follows `start_id`, the state carried.
+
+    The text is cut into rows that are read side by side; each row first reads the tokens before
+    it unscored, so that the cut costs next to nothing.
+    """
+    rows = min(32, max(1, len(tokens) // ROW_TOKENS))
+    length = math.ceil(len(tokens) / rows)
+    device = model.output.bias.device
+    was_training = model.training
+    model.eval()
+    state, nats = model.zero_state(rows), 0.0
+    with torch.inference_mode():
+        for offset in range(-WARM_UP if rows > 1 else 0, length, WINDOW):
+            if offset == 0 and rows > 1:
+                # Nothing stands before the first row: it starts from the empty state.
+                for part in (part for layer in state for part in layer):
+                    part[0] = 0.0
+            inputs, targets, scored = _window(tokens, rows, length, offset, start_id)
+            logits, state = model(torch.from_numpy(inputs).to(device), state)
+            losses = F.cross_entropy(
+                logits.flatten(0, 1).float(),
+                torch.from_numpy(targets).to(device).flatten(),
+                reduction="none",
+            )
+            nats += float(losses[torch.from_numpy(scored).to(device).flatten()].double().sum())
+    model.train(was_training)
+    return Score(nats, len(tokens), characters)
+
+
+def _window(
+    tokens: NDArray[np.unsignedinteger], rows: int, length: int, offset: int, start_id: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Inputs, targets and which of them count, each (rows, window), of one step of the reading."""
+    stop = min(offset + WINDOW, 0 if offset < 0 else length)
+    first = np.arange(rows)[:, None] * length
+    positions = first + np.arange(offset, stop)[None, :]
+    scored = (positions >= first) & (positions < len(tokens))
+    inside = np.clip(positions, 0, len(tokens) - 1)
+    inputs = np.where(positions > 0, tokens[np.maximum(inside - 1, 0)], start_id)
+    return inputs.astype(np.int64), tokens[inside].astype(np.int64), scored

@@ -1,0 +1,162 @@
+"""Files, folders, globs and pipes -> blocks of text. It knows bytes and encodings, not tokens.
+
+Everything is read in blocks, so a corpus may be larger than memory. Nothing is skipped unsaid: a
+file that cannot be read as text is an error with the place where it fails, or a note.
+"""
+
+import codecs
+import glob
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from charrnn.errors import CorpusError, StorageError
+
+BLOCK = 4 << 20
+"""Bytes read at a time."""
+
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files of a corpus in reading order, and what was left out of its folders."""
+
+    files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """The size of all files together."""
+        return sum(path.stat().st_size for path in self.files)
+
+    def sha256(self) -> str:
+        """The hash of all bytes in order; file names do not count."""
+        total = hashlib.sha256()
+        for path in self.files:
+            with path.open("rb") as file:
+                while block := file.read(BLOCK):
+                    total.update(block)
+        return total.hexdigest()
+
+    def texts(self, encoding: str, exact: bool) -> Iterator[str]:
+        """The text in blocks; a newline is put between files where the earlier one has none.
+
+        `exact` keeps every byte, a byte order mark or an undecodable one too, for the byte
+        tokenizer. Otherwise CorpusError names the file and the offset of a byte that is no text.
+        """
+        last = "\n"
+        for path in self.files:
+            if last != "\n":
+                yield "\n"
+            last = "\n"
+            for text in _decode(path, encoding, exact):
+                last = text[-1]
+                yield text
+
+
+def find(names: Iterable[str], spool: Path, binary: bool = False) -> Sources:
+    """The files that command-line arguments stand for; pipes are copied into the folder `spool`.
+
+    CorpusError when one is missing, unreadable or empty of text. `binary` takes files that do not
+    look like text too.
+    """
+    files: list[Path] = []
+    notes: list[str] = []
+    for name in names:
+        if name == STDIN:
+            files.append(_spool(sys.stdin.buffer, spool / "stdin.txt"))
+        else:
+            for path in _expand(name):
+                files += _files(path, spool, binary, notes)
+    return Sources(tuple(files), tuple(notes))
+
+
+def _expand(name: str) -> list[Path]:
+    if os.path.lexists(name):
+        return [Path(name)]
+    found = sorted(glob.glob(name, recursive=True))
+    if not found:
+        raise CorpusError(f"there is no file or folder {name}", "check the path")
+    return [Path(path) for path in found]
+
+
+def _files(path: Path, spool: Path, binary: bool, notes: list[str]) -> list[Path]:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise CorpusError(f"cannot read {path}: {error.strerror}", "check the path") from None
+    if stat.S_ISDIR(mode):
+        return _folder(path, binary, notes)
+    if stat.S_ISFIFO(mode):
+        with path.open("rb") as file:
+            return [_spool(file, spool / f"pipe-{len(list(spool.iterdir()))}.txt")]
+    if not stat.S_ISREG(mode):
+        raise CorpusError(f"{path} is not a file of text", "give a file, a folder or a pipe")
+    return [path]
+
+
+def _folder(folder: Path, binary: bool, notes: list[str]) -> list[Path]:
+    """All text files of a folder and its folders, by name; hidden ones belong to other programs."""
+    found: list[Path] = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = [Path(root, name) for name in sorted(names) if not name.startswith(".")]
+        found += [path for path in paths if path.is_file()]
+    texts = [path for path in found if binary or not _looks_binary(path)]
+    if not texts:
+        raise CorpusError(f"the folder {folder} holds no text file", "give a folder with text")
+    if len(texts) < len(found):
+        left = sorted(set(found) - set(texts))
+        notes.append(f"{len(left)} files of {folder} are no text and left out, {left[0]} first")
+    return texts
+
+
+def _looks_binary(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            start = file.read(8192)
+    except OSError as error:
+        raise CorpusError(f"cannot read {path}: {error.strerror}", "check it") from None
+    return b"\0" in start
+
+
+def _spool(pipe: BinaryIO, target: Path) -> Path:
+    """Keep what a pipe brings, because a corpus is read several times and again at a resume."""
+    try:
+        with target.open("wb") as file:
+            while block := pipe.read(BLOCK):
+                file.write(block)
+    except OSError as error:
+        raise StorageError(f"cannot write {target}: {error.strerror}", "free some space") from None
+    return target
+
+
+def _decode(path: Path, encoding: str, exact: bool) -> Iterator[str]:
+    """The blocks of one file that hold any text."""
+    name = "utf-8-sig" if encoding == "utf-8" and not exact else encoding
+    decoder = codecs.getincrementaldecoder(name)("surrogateescape" if exact else "strict")
+    read = 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                read += len(block)
+                if text := decoder.decode(block):
+                    yield text
+            if text := decoder.decode(b"", final=True):
+                yield text
+    except UnicodeError as error:
+        # What the decoder was looking at ends where the reading has come to.
+        seen = getattr(error, "object", b"")
+        offset = read - len(seen) + getattr(error, "start", 0)
+        raise CorpusError(
+            f"{path} is not valid {encoding} at byte {offset:,}",
+            "give its --encoding (utf-16, latin-1, cp1252 ...), or take --tokenizer byte",
+        ) from None
+    except OSError as error:
+        raise CorpusError(f"cannot read {path}: {error.strerror}", "check the file") from None
