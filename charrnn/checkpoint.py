@@ -145,7 +145,7 @@ def _tensors(checkpoint: Checkpoint) -> Arrays:
 
 
 def _check(data: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """The tensors that this metadata calls for, name -> shape; CheckpointError if it is not ours."""
+    """The tensors this metadata calls for, name -> shape; CheckpointError if it is not ours."""
     number = data.get("format")
     if type(number) is not int or number > FORMAT or number < 1:
         raise CheckpointError(

@@ -70,6 +70,9 @@ class TrainConfig:
     grad_clip: float = _number(1.0, 1e-6, 1e6, "Largest gradient norm; longer ones are scaled.")
     seed: int = _number(0, 0, 2**63 - 1, "Seed of start values and dropout.")
     eval_every: int = _number(500, 1, 10**9, "Steps between evaluations.")
+    eval_tokens: int = _number(
+        0, 0, 10**12, "Tokens of the validation part read at each evaluation; 0 for all."
+    )
     save_every: int = _number(500, 1, 10**9, "Steps between checkpoints.")
     log_every: int = _number(50, 1, 10**9, "Steps between lines of progress.")
     keep: int = _number(3, 1, 10_000, "Newest checkpoints kept, besides the best.")

@@ -134,6 +134,15 @@ def reopen(folder: Path, tokenizer: Tokenizer) -> Corpus | None:
     return Corpus(tokenizer, splits, notes=(), **data) if whole else None
 
 
+def current_sha256(recipe: Recipe, folder: Path) -> str | None:
+    """The hash of the recipe's text as it is now, or None where it is not there any more."""
+    names = [str(folder / "stdin.txt") if n == sources.STDIN else n for n in recipe.sources]
+    try:
+        return sources.find(names, folder, recipe.tokenizer == "byte").sha256()
+    except CorpusError:
+        return None
+
+
 def _write_index(corpus: Corpus, folder: Path) -> None:
     parts = {
         name: {"tokens": split.tokens, "characters": split.characters}
@@ -181,7 +190,7 @@ class _Texts:
     def __iter__(self) -> Iterator[tuple[str, str]]:
         yield from self._by_line() if self.recipe.lines else self._by_position()
         for name, source in self.extra.items():
-            for text in _whole_lines(self._blocks(source)):
+            for text in whole_lines(self._blocks(source)):
                 yield name, "".join(self._documents(text)) if self.recipe.lines else text
 
     def _by_position(self) -> Iterator[tuple[str, str]]:
@@ -190,7 +199,7 @@ class _Texts:
         train = int(self.length * (1.0 - self.shares["valid"] - self.shares["test"]))
         bounds = {"train": train, "valid": self.length - test, "test": self.length}
         begin = 0
-        for text in _whole_lines(self._blocks(self.main)):
+        for text in whole_lines(self._blocks(self.main)):
             for name in SPLITS:
                 part = text[: max(0, bounds[name] - begin)]
                 begin += len(part)
@@ -202,7 +211,7 @@ class _Texts:
         """Whole lines, the validating and testing ones spread evenly over the text."""
         valid, test = self.shares["valid"], self.shares["test"]
         self.blank_lines, number = 0, 0
-        for text in _whole_lines(self._blocks(self.main)):
+        for text in whole_lines(self._blocks(self.main)):
             parts: dict[str, list[str]] = {name: [] for name in SPLITS}
             for line in self._documents(text):
                 number += 1
@@ -223,7 +232,7 @@ def _falls(number: int, share: float, shift: float = 0.0) -> bool:
     return int(number * share + shift) > int((number - 1) * share + shift)
 
 
-def _whole_lines(texts: Iterable[str]) -> Iterator[str]:
+def whole_lines(texts: Iterable[str]) -> Iterator[str]:
     """The same text cut after newlines, where it has any, so that no word is cut in two."""
     rest = ""
     for text in texts:

@@ -5,7 +5,9 @@ between calls; that, and starting without torch, is why sampling is fast. The sa
 to a file, is what `checkpoints export --format onnx` gives away.
 """
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from charrnn.checkpoint import Arrays, Checkpoint
 from charrnn.config import GATES, STATE_PARTS, ModelConfig, state_shapes
 from charrnn.errors import MemoryLimitError
+from charrnn.storage import write_durably
 
 State = list[NDArray[np.float32]]
 """The hidden state: one array (B, H) for each part of each layer, in the order of state_shapes."""
@@ -119,6 +122,24 @@ def graph(checkpoint: Checkpoint, document: str = "") -> Any:
     )
     opsets = [helper.make_opsetid("", OPSET)]
     return helper.make_model(made, opset_imports=opsets, ir_version=IR, producer_name="charrnn")
+
+
+def export(checkpoint: Checkpoint, path: Path) -> None:
+    """Write the model as an ONNX file that says how to use it, with its tokenizer inside."""
+    from onnx import helper
+
+    model = graph(checkpoint, DOCUMENT)
+    text = json.dumps(checkpoint.tokenizer.to_json(), sort_keys=True)
+    helper.set_model_props(model, {"charrnn.tokenizer": text})
+    write_durably(path, [model.SerializeToString()])
+
+
+DOCUMENT = """A recurrent language model by charrnn.
+ids: int64 (T, B), token ids, time first. Give every part of the state, 0.h, 0.c, 1.h ...: float32
+(B, hidden_size), zeros before a text. logits: float32 (T, B, vocab_size), scores of the token after
+each of the T. Hand 0.h.after and so on back in as the next state. Before its first character a text
+has a newline. The metadata entry charrnn.tokenizer holds the tokenizer as JSON.
+"""
 
 
 def _network(config: ModelConfig, weights: Arrays) -> tuple[list[Any], list[Any]]:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from charrnn.corpus import whole_lines
+from charrnn.engine import State
+from charrnn.errors import CorpusError
 from charrnn.model import CharRNN
+from charrnn.sources import find
+from charrnn.tokenizer import Tokenizer
 
 WINDOW = 256
 """Tokens read per call."""
@@ -55,6 +61,38 @@ class Score:
         return asdict(self) | {name: getattr(self, name) for name in figures}
 
 
+class TorchStepper:
+    """A torch model behind the engine's interface, for the few tokens shown while training."""
+
+    def __init__(self, model: CharRNN) -> None:
+        self._model = model
+
+    def zero_state(self, rows: int) -> State:
+        """The state of `rows` texts before their first token."""
+        return [part.cpu().numpy() for layer in self._model.zero_state(rows) for part in layer]
+
+    def step(self, ids: NDArray[np.integer], state: State) -> tuple[NDArray[np.float32], State]:
+        """One token for each of B rows, (B,) -> logits (B, V) and the state after it."""
+        return self.read_prompt(ids[None, :], state)
+
+    def read_prompt(
+        self, ids: NDArray[np.integer], state: State
+    ) -> tuple[NDArray[np.float32], State]:
+        """(T, B) tokens -> logits (B, V) after the last, and the state."""
+        model, device = self._model, self._model.output.bias.device
+        parts = len(state) // len(model.layers)
+        tensors = [torch.from_numpy(part).to(device) for part in state]
+        layers = [tuple(tensors[i : i + parts]) for i in range(0, len(tensors), parts)]
+        was_training = model.training
+        model.eval()
+        with torch.inference_mode():
+            rows = torch.from_numpy(ids.T.astype(np.int64)).to(device)  # (B, T)
+            logits, after = model(rows, layers)
+        model.train(was_training)
+        left = [part.cpu().numpy() for layer in after for part in layer]
+        return logits[:, -1].float().cpu().numpy(), left
+
+
 def evaluate(
     model: CharRNN, tokens: NDArray[np.unsignedinteger], characters: int, start_id: int
 ) -> Score:
@@ -98,3 +136,14 @@ def _window(
     inside = np.clip(positions, 0, len(tokens) - 1)
     inputs = np.where(positions > 0, tokens[np.maximum(inside - 1, 0)], start_id)
     return inputs.astype(np.int64), tokens[inside].astype(np.int64), scored
+
+
+def read_text(
+    path: Path, tokenizer: Tokenizer, encoding: str
+) -> tuple[NDArray[np.unsignedinteger], int]:
+    """The tokens of a file, and how many characters they stand for; CorpusError if it has none."""
+    texts = list(find([str(path)], path.parent, True).texts(encoding, tokenizer.name == "byte"))
+    tokens = [tokenizer.encode(text) for text in whole_lines(texts)]
+    if not tokens:
+        raise CorpusError(f"{path} is empty", "give a file with text")
+    return np.concatenate(tokens), sum(map(len, texts))

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn import sampling
-from charrnn.checkpoint import Checkpoint
-from charrnn.engine import Engine
+from charrnn.engine import State
 from charrnn.tokenizer import Tokenizer
 from charrnn.tokenizer.base import Decoder
 
@@ -16,11 +16,30 @@ HISTORY = 256
 """How many of the latest tokens the filters see."""
 
 
+class Stepper(Protocol):
+    """A model that is read a token at a time: ONNX Runtime's engine, or torch while training."""
+
+    def zero_state(self, rows: int) -> State:
+        """The state of `rows` texts before their first token."""
+
+    def read_prompt(
+        self, ids: NDArray[np.integer], state: State
+    ) -> tuple[NDArray[np.float32], State]:
+        """(T, B) tokens -> logits (B, V) after the last, and the state."""
+
+    def step(self, ids: NDArray[np.integer], state: State) -> tuple[NDArray[np.float32], State]:
+        """One token for each of B rows, (B,) -> logits (B, V) and the state after it."""
+
+
 @dataclass(frozen=True)
 class Settings:
-    """How to sample: `length` tokens at most, until a `stop` text, with these filter values."""
+    """How to sample: `length` tokens at most, until a `stop` text, with these filter values.
+
+    With `lines` a newline ends the text, as each line of the corpus was a document of its own.
+    """
 
     length: int = 500
+    lines: bool = False
     stop: tuple[str, ...] = ()
     seed: int = 0
     values: dict[str, float] = field(default_factory=dict)
@@ -40,8 +59,8 @@ class Piece:
 
 
 def generate(
-    checkpoint: Checkpoint,
-    engine: Engine,
+    tokenizer: Tokenizer,
+    engine: Stepper,
     prompt: str,
     settings: Settings,
     indices: range = range(1),
@@ -50,8 +69,7 @@ def generate(
 
     Sample i of a seed draws from its own random numbers, whatever the batch it is part of.
     """
-    tokenizer = checkpoint.tokenizer
-    rows = [_Row(i, tokenizer, checkpoint.facts.lines, settings) for i in indices]
+    rows = [_Row(i, tokenizer, settings) for i in indices]
     if settings.length == 0:
         yield from (Piece(row.index, "", 0, "length") for row in rows)
         return
@@ -86,13 +104,13 @@ def prompt_ids(tokenizer: Tokenizer, prompt: str) -> NDArray[np.int64]:
 class _Row:
     """One sample in the making: its random numbers, its text so far, why it ended."""
 
-    def __init__(self, index: int, tokenizer: Tokenizer, lines: bool, settings: Settings) -> None:
+    def __init__(self, index: int, tokenizer: Tokenizer, settings: Settings) -> None:
         self.index = index
         self.finish: str | None = None
         self._settings = settings
         self._generator = np.random.default_rng([settings.seed, index])
         self._uniform: list[float] = []
-        self._end = tokenizer.newline_id if lines else None
+        self._end = tokenizer.newline_id if settings.lines else None
         self._decoder = Decoder(tokenizer)
         self._tokens = 0
         self._held = ""

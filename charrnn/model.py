@@ -1,6 +1,10 @@
 """CharRNN: an embedding, a stack of recurrent cells, an output layer. It knows ids, not text."""
 
+from collections.abc import Mapping
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -72,3 +76,12 @@ def build(config: ModelConfig, seed: int) -> CharRNN:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return CharRNN(config)
+
+
+def from_weights(config: ModelConfig, weights: Mapping[str, NDArray[np.float32]]) -> CharRNN:
+    """A model with these parameters, named and shaped as `config.parameter_shapes` says."""
+    model = CharRNN(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.from_numpy(weights[name].copy()))
+    return model

@@ -46,7 +46,7 @@ class AdamW(torch.optim.AdamW):
             group["lr"] = rate
 
     def moments(self) -> dict[str, Tensor]:
-        """`<moment>.<parameter>` -> tensor of the parameter's shape; zeros before the first step."""
+        """`<moment>.<parameter>` -> tensor of its shape; zeros before the first step."""
         return {
             f"{moment}.{name}": self.state[p].get(moment, torch.zeros_like(p))
             for moment in MOMENTS

@@ -17,7 +17,7 @@ Filter = Callable[[Logits, History], Logits]
 
 
 def temperature(value: float) -> Filter:
-    """Divide the logits by `value`: below 1 bolder, above 1 wilder; 0 leaves the likeliest alone."""
+    """Divide the logits by `value`: below 1 bolder, above 1 wilder; 0 leaves only the likeliest."""
 
     def apply(logits: Logits, history: History) -> Logits:
         # Measured from the maximum in float64, so that no temperature overflows into NaN.
@@ -26,7 +26,8 @@ def temperature(value: float) -> Filter:
             first = np.arange(logits.shape[1]) == logits.argmax(axis=1)[:, None]
             return np.where(first, np.float32(0), np.float32(-np.inf))
         with np.errstate(over="ignore"):
-            return (distance / value).astype(np.float32)
+            cooled: Logits = (distance / value).astype(np.float32)
+        return cooled
 
     return apply
 
@@ -108,14 +109,16 @@ def _keep_first(logits: Logits, counts: NDArray[np.integer]) -> Logits:
 def probabilities(logits: Logits) -> NDArray[np.float64]:
     """The softmax of each row, in float64."""
     odds = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = odds / odds.sum(axis=1, keepdims=True)
+    return shares
 
 
 def draw(logits: Logits, uniform: NDArray[np.float64]) -> NDArray[np.int64]:
     """One id for each row, by inverting its cumulative distribution at `uniform` (B,) in [0, 1)."""
     total = np.cumsum(np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True)), axis=1)
     reached = total > uniform[:, None] * total[:, -1:]
-    return reached.argmax(axis=1)
+    ids: NDArray[np.int64] = reached.argmax(axis=1)
+    return ids
 
 
 def chain(filters: list[Filter]) -> Filter:

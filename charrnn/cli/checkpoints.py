@@ -1,0 +1,178 @@
+"""`charrnn checkpoints`: list, show, prune, export and verify the files of a run."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from charrnn import checkpoint as library
+from charrnn import runs
+from charrnn.cli import ui
+from charrnn.cli.options import Json, RunName, RunsDir, Which, option
+from charrnn.cli.output import Output
+from charrnn.config import num_parameters
+from charrnn.errors import CheckpointError, UsageError
+from charrnn.runs import Entry
+
+checkpoints = typer.Typer(help="List, show, prune, export and verify checkpoints.")
+
+
+@checkpoints.command("list")
+def list_(run: RunName = None, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:
+    """List a run's checkpoints, with their validation loss in nats per character."""
+    found = runs.find(runs_dir, run)
+    rows = [_listed(entry, found) for entry in found.entries()]
+    if as_json:
+        out = Output()
+        for row in rows:
+            out.json(row)
+    elif rows:
+        columns = (">step", ">epoch", ">valid", ">size", "", "file")
+        ui.print_table(columns, [_row(row) for row in rows])
+    else:
+        ui.say(f"the run {found.name} has no checkpoint yet")
+
+
+def _listed(entry: Entry, run: runs.Run) -> dict[str, Any]:
+    best, latest = run.best(), run.latest()
+    return {
+        "step": entry.step,
+        "epoch": entry.facts.epoch if entry.facts else None,
+        "valid_nats_per_char": entry.valid,
+        "bytes": entry.path.stat().st_size,
+        "best": best is not None and best.path == entry.path,
+        "latest": latest is not None and latest.path == entry.path,
+        "problem": entry.problem,
+        "path": str(entry.path),
+    }
+
+
+def _row(row: dict[str, Any]) -> list[str]:
+    marks = [name for name in ("best", "latest") if row[name]]
+    valid, epoch = row["valid_nats_per_char"], row["epoch"]
+    return [
+        str(row["step"]),
+        "" if epoch is None else f"{epoch:.2f}",
+        "" if valid is None else f"{valid:.4f}",
+        ui.size(row["bytes"]),
+        "unreadable" if row["problem"] else ", ".join(marks),
+        row["path"],
+    ]
+
+
+@checkpoints.command()
+def show(
+    run: RunName = None,
+    runs_dir: RunsDir = Path("runs"),
+    checkpoint: Which = "best",
+    as_json: Json = False,
+) -> None:
+    """Show what a checkpoint says of itself, after checking it whole."""
+    path = runs.find_checkpoint(runs_dir, run, checkpoint)
+    model = library.load(path)
+    facts = {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "parameters": num_parameters(model.model),
+        "weights_sha256": library.digest(model.weights),
+        "tokenizer": model.tokenizer.name,
+        "model": asdict(model.model),
+        "facts": asdict(model.facts),
+    }
+    out = Output()
+    if as_json:
+        out.json(facts)
+        return
+    for key, value in _flat(facts):
+        out.write(f"{key:24} {value}\n")
+    out.flush()
+
+
+def _flat(facts: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Pairs of name and value, nested ones without their parents' names."""
+    pairs: list[tuple[str, Any]] = []
+    for key, value in facts.items():
+        pairs += _flat(value) if isinstance(value, dict) else [(key, value)]
+    return pairs
+
+
+@checkpoints.command()
+def prune(
+    run: RunName = None,
+    runs_dir: RunsDir = Path("runs"),
+    keep: Annotated[int, option(min=1, max=10_000, help="Newest ones to keep.")] = 1,
+) -> None:
+    """Remove a run's older checkpoints; the newest and the best always stay."""
+    found = runs.find(runs_dir, run)
+    with found.lock():
+        removed, warnings = found.prune(keep)
+    out = Output()
+    for path in removed:
+        out.write(f"{path}\n")
+    out.flush()
+    for warning in warnings:
+        ui.note(warning)
+    ui.say(f"removed {len(removed)}, kept {len(found.entries())}")
+
+
+@checkpoints.command()
+def export(
+    run: RunName = None,
+    runs_dir: RunsDir = Path("runs"),
+    checkpoint: Which = "best",
+    output: Annotated[
+        Path | None,
+        option("--output", "-o", help="File to write.", show_default="RUN.FORMAT"),
+    ] = None,
+    file_format: Annotated[
+        str, option("--format", help="safetensors, or onnx for other programs.")
+    ] = "safetensors",
+    force: Annotated[bool, option("--force", help="Overwrite the file.")] = False,
+) -> None:
+    """Write the model alone, without its training state: the file to share."""
+    if file_format not in ("safetensors", "onnx"):
+        raise UsageError(f"there is no format {file_format!r}", "choose safetensors or onnx")
+    path = runs.find_checkpoint(runs_dir, run, checkpoint)
+    model = library.load(path).slim()
+    stem = path.parent.name if (path.parent / "run.json").exists() else path.stem
+    target = output or Path(f"{stem}.{file_format}")
+    if target.exists() and not force:
+        raise UsageError(f"{target} exists", "give another --output, or --force to overwrite it")
+    if file_format == "onnx":
+        from charrnn.engine import export as export_onnx
+
+        export_onnx(model, target)
+    else:
+        library.save(model, target)
+    out = Output()
+    out.write(f"{target}\n")
+    out.flush()
+
+
+@checkpoints.command()
+def verify(run: RunName = None, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:
+    """Read checkpoints whole and check every bit; exit code 4 when one is damaged."""
+    if run is not None and Path(run).is_file():
+        paths = [Path(run)]
+    else:
+        paths = [entry.path for entry in runs.find(runs_dir, run).entries()]
+    out = Output()
+    problems, good = [], None
+    for path in paths:
+        try:
+            library.load(path)
+            problem, good = "", path
+        except CheckpointError as error:
+            problem = error.problem
+            problems.append(problem)
+        if as_json:
+            out.json({"path": str(path), "problem": problem})
+        else:
+            out.write(problem + "\n" if problem else f"{path} is whole\n")
+    out.flush()
+    if problems:
+        raise CheckpointError(
+            f"{len(problems)} of {len(paths)} checkpoints are damaged",
+            f"the newest whole one is {good}" if good else "none is whole; train again",
+        )

@@ -1,0 +1,80 @@
+"""`charrnn runs`: what has been trained."""
+
+from pathlib import Path
+from typing import Any
+
+from charrnn import runs as library
+from charrnn.cli import ui
+from charrnn.cli.options import Json, RunsDir
+from charrnn.cli.output import Output
+from charrnn.errors import CheckpointError
+from charrnn.runs import Run
+
+
+def runs(runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:
+    """List the runs, the one trained last at the end."""
+    found = [_facts(run) for run in library.every(runs_dir)]
+    if as_json:
+        out = Output()
+        for facts in found:
+            out.json(facts)
+        return
+    if not found:
+        ui.say(f"there is no run in {runs_dir}; train one: charrnn train corpus.txt")
+        return
+    columns = (
+        "run",
+        "text",
+        ">characters",
+        "model",
+        ">parameters",
+        ">steps",
+        ">best",
+        ">size",
+        "started",
+    )
+    ui.print_table(columns, [_row(facts) for facts in found])
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    """The fields of `runs --json`."""
+    try:
+        about = run.about()
+        plan, recipe = about["plan"], about["recipe"]
+        corpus = about["corpus"]
+    except (CheckpointError, KeyError):
+        return {"run": run.name, "problem": "run.json cannot be read"}
+    latest, best = run.latest(), run.best()
+    return {
+        "run": run.name,
+        "corpus": recipe["sources"],
+        "characters": corpus["characters"],
+        "tokenizer": recipe["tokenizer"],
+        "cell": plan["model"]["cell"],
+        "num_layers": plan["model"]["num_layers"],
+        "hidden_size": plan["model"]["hidden_size"],
+        "parameters": plan["parameters"],
+        "step": latest.step if latest else 0,
+        "steps": plan["train"]["steps"],
+        "best_nats_per_char": best.valid if best else None,
+        "best_step": best.step if best else None,
+        "bytes": sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file()),
+        "started": about["started"],
+    }
+
+
+def _row(facts: dict[str, Any]) -> list[str]:
+    if "problem" in facts:
+        return [facts["run"], facts["problem"], *[""] * 7]
+    best = facts["best_nats_per_char"]
+    return [
+        facts["run"],
+        " ".join(Path(name).name for name in facts["corpus"]),
+        ui.number(facts["characters"]),
+        f"{facts['tokenizer']} {facts['cell']} {facts['num_layers']}x{facts['hidden_size']}",
+        ui.number(facts["parameters"]),
+        f"{facts['step']}/{facts['steps']}",
+        "" if best is None else f"{best:.4f}",
+        ui.size(facts["bytes"]),
+        facts["started"].replace("T", " ")[:16],
+    ]

@@ -1,0 +1,209 @@
+"""One sitting of `charrnn train`: find or make the run, plan or take up its plan, tell events."""
+
+import contextlib
+import datetime
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from charrnn import checkpoint, corpus, runs, tokenizer, training
+from charrnn.checkpoint import Checkpoint
+from charrnn.cli import ui
+from charrnn.cli.narrator import Narrator
+from charrnn.cli.output import Output
+from charrnn.cli.signals import Interrupts
+from charrnn.corpus import Corpus, Recipe
+from charrnn.distributed import Group, join, leave
+from charrnn.errors import CheckpointError, CorpusError, UsageError
+from charrnn.planning import Budget, Plan, make_plan
+from charrnn.runs import Run
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for."""
+
+    recipe: dict[str, Any]
+    given: dict[str, Any]
+    budget: dict[str, Any]
+    name: str | None
+    runs_dir: Path
+    resume: bool
+    device: str
+    as_json: bool
+    quiet: bool
+
+
+def start(request: Request) -> None:
+    """Train or resume, from the first check to the last event."""
+    interrupts = Interrupts()
+    with interrupts.listen():
+        group = join(request.device)
+        try:
+            with _resumed(request, group) if request.resume else _begun(request, group) as work:
+                _tell(request, work, group, interrupts)
+        finally:
+            leave(group)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """All that `training.train` needs."""
+
+    run: Run
+    corpus: Corpus
+    plan: Plan
+    checkpoint: Checkpoint | None = None
+
+
+@contextlib.contextmanager
+def _begun(request: Request, group: Group) -> Iterator[_Work]:
+    """A new run, locked; its folder goes again when nothing came of it."""
+    recipe = Recipe(**request.recipe)
+    budget = Budget(**request.budget)
+    run = _new_run(request, recipe, group)
+    try:
+        with run.lock() if group.leads else contextlib.nullcontext():
+            text = _prepared(recipe, run, group)
+            plan = make_plan(text, request.given, budget, group)
+            if group.leads:
+                run.describe(_about(run, recipe, text, plan))
+            yield _Work(run, text, plan)
+    except BaseException:
+        if group.leads and not run.entries():
+            shutil.rmtree(run.folder, ignore_errors=True)
+        raise
+
+
+def _new_run(request: Request, recipe: Recipe, group: Group) -> Run:
+    source = recipe.sources[0]
+    wanted = request.name or ("stdin" if source == "-" else Path(source).resolve().stem)
+    folder = ""
+    if group.leads:
+        run = runs.create(request.runs_dir, wanted)
+        folder = str(run.folder)
+        if run.name != wanted and not request.quiet:
+            ui.note(f"this run is called {run.name}")
+    return Run(Path(group.share(folder)))
+
+
+def _prepared(recipe: Recipe, run: Run, group: Group) -> Corpus:
+    """The corpus; rank 0 makes the arrays, the others open them."""
+    text = corpus.prepare(recipe, run.corpus_folder) if group.leads else None
+    shared = group.share(json.dumps(text.tokenizer.to_json()) if text else "")
+    if text is None:
+        text = corpus.reopen(run.corpus_folder, tokenizer.from_json(json.loads(shared)))
+    if text is None:
+        raise CorpusError(
+            f"the tokens in {run.corpus_folder} cannot be read by every process",
+            "keep the runs folder on a disk that all machines share",
+        )
+    return text
+
+
+def _about(run: Run, recipe: Recipe, text: Corpus, plan: Plan) -> dict[str, Any]:
+    return {
+        "recipe": asdict(recipe),
+        "corpus": text.fingerprint(),
+        "plan": plan.to_json(),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "turn": runs.next_turn(run.folder.parent),
+        "versions": training.versions(),
+    }
+
+
+@contextlib.contextmanager
+def _resumed(request: Request, group: Group) -> Iterator[_Work]:
+    """The last run or the one named, locked, with its newest readable checkpoint."""
+    odd = sorted(request.given.keys() | {k for k, v in request.budget.items() if v is not None})
+    if odd:
+        option = "--" + odd[0].replace("_", "-")
+        raise UsageError(
+            f"{option} cannot be changed by --resume, which continues the plan as it was",
+            f"leave {option} out or start a new run",
+        )
+    run = runs.find(request.runs_dir, request.name)
+    with run.lock() if group.leads else contextlib.nullcontext():
+        about = run.about()
+        found = _newest(run, group)
+        assert found.training is not None
+        text = _same_corpus(run, about, found)
+        if group.leads:
+            run.rewind(found.facts.step)
+            run.describe(about | {"turn": runs.next_turn(run.folder.parent)})
+            _warn_of_versions(found)
+        costs = {k: about["plan"][k] for k in ("tokens_per_second", "epochs", "seconds", "memory")}
+        yield _Work(run, text, Plan(found.model, found.training.config, **costs), found)
+
+
+def _newest(run: Run, group: Group) -> Checkpoint:
+    """The newest checkpoint that can be resumed; a damaged one costs a line, not the run."""
+    last: CheckpointError | None = None
+    for entry in reversed(run.entries()):
+        try:
+            return checkpoint.load(entry.path, training=True)
+        except CheckpointError as error:
+            last = error
+            if group.leads:
+                ui.note(f"{error.problem}; trying the one before")
+    raise last or CheckpointError(
+        f"the run {run.name} has no checkpoint yet", "start it again without --resume"
+    )
+
+
+def _same_corpus(run: Run, about: dict[str, Any], found: Checkpoint) -> Corpus:
+    """The arrays that the checkpoint learned from; CorpusError when the text has changed since."""
+    recipe = corpus.recipe_from_json(about["recipe"])
+    text = corpus.reopen(run.corpus_folder, found.tokenizer)
+    before = found.facts.corpus.get("sha256")
+    now = corpus.current_sha256(recipe, run.corpus_folder)
+    if text is None and now is None:
+        raise CorpusError(
+            f"the text of the run {run.name} is gone: {', '.join(recipe.sources)}", "bring it back"
+        )
+    if now not in (None, before):
+        raise CorpusError(
+            f"the text has changed since the run began: its sha256 was {before} and is {now}",
+            "bring the old text back, or start a new run",
+        )
+    return text or corpus.prepare(recipe, run.corpus_folder, found.tokenizer)
+
+
+def _warn_of_versions(found: Checkpoint) -> None:
+    now = training.versions()
+    odd = [k for k in ("torch", "machine") if found.facts.versions.get(k) != now[k]]
+    if odd:
+        ui.note(
+            f"{odd[0]} was {found.facts.versions.get(odd[0])} and is {now[odd[0]]}: "
+            "the run goes on, but not bit for bit as it would have"
+        )
+
+
+def _tell(request: Request, work: _Work, group: Group, interrupts: Interrupts) -> None:
+    """Run the training; rank 0 writes each event to the log, the screen and, as JSON, stdout."""
+    narrator = Narrator(work.corpus, silent=request.quiet or not group.leads)
+    out = Output() if request.as_json and group.leads else None
+    interrupts.deferring = True
+    events = training.train(
+        work.plan,
+        work.corpus,
+        work.run,
+        group,
+        work.checkpoint,
+        interrupted=lambda: interrupts.number,
+    )
+    with narrator:
+        for event in events:
+            data = training.to_json(event)
+            if group.leads:
+                work.run.log(data)
+            narrator.tell(event)
+            try:
+                if out:
+                    out.json(data)
+            except BrokenPipeError:
+                out = None
+                interrupts.number = 13  # SIGPIPE: who asked for the events has left

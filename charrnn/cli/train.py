@@ -1,0 +1,145 @@
+"""`charrnn train`: a text becomes a model."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from charrnn.cli.options import Json, RunsDir, config_option, option
+from charrnn.config import ModelConfig, TrainConfig
+from charrnn.errors import UsageError
+from charrnn.tokenizer import TOKENIZERS
+
+
+def model(name: str) -> Any:
+    """The option of a ModelConfig field."""
+    return config_option(ModelConfig, name)
+
+
+def plan(name: str) -> Any:
+    """The option of a TrainConfig field."""
+    return config_option(TrainConfig, name)
+
+
+def train(
+    corpus: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files, folders, globs, or - for stdin.", show_default=False),
+    ] = None,
+    name: Annotated[
+        str | None, option(help="The run's name.", show_default="the corpus's name")
+    ] = None,
+    runs_dir: RunsDir = Path("runs"),
+    resume: Annotated[
+        bool, option("--resume", help="Continue a run, --name or the last, exactly.")
+    ] = False,
+    tokenizer: Annotated[
+        str, option(help=f"What the model reads and writes: {', '.join(TOKENIZERS)}.")
+    ] = "char",
+    vocab_size: Annotated[
+        int | None,
+        option(
+            min=3, max=1_000_000, help="Ids of a word or subword tokenizer.", show_default="by size"
+        ),
+    ] = None,
+    min_count: Annotated[
+        int, option(min=1, max=10**6, help="Rarer characters are spelled in bytes.")
+    ] = 1,
+    split_words: Annotated[
+        str, option(help="Where words end: punctuation, or spaces alone.")
+    ] = "punctuation",
+    lines: Annotated[
+        bool, option("--lines", help="Each line is a document of its own, such as a name.")
+    ] = False,
+    encoding: Annotated[str, option(help="How the files encode text.")] = "utf-8",
+    valid: Annotated[
+        list[str] | None, option(help="Files to validate on.", show_default=False)
+    ] = None,
+    test: Annotated[
+        list[str] | None, option(help="Files kept for the end.", show_default=False)
+    ] = None,
+    valid_fraction: Annotated[
+        float, option(min=0.0, max=0.9, help="Share of the text to validate on.")
+    ] = 0.1,
+    test_fraction: Annotated[
+        float, option(min=0.0, max=0.9, help="Share of the text kept for the end.")
+    ] = 0.0,
+    minutes: Annotated[
+        float | None,
+        option(min=0.1, max=1e5, help="Minutes to train.", show_default="by size"),
+    ] = None,
+    epochs: Annotated[
+        float | None,
+        option(min=0.001, max=1e6, help="Times to read the text.", show_default="by time"),
+    ] = None,
+    steps: Annotated[int | None, plan("steps")] = None,
+    cell: Annotated[str | None, model("cell")] = None,
+    num_layers: Annotated[int | None, model("num_layers")] = None,
+    hidden_size: Annotated[int | None, model("hidden_size")] = None,
+    embedding_size: Annotated[int | None, model("embedding_size")] = None,
+    input_dropout: Annotated[float | None, model("input_dropout")] = None,
+    dropout: Annotated[float | None, model("dropout")] = None,
+    output_dropout: Annotated[float | None, model("output_dropout")] = None,
+    residual: Annotated[bool | None, model("residual")] = None,
+    tie_weights: Annotated[bool | None, model("tie_weights")] = None,
+    batch_size: Annotated[int | None, plan("batch_size")] = None,
+    seq_length: Annotated[int | None, plan("seq_length")] = None,
+    learning_rate: Annotated[float | None, plan("learning_rate")] = None,
+    warmup_steps: Annotated[int | None, plan("warmup_steps")] = None,
+    weight_decay: Annotated[float | None, plan("weight_decay")] = None,
+    grad_clip: Annotated[float | None, plan("grad_clip")] = None,
+    seed: Annotated[int | None, plan("seed")] = None,
+    eval_every: Annotated[int | None, plan("eval_every")] = None,
+    eval_tokens: Annotated[int | None, plan("eval_tokens")] = None,
+    save_every: Annotated[int | None, plan("save_every")] = None,
+    log_every: Annotated[int | None, plan("log_every")] = None,
+    keep: Annotated[int | None, plan("keep")] = None,
+    threads: Annotated[int | None, plan("threads")] = None,
+    device: Annotated[str, option(help="auto, cpu, cuda or mps.")] = "auto",
+    as_json: Json = False,
+    quiet: Annotated[bool, option("--quiet", help="Say nothing but errors.")] = False,
+) -> None:
+    """Learn a text: plan, train, evaluate, save.
+
+    Everything not given is planned from the text, the time and this machine.
+    """
+    values = dict(locals())
+    if bool(corpus) == resume:
+        raise UsageError(
+            "give either a text to learn or --resume",
+            "charrnn train corpus.txt, or charrnn train --resume --name RUN",
+        )
+    if tokenizer not in TOKENIZERS or split_words not in ("punctuation", "spaces"):
+        raise UsageError(
+            f"--tokenizer {tokenizer} --split-words {split_words} is not known",
+            f"choose from {', '.join(TOKENIZERS)} and from punctuation, spaces",
+        )
+    from charrnn.cli.session import Request, start
+
+    text = {key: values[key] for key in RECIPE} | {"sources": corpus}
+    start(
+        Request(
+            recipe={key: tuple(v or ()) if key in LISTS else v for key, v in text.items()},
+            given={key: values[key] for key in PLANNED if values[key] is not None},
+            budget={key: values[key] for key in ("minutes", "epochs", "steps")},
+            **{
+                key: values[key]
+                for key in ("name", "runs_dir", "resume", "device", "as_json", "quiet")
+            },
+        )
+    )
+
+
+RECIPE = (
+    "tokenizer", "vocab_size", "min_count", "split_words", "lines", "valid", "test",
+    "valid_fraction", "test_fraction", "encoding",
+)  # fmt: skip
+"""The options that say what text it is and how it is read."""
+
+LISTS = ("sources", "valid", "test")
+
+PLANNED = (ModelConfig.__dataclass_fields__.keys() | TrainConfig.__dataclass_fields__.keys()) - {
+    "vocab_size",
+    "steps",
+}
+"""The options that are fields of a config; what is not given is planned."""

@@ -1,0 +1,263 @@
+"""train(): a plan carried out step by step, told as a generator of events.
+
+It draws nothing, prints nothing and knows no terminal. Whoever runs it renders the events.
+"""
+
+import math
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from charrnn import __version__
+from charrnn.batches import Batches
+from charrnn.checkpoint import Checkpoint, Facts
+from charrnn.corpus import Corpus
+from charrnn.distributed import Group
+from charrnn.errors import InterruptedTraining, MemoryLimitError
+from charrnn.evaluation import Score, TorchStepper, evaluate
+from charrnn.generation import Settings, generate
+from charrnn.learner import Learner
+from charrnn.optimizer import learning_rate
+from charrnn.planning import Plan
+from charrnn.runs import Run
+
+SAMPLE = Settings(length=160, values={"temperature": 0.8})
+"""What is shown at each evaluation."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Before the first step of this sitting: what is going to be done."""
+
+    plan: Plan
+    step: int
+    run: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Every `log_every` steps. loss: nats per token since the last; grad_norm before clipping."""
+
+    step: int
+    epoch: float
+    loss: float
+    bits_per_char: float
+    learning_rate: float
+    grad_norm: float
+    tokens_per_second: float
+    seconds: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The model over the validation part, and a few characters of what it writes by now."""
+
+    step: int
+    score: Score
+    best: bool
+    sample: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint that is safely on disk, and what went wrong while older ones were dropped."""
+
+    step: int
+    path: Path
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The plan is carried out. `best` is the least validation loss in nats per character."""
+
+    step: int
+    best: float | None
+    best_step: int
+    seconds: float
+
+
+Event = Planned | Progress | Evaluated | Saved | Finished
+
+
+def to_json(event: Event) -> dict[str, Any]:
+    """One line of metrics.jsonl and of `train --json`."""
+    data: dict[str, Any] = {"event": type(event).__name__.lower(), "step": event.step}
+    if isinstance(event, Planned):
+        return data | {"run": event.run, "plan": event.plan.to_json()}
+    fields = {k: v for k, v in asdict(event).items() if k != "score"}
+    if isinstance(event, Evaluated):
+        fields |= event.score.to_json()
+    if isinstance(event, Saved):
+        fields["path"] = str(event.path)
+    return data | fields
+
+
+def train(
+    plan: Plan,
+    corpus: Corpus,
+    run: Run,
+    group: Group,
+    start: Checkpoint | None = None,
+    interrupted: Callable[[], int] = lambda: 0,
+) -> Iterator[Event]:
+    """Carry out a plan, from a checkpoint of its own on if one is given.
+
+    `interrupted` is asked before every step for the number of a signal that came, 0 for none; then
+    the work is saved and InterruptedTraining raised. DivergedError ends a run whose loss is not a
+    number; what was saved before stays. The caller holds the run's lock.
+    """
+    torch.set_num_threads(plan.train.threads)
+    session = _Session(plan, corpus, run, group, start)
+    yield Planned(plan, session.learner.step, str(run.folder))
+    try:
+        if start is not None:
+            yield from session.missed(start)
+        while session.learner.step < plan.train.steps:
+            signal_number = session.learner.advance(interrupted())
+            yield from session.events(stopping=signal_number > 0)
+            if signal_number:
+                raise InterruptedTraining(
+                    signal_number,
+                    f"stopped at step {session.learner.step} of {plan.train.steps}; it is saved",
+                    f"continue with: charrnn train --resume --name {run.name}",
+                )
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise MemoryLimitError(
+            f"out of memory at step {session.learner.step} ({type(error).__name__})",
+            "make --batch-size, --seq-length or --hidden-size smaller",
+        ) from None
+    yield session.finished()
+
+
+class _Session:
+    """One sitting at a run: what happens after each step, and when."""
+
+    def __init__(
+        self, plan: Plan, corpus: Corpus, run: Run, group: Group, start: Checkpoint | None
+    ) -> None:
+        self.plan, self.corpus, self.run, self.group = plan, corpus, run, group
+        config = plan.train
+        tokens = corpus.splits["train"].load()
+        batches = Batches(
+            tokens, config.batch_size, config.seq_length, group.rank, group.world_size
+        )
+        self.learner = Learner(plan.model, config, batches, group)
+        if start is not None:
+            self.learner.restore(start)
+        best = run.best() if group.leads else None
+        self.best = best.valid if best else None
+        self.best_step = best.step if best else 0
+        self.began = self.marked = time.perf_counter()
+        self.first = self.marked_step = self.learner.step
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of this sitting so far."""
+        return time.perf_counter() - self.began
+
+    def events(self, stopping: bool) -> Iterator[Event]:
+        """What is due after the step just taken; when stopping, a checkpoint and no more."""
+        step, config = self.learner.step, self.plan.train
+        last = step == config.steps
+        if step % config.log_every == 0 or last:
+            yield self._progress()
+        if stopping or not self._due():
+            if stopping or last or step % config.save_every == 0:
+                yield from self._save(None)
+        else:
+            yield from self._judge()
+
+    def missed(self, start: Checkpoint) -> Iterator[Event]:
+        """The evaluation that a signal kept from following the checkpoint's step."""
+        if start.facts.valid_nats_per_char is None and self._due():
+            yield from self._judge()
+
+    def _due(self) -> bool:
+        step, config = self.learner.step, self.plan.train
+        now = step % config.eval_every == 0 or step == config.steps
+        return now and "valid" in self.corpus.splits
+
+    def _judge(self) -> Iterator[Event]:
+        """Evaluate, on rank 0 while the others wait, and save these weights with their score."""
+        score = self._score() if self.group.leads else None
+        if score is not None:
+            nats = score.nats_per_char
+            best = self.best is None or nats <= self.best
+            if best:
+                self.best, self.best_step = nats, self.learner.step
+            yield Evaluated(self.learner.step, score, best, self._sample(), self.seconds)
+        yield from self._save(score)
+
+    def _progress(self) -> Progress:
+        now, step, config = time.perf_counter(), self.learner.step, self.plan.train
+        loss = self.learner.take_loss()
+        part = self.corpus.splits["train"]
+        per_step = config.batch_size * config.seq_length
+        rate = (step - self.marked_step) * per_step / max(1e-9, now - self.marked)
+        self.marked, self.marked_step = now, step
+        overall = (now - self.began) / max(1, step - self.first)
+        return Progress(
+            step=step,
+            epoch=step / self.learner.batches.steps_per_epoch,
+            loss=loss,
+            bits_per_char=loss * part.tokens / part.characters / math.log(2),
+            learning_rate=learning_rate(step - 1, config),
+            grad_norm=float(self.learner.norm),
+            tokens_per_second=rate,
+            seconds=now - self.began,
+            seconds_left=overall * (config.steps - step),
+        )
+
+    def _score(self) -> Score:
+        """The loss over the validation part."""
+        split = self.corpus.splits["valid"]
+        tokens, characters = split.load(), split.characters
+        limit = self.plan.train.eval_tokens
+        if 0 < limit < len(tokens):
+            characters = max(1, round(characters * limit / len(tokens)))
+            tokens = tokens[:limit]
+        return evaluate(self.learner.model, tokens, characters, self.corpus.tokenizer.newline_id)
+
+    def _sample(self) -> str:
+        lines = Settings(SAMPLE.length, self.corpus.lines, values=SAMPLE.values)
+        stepper = TorchStepper(self.learner.model)
+        pieces = generate(self.corpus.tokenizer, stepper, "", lines)
+        return "".join(piece.text for piece in pieces)
+
+    def _save(self, score: Score | None) -> Iterator[Saved]:
+        training = self.learner.training()
+        if not self.group.leads:
+            return
+        facts = Facts(
+            step=self.learner.step,
+            epoch=self.learner.step / self.learner.batches.steps_per_epoch,
+            corpus=self.corpus.fingerprint(),
+            lines=self.corpus.lines,
+            valid_nats_per_char=score.nats_per_char if score else None,
+            versions=versions(),
+        )
+        checkpoint = Checkpoint(
+            self.plan.model, self.corpus.tokenizer, self.learner.weights(), facts, training
+        )
+        path, warnings = self.run.save(checkpoint, self.plan.train.keep)
+        yield Saved(self.learner.step, path, tuple(warnings), self.seconds)
+
+    def finished(self) -> Finished:
+        """The last event."""
+        return Finished(self.learner.step, self.best, self.best_step, self.seconds)
+
+
+def versions() -> dict[str, str]:
+    """What bit-exact resuming depends on besides the plan."""
+    names = {"torch": torch.__version__, "numpy": version("numpy"), "charrnn": __version__}
+    return names | {"python": platform.python_version(), "machine": platform.machine()}
