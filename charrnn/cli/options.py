@@ -49,11 +49,11 @@ RunName = Annotated[
 def config_option(kind: type[ModelConfig] | type[TrainConfig], name: str) -> Any:
     """The option of a config field: its name, help and bounds come from the field."""
     item = next(each for each in dataclasses.fields(kind) if each.name == name)
-    option = "--" + name.replace("_", "-")
+    spelled = "--" + name.replace("_", "-")
     if type(item.default) is bool:
-        option = f"{option}/--no-{option[2:]}"
+        spelled = f"{spelled}/--no-{spelled[2:]}"
     return option(
-        option,
+        spelled,
         help=item.metadata["help"],
         min=item.metadata.get("low"),
         max=item.metadata.get("high"),
