@@ -9,26 +9,20 @@ import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from charrnn import sources
 from charrnn.errors import CorpusError, StorageError, UsageError
 from charrnn.sources import Sources
 from charrnn.tokenizer import TOKENIZERS, Tokenizer
-from charrnn.tokenizer.base import Ids, id_type
+from charrnn.tokenizer.base import id_type
+from charrnn.tokens import Split, TokenWriter, shuffle_lines
 
 SPLITS = ("train", "valid", "test")
 
 MINIMUM = 100
 """Characters below which there is nothing to learn."""
-
-CHUNK = 1 << 22
-"""Tokens moved at a time."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +53,6 @@ class Recipe:
             raise UsageError(
                 f"there is no encoding {self.encoding!r}", "give one like utf-8, utf-16 or latin-1"
             ) from None
-
-
-@dataclass(frozen=True)
-class Split:
-    """One part of a corpus: a token array (N,) on disk, and how much text it stands for."""
-
-    path: Path
-    tokens: int
-    characters: int
-
-    def load(self) -> NDArray[np.unsignedinteger]:
-        """The tokens, memory-mapped."""
-        array: NDArray[np.unsignedinteger] = np.load(self.path, mmap_mode="r", allow_pickle=False)
-        return array
 
 
 @dataclass(frozen=True)
@@ -112,7 +92,7 @@ def prepare(recipe: Recipe, folder: Path, tokenizer: Tokenizer | None = None) ->
         )
     splits = _encode(texts, tokenizer, folder)
     if recipe.lines:
-        _shuffle(splits["train"].path, tokenizer.newline_id)
+        shuffle_lines(splits["train"].path, tokenizer.newline_id)
     corpus = Corpus(
         tokenizer, splits, texts.main.sha256(), texts.main.bytes, recipe.lines, texts.notes
     )
@@ -245,7 +225,7 @@ def whole_lines(texts: Iterable[str]) -> Iterator[str]:
 
 def _encode(texts: _Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Split]:
     kind = id_type(tokenizer.vocab_size)
-    writers = {name: _Writer(folder / f"{name}.npy", kind) for name in SPLITS}
+    writers = {name: TokenWriter(folder / f"{name}.npy", kind) for name in SPLITS}
     try:
         for name, text in texts:
             writers[name].append(tokenizer.encode(text), len(text))
@@ -266,57 +246,6 @@ def _encode(texts: _Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Spli
                 "give more text, or change --valid-fraction and --test-fraction",
             )
     return {name: splits[name] for name in SPLITS if name in wanted}
-
-
-class _Writer:
-    """A .npy file of ids that grows; its header is written when the length is known."""
-
-    def __init__(self, path: Path, kind: type[np.unsignedinteger]) -> None:
-        self.path, self.kind = path, np.dtype(kind)
-        self.tokens = self.characters = 0
-        self.file = path.open("wb")
-        self._header()
-
-    def _header(self) -> None:
-        # numpy pads the header so that a longer length still fits in its place.
-        description = {"descr": self.kind.str, "fortran_order": False, "shape": (self.tokens,)}
-        file: BinaryIO = self.file
-        file.seek(0)
-        np.lib.format.write_array_header_1_0(file, description)
-
-    def append(self, ids: Ids, characters: int) -> None:
-        """Add the ids of so many characters."""
-        self.file.write(np.ascontiguousarray(ids, self.kind).tobytes())
-        self.tokens += len(ids)
-        self.characters += characters
-
-    def finish(self) -> Split:
-        """Write the length and close."""
-        self._header()
-        self.file.close()
-        return Split(self.path, self.tokens, self.characters)
-
-
-def _shuffle(path: Path, newline_id: int) -> None:
-    """Put the lines into a random order, always the same one, since sorted lists teach badly."""
-    tokens = np.load(path, mmap_mode="r", allow_pickle=False)
-    small = np.uint32 if len(tokens) < 2**32 else np.uint64
-    ends = np.concatenate(
-        [
-            (np.flatnonzero(tokens[begin : begin + CHUNK] == newline_id) + begin + 1).astype(small)
-            for begin in range(0, len(tokens), CHUNK)
-        ]
-    )
-    writer = _Writer(path.with_suffix(".tmp"), tokens.dtype.type)
-    order = iter(np.random.default_rng(0).permutation(len(ends)).astype(small))
-    while len(lines := np.fromiter(islice(order, CHUNK // 32), np.int64)):
-        begins = np.where(lines > 0, ends[lines - 1], 0).astype(np.int64)
-        lengths = ends[lines].astype(np.int64) - begins
-        before = np.cumsum(lengths) - lengths
-        places = np.repeat(begins - before, lengths) + np.arange(int(lengths.sum()))
-        writer.append(tokens[places], 0)
-    writer.finish()
-    path.with_suffix(".tmp").replace(path)
 
 
 def recipe_from_json(data: Mapping[str, Any]) -> Recipe:

@@ -5,22 +5,16 @@ from then on the plan is fixed: it holds numbers of steps, not a clock.
 """
 
 import dataclasses
-import itertools
 import math
-import statistics
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-
-from charrnn.batches import Batches
+from charrnn.calibration import CALIBRATION_SECONDS, calibrate, default_threads
 from charrnn.config import ModelConfig, TrainConfig, num_parameters
 from charrnn.corpus import Corpus
 from charrnn.distributed import Group
-from charrnn.errors import CorpusError, MemoryLimitError, UsageError
-from charrnn.learner import Learner
+from charrnn.errors import CorpusError, UsageError
 
 SIZES = ((1, 64), (1, 128), (1, 192), (2, 192), (2, 256), (2, 384), (2, 512), (2, 768), (2, 1024))
 """Layers and units that the planner chooses from, smallest first."""
@@ -36,8 +30,6 @@ EVALUATION_SHARE = 0.06
 
 SECONDS_BETWEEN_EVALUATIONS = 6
 """At least, because a person reads each of them."""
-
-CALIBRATION_SECONDS = 1.5
 
 
 @dataclass(frozen=True)
@@ -196,46 +188,6 @@ def _model(corpus: Corpus, given: Mapping[str, Any], size: tuple[int, int]) -> M
         chosen["embedding_size"] = given.get("hidden_size", hidden)
     chosen |= {name: value for name, value in given.items() if name in names}
     return ModelConfig(vocab_size=corpus.tokenizer.vocab_size, **chosen)
-
-
-def calibrate(
-    corpus: Corpus,
-    model: ModelConfig,
-    given: Mapping[str, Any],
-    shape: Mapping[str, int],
-    group: Group,
-) -> float:
-    """Training tokens per second of all ranks together, measured on real steps."""
-    threads = given.get("threads") or default_threads()
-    config = TrainConfig(threads=threads, **shape)
-    torch.set_num_threads(threads)
-    tokens = corpus.splits["train"].load()
-    batches = Batches(tokens, **shape, rank=group.rank, world_size=group.world_size)
-    try:
-        learner = Learner(model, config, batches, group)
-        for _ in range(3):
-            learner.advance()
-        clock, flag = [time.perf_counter()], 0
-        while not flag:
-            late = clock[-1] - clock[0] > CALIBRATION_SECONDS
-            # Every rank has to take the same number of steps, so rank 0's clock decides.
-            flag = learner.advance(int(late and group.leads))
-            learner.norm.item()  # a GPU works behind; this waits for it
-            clock.append(time.perf_counter())
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise MemoryLimitError(
-            f"a model of {num_parameters(model):,} parameters does not fit in memory "
-            f"({type(error).__name__})",
-            "make --hidden-size, --batch-size or --seq-length smaller",
-        ) from None
-    # The median is what a step takes when the machine has nothing else to do for a moment.
-    seconds = statistics.median(after - before for before, after in itertools.pairwise(clock))
-    return group.mean(shape["batch_size"] * shape["seq_length"] / seconds)
-
-
-def default_threads() -> int:
-    """As many threads as torch would take: one for each physical core it may use."""
-    return torch.get_num_threads()
 
 
 def _steps(tokens: int, per_step: int, speed: float, minutes: float, budget: Budget) -> int:

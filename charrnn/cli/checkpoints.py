@@ -13,7 +13,7 @@ from charrnn.cli.options import Json, RunName, RunsDir, Which, option
 from charrnn.cli.output import Output
 from charrnn.config import num_parameters
 from charrnn.errors import CheckpointError, UsageError
-from charrnn.runs import Entry
+from charrnn.run import Entry, Run
 
 checkpoints = typer.Typer(help="List, show, prune, export and verify checkpoints.")
 
@@ -34,7 +34,7 @@ def list_(run: RunName = None, runs_dir: RunsDir = Path("runs"), as_json: Json =
         ui.say(f"the run {found.name} has no checkpoint yet")
 
 
-def _listed(entry: Entry, run: runs.Run) -> dict[str, Any]:
+def _listed(entry: Entry, run: Run) -> dict[str, Any]:
     best, latest = run.best(), run.latest()
     return {
         "step": entry.step,

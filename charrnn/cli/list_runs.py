@@ -8,7 +8,7 @@ from charrnn.cli import ui
 from charrnn.cli.options import Json, RunsDir
 from charrnn.cli.output import Output
 from charrnn.errors import CheckpointError
-from charrnn.runs import Run
+from charrnn.run import Run
 
 
 def runs(runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:

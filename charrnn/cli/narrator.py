@@ -2,8 +2,8 @@
 
 from charrnn.cli import ui
 from charrnn.corpus import Corpus
+from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Saved
 from charrnn.planning import Plan
-from charrnn.training import Evaluated, Event, Finished, Planned, Progress, Saved
 
 
 class Narrator:

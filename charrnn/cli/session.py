@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn import checkpoint, corpus, runs, tokenizer, training
+from charrnn import checkpoint, corpus, events, runs, tokenizer, training
 from charrnn.checkpoint import Checkpoint
 from charrnn.cli import ui
 from charrnn.cli.narrator import Narrator
@@ -19,7 +19,7 @@ from charrnn.corpus import Corpus, Recipe
 from charrnn.distributed import Group, join, leave
 from charrnn.errors import CheckpointError, CorpusError, UsageError
 from charrnn.planning import Budget, Plan, make_plan
-from charrnn.runs import Run
+from charrnn.run import Run
 
 
 @dataclass(frozen=True)
@@ -187,17 +187,12 @@ def _tell(request: Request, work: _Work, group: Group, interrupts: Interrupts) -
     narrator = Narrator(work.corpus, silent=request.quiet or not group.leads)
     out = Output() if request.as_json and group.leads else None
     interrupts.deferring = True
-    events = training.train(
-        work.plan,
-        work.corpus,
-        work.run,
-        group,
-        work.checkpoint,
-        interrupted=lambda: interrupts.number,
+    told = training.train(
+        work.plan, work.corpus, work.run, group, work.checkpoint, lambda: interrupts.number
     )
     with narrator:
-        for event in events:
-            data = training.to_json(event)
+        for event in told:
+            data = events.to_json(event)
             if group.leads:
                 work.run.log(data)
             narrator.tell(event)

@@ -1,0 +1,79 @@
+"""What happens in a training, as values: frozen, plain, ready to be shown or logged."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from charrnn.evaluation import Score
+from charrnn.planning import Plan
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Before the first step of this sitting: what is going to be done."""
+
+    plan: Plan
+    step: int
+    run: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Every `log_every` steps. loss: nats per token since the last; grad_norm before clipping."""
+
+    step: int
+    epoch: float
+    loss: float
+    bits_per_char: float
+    learning_rate: float
+    grad_norm: float
+    tokens_per_second: float
+    seconds: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The model over the validation part, and a few characters of what it writes by now."""
+
+    step: int
+    score: Score
+    best: bool
+    sample: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint that is safely on disk, and what went wrong while older ones were dropped."""
+
+    step: int
+    path: Path
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The plan is carried out. `best` is the least validation loss in nats per character."""
+
+    step: int
+    best: float | None
+    best_step: int
+    seconds: float
+
+
+Event = Planned | Progress | Evaluated | Saved | Finished
+
+
+def to_json(event: Event) -> dict[str, Any]:
+    """One line of metrics.jsonl and of `train --json`."""
+    data: dict[str, Any] = {"event": type(event).__name__.lower(), "step": event.step}
+    if isinstance(event, Planned):
+        return data | {"run": event.run, "plan": event.plan.to_json()}
+    fields = {k: v for k, v in asdict(event).items() if k != "score"}
+    if isinstance(event, Evaluated):
+        fields |= event.score.to_json()
+    if isinstance(event, Saved):
+        fields["path"] = str(event.path)
+    return data | fields

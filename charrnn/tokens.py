@@ -1,0 +1,79 @@
+"""Token arrays on disk: written as they come, shuffled line by line, read through memory maps."""
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.tokenizer.base import Ids
+
+CHUNK = 1 << 22
+"""Tokens moved at a time."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a corpus: a token array (N,) on disk, and how much text it stands for."""
+
+    path: Path
+    tokens: int
+    characters: int
+
+    def load(self) -> NDArray[np.unsignedinteger]:
+        """The tokens, memory-mapped."""
+        array: NDArray[np.unsignedinteger] = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return array
+
+
+class TokenWriter:
+    """A .npy file of ids that grows; its header is written when the length is known."""
+
+    def __init__(self, path: Path, kind: type[np.unsignedinteger]) -> None:
+        self.path, self.kind = path, np.dtype(kind)
+        self.tokens = self.characters = 0
+        self.file = path.open("wb")
+        self._header()
+
+    def _header(self) -> None:
+        # numpy pads the header so that a longer length still fits in its place.
+        description = {"descr": self.kind.str, "fortran_order": False, "shape": (self.tokens,)}
+        file: BinaryIO = self.file
+        file.seek(0)
+        np.lib.format.write_array_header_1_0(file, description)
+
+    def append(self, ids: Ids, characters: int) -> None:
+        """Add the ids of so many characters."""
+        self.file.write(np.ascontiguousarray(ids, self.kind).tobytes())
+        self.tokens += len(ids)
+        self.characters += characters
+
+    def finish(self) -> Split:
+        """Write the length and close."""
+        self._header()
+        self.file.close()
+        return Split(self.path, self.tokens, self.characters)
+
+
+def shuffle_lines(path: Path, newline_id: int) -> None:
+    """Put the lines into a random order, always the same one, since sorted lists teach badly."""
+    tokens = np.load(path, mmap_mode="r", allow_pickle=False)
+    small = np.uint32 if len(tokens) < 2**32 else np.uint64
+    ends = np.concatenate(
+        [
+            (np.flatnonzero(tokens[begin : begin + CHUNK] == newline_id) + begin + 1).astype(small)
+            for begin in range(0, len(tokens), CHUNK)
+        ]
+    )
+    writer = TokenWriter(path.with_suffix(".tmp"), tokens.dtype.type)
+    order = iter(np.random.default_rng(0).permutation(len(ends)).astype(small))
+    while len(lines := np.fromiter(islice(order, CHUNK // 32), np.int64)):
+        begins = np.where(lines > 0, ends[lines - 1], 0).astype(np.int64)
+        lengths = ends[lines].astype(np.int64) - begins
+        before = np.cumsum(lengths) - lengths
+        places = np.repeat(begins - before, lengths) + np.arange(int(lengths.sum()))
+        writer.append(tokens[places], 0)
+    writer.finish()
+    path.with_suffix(".tmp").replace(path)
