@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Batches:
@@ -34,8 +36,8 @@ class Batches:
     @property
     def rows(self) -> range:
         """The rows of the global batch that this rank reads."""
-        share = self.batch_size // self.world_size
-        return range(self.rank * share, (self.rank + 1) * share)
+        count = share(self.batch_size, self.world_size)
+        return range(self.rank * count, (self.rank + 1) * count)
 
     def __getitem__(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Inputs and targets (B/W, T) of a step: targets are the inputs one token later."""
@@ -49,3 +51,13 @@ class Batches:
         if end <= size:
             return self.tokens[begin:end].astype(np.int64)
         return np.take(self.tokens, np.arange(begin, end), mode="wrap").astype(np.int64)
+
+
+def share(batch_size: int, world_size: int) -> int:
+    """The rows of one rank; UsageError when the ranks cannot all have as many."""
+    if batch_size % world_size:
+        raise UsageError(
+            f"--batch-size {batch_size} cannot be shared by {world_size} processes",
+            "make one a multiple of the other",
+        )
+    return batch_size // world_size

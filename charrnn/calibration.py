@@ -11,8 +11,7 @@ import torch
 from charrnn.batches import Batches
 from charrnn.config import ModelConfig, TrainConfig, num_parameters
 from charrnn.corpus import Corpus
-from charrnn.distributed import Group
-from charrnn.errors import MemoryLimitError
+from charrnn.distributed import Group, memory_limit
 from charrnn.learner import Learner
 
 CALIBRATION_SECONDS = 1.5
@@ -31,7 +30,10 @@ def calibrate(
     torch.set_num_threads(threads)
     tokens = corpus.splits["train"].load()
     batches = Batches(tokens, **shape, rank=group.rank, world_size=group.world_size)
-    try:
+    with memory_limit(
+        f"a model of {num_parameters(model):,} parameters does not fit in memory",
+        "make --hidden-size, --batch-size or --seq-length smaller",
+    ):
         learner = Learner(model, config, batches, group)
         for _ in range(3):
             learner.advance()
@@ -42,12 +44,6 @@ def calibrate(
             flag = learner.advance(int(late and group.leads))
             learner.norm.item()  # a GPU works behind; this waits for it
             clock.append(time.perf_counter())
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise MemoryLimitError(
-            f"a model of {num_parameters(model):,} parameters does not fit in memory "
-            f"({type(error).__name__})",
-            "make --hidden-size, --batch-size or --seq-length smaller",
-        ) from None
     # The median is what a step takes when the machine has nothing else to do for a moment.
     seconds = statistics.median(after - before for before, after in itertools.pairwise(clock))
     return group.mean(shape["batch_size"] * shape["seq_length"] / seconds)

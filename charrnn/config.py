@@ -118,7 +118,8 @@ def _fits(value: Any, kind: type[Any], low: float, high: float) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or (kind is int and not isinstance(value, int)):
         return False
-    return math.isfinite(value) and low <= value <= high
+    # False for what is no number or infinite, too; a huge int has no float to ask about.
+    return bool(low <= value <= high)
 
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:

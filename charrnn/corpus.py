@@ -225,7 +225,9 @@ def whole_lines(texts: Iterable[str]) -> Iterator[str]:
 
 def _encode(texts: _Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Split]:
     kind = id_type(tokenizer.vocab_size)
-    writers = {name: TokenWriter(folder / f"{name}.npy", kind) for name in SPLITS}
+    own = {name for name in ("valid", "test") if texts.shares[name] or name in texts.extra}
+    names = [name for name in SPLITS if name == "train" or name in own]
+    writers = {name: TokenWriter(folder / f"{name}.npy", kind) for name in names}
     try:
         for name, text in texts:
             writers[name].append(tokenizer.encode(text), len(text))
@@ -235,17 +237,13 @@ def _encode(texts: _Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Spli
             f"cannot write the tokens into {folder}: {error.strerror}",
             "free some space or choose another --runs-dir",
         ) from None
-    wanted = {
-        "train",
-        *(name for name in ("valid", "test") if texts.shares[name] or name in texts.extra),
-    }
-    for name in sorted(wanted):
-        if splits[name].tokens < 2:
+    for name, split in splits.items():
+        if split.tokens < 2:
             raise CorpusError(
                 f"the {name} part of the text would be empty",
                 "give more text, or change --valid-fraction and --test-fraction",
             )
-    return {name: splits[name] for name in SPLITS if name in wanted}
+    return splits
 
 
 def recipe_from_json(data: Mapping[str, Any]) -> Recipe:

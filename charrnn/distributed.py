@@ -3,17 +3,21 @@
 The one library module that reads the environment: torchrun says there who is who.
 """
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed
 
-from charrnn.errors import UsageError
+from charrnn.errors import MemoryLimitError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "bad_alloc")
+"""What the message of a RuntimeError holds that means it."""
 
 
 @dataclass(frozen=True)
@@ -121,3 +125,16 @@ def _device(name: str, local_rank: int) -> torch.device:
         torch.cuda.set_device(local_rank)
         return torch.device("cuda", local_rank)
     return torch.device(name)
+
+
+@contextlib.contextmanager
+def memory_limit(problem: str, remedy: str) -> Iterator[None]:
+    """MemoryLimitError for every way in which Python and torch say that memory is out."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # Where a GPU has an error of its own, torch's CPU allocator raises a bare RuntimeError.
+        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not known and not any(words in str(error) for words in OUT_OF_MEMORY):
+            raise
+        raise MemoryLimitError(f"{problem} ({type(error).__name__})", remedy) from None

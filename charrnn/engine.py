@@ -17,9 +17,7 @@ from charrnn.checkpoint import Arrays, Checkpoint
 from charrnn.config import GATES, STATE_PARTS, ModelConfig, state_shapes
 from charrnn.errors import MemoryLimitError
 from charrnn.storage import write_durably
-
-State = list[NDArray[np.float32]]
-"""The hidden state: one array (B, H) for each part of each layer, in the order of state_shapes."""
+from charrnn.texts import State
 
 READ_LENGTH = 256
 """Tokens of a prompt read per call."""
@@ -34,12 +32,14 @@ class Operator:
     name: str
     gates: tuple[int, ...]
     attributes: dict[str, Any]
+    pairs: bool = False
+    """Whether a single row is computed by another routine, which rounds differently, than two."""
 
 
 OPERATORS = {
     "lstm": Operator("LSTM", (0, 3, 1, 2), {}),  # torch i f g o -> ONNX i o f c
     "gru": Operator("GRU", (1, 0, 2), {"linear_before_reset": 1}),  # torch r z n -> ONNX z r h
-    "rnn": Operator("RNN", (0,), {}),
+    "rnn": Operator("RNN", (0,), {}, pairs=True),
 }
 
 
@@ -49,7 +49,9 @@ class Engine:
     def __init__(self, checkpoint: Checkpoint, threads: int = 2) -> None:
         self.config = checkpoint.model
         self.vocab_size = checkpoint.model.vocab_size
-        self._names = ["logits", *(f"{name}.after" for name in state_shapes(self.config, 1))]
+        self._parts = list(state_shapes(self.config, 1))
+        self._names = ["logits", *(f"{name}.after" for name in self._parts)]
+        self._pairs = OPERATORS[self.config.cell].pairs
         self._session = _session(graph(checkpoint).SerializeToString(), threads)
 
     def zero_state(self, rows: int) -> State:
@@ -63,8 +65,12 @@ class Engine:
 
     def read(self, ids: NDArray[np.integer], state: State) -> tuple[NDArray[np.float32], State]:
         """(T, B) tokens -> logits (T, B, V) and the state after the last of them."""
+        if ids.shape[1] == 1 and self._pairs:
+            # So that a text is the same alone and in a batch.
+            logits, after = self.read(ids.repeat(2, 1), [part.repeat(2, 0) for part in state])
+            return logits[:, :1], [part[:1] for part in after]
         feed: dict[str, NDArray[Any]] = {"ids": ids.astype(np.int64, copy=False)}
-        feed |= dict(zip(state_shapes(self.config, 1), state, strict=True))
+        feed |= zip(self._parts, state, strict=True)
         logits, *after = self._session.run(self._names, feed)
         return logits, after
 

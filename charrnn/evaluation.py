@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from charrnn.corpus import whole_lines
-from charrnn.engine import State
 from charrnn.errors import CorpusError
 from charrnn.model import CharRNN
 from charrnn.sources import find
+from charrnn.texts import State
 from charrnn.tokenizer import Tokenizer
 
 WINDOW = 256

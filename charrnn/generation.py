@@ -1,19 +1,25 @@
-"""Engine, prompt and filters -> text, a piece at a time. It does not know where the text goes."""
+"""Engine, prompts and filters -> text, a piece at a time. It does not know where the text goes."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn import sampling
-from charrnn.engine import State
+from charrnn.sampling import Context, Filter, Logits
+from charrnn.texts import Piece, Settings, Start, State, Text, Token
 from charrnn.tokenizer import Tokenizer
-from charrnn.tokenizer.base import Decoder
 
 HISTORY = 256
 """How many of the latest tokens the filters see."""
+
+RANDOM = 128
+"""Steps for which random numbers are made at a time."""
+
+BREAKERS = '\n:"*'
+"""Characters at which the DRY filter stops looking for repetition, as in llama.cpp."""
 
 
 class Stepper(Protocol):
@@ -22,133 +28,143 @@ class Stepper(Protocol):
     def zero_state(self, rows: int) -> State:
         """The state of `rows` texts before their first token."""
 
-    def read_prompt(
-        self, ids: NDArray[np.integer], state: State
-    ) -> tuple[NDArray[np.float32], State]:
+    def read_prompt(self, ids: NDArray[np.integer], state: State) -> tuple[Logits, State]:
         """(T, B) tokens -> logits (B, V) after the last, and the state."""
 
-    def step(self, ids: NDArray[np.integer], state: State) -> tuple[NDArray[np.float32], State]:
+    def step(self, ids: NDArray[np.integer], state: State) -> tuple[Logits, State]:
         """One token for each of B rows, (B,) -> logits (B, V) and the state after it."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to sample: `length` tokens at most, until a `stop` text, with these filter values.
-
-    With `lines` a newline ends the text, as each line of the corpus was a document of its own.
-    """
-
-    length: int = 500
-    lines: bool = False
-    stop: tuple[str, ...] = ()
-    seed: int = 0
-    values: dict[str, float] = field(default_factory=dict)
+def begin(tokenizer: Tokenizer, prompt: str) -> Start:
+    """The start of a text that continues a prompt; before its first character stands a newline."""
+    ids = tokenizer.encode(prompt).astype(np.int64)
+    return Start(np.concatenate([[tokenizer.newline_id], ids]).astype(np.int64))
 
 
-@dataclass(frozen=True)
-class Piece:
-    """Some more text of sample `index`; `finish` is None until its last piece.
-
-    finish: "length" when all tokens were drawn, "stop" at a stop text, "end" at a document's end.
-    """
-
-    index: int
-    text: str
-    tokens: int
-    finish: str | None = None
+def resume(tokenizer: Tokenizer, start: Start, prompt: str) -> Start:
+    """The start of a text that goes on from another's end, with more text put in between."""
+    ids = tokenizer.encode(prompt).astype(np.int64)
+    return Start(np.concatenate([start.ids, ids]), start.state, start.history, start.drawn)
 
 
 def generate(
     tokenizer: Tokenizer,
     engine: Stepper,
-    prompt: str,
+    starts: Sequence[Start],
     settings: Settings,
-    indices: range = range(1),
+    indices: Sequence[int] = (0,),
+    extra: Sequence[Filter] = (),
 ) -> Iterator[Piece]:
-    """Continue a prompt once for each index, as one batch, yielding text as it comes.
+    """Continue each start as the sample of that index, all as one batch, yielding text as it comes.
 
-    Sample i of a seed draws from its own random numbers, whatever the batch it is part of.
+    Sample i of a seed draws its own random numbers, so its text does not depend on the batch.
+    `extra` filters come before the settings' own.
     """
-    rows = [_Row(i, tokenizer, settings) for i in indices]
     if settings.length == 0:
-        yield from (Piece(row.index, "", 0, "length") for row in rows)
+        for index, start in zip(indices, starts, strict=True):
+            yield Piece(index, "", 0, (), "length", start)
         return
-    apply = sampling.chain(
-        [sampling.exclude(tokenizer.unsampled), *sampling.filters(settings.values)]
-    )
-    ids = prompt_ids(tokenizer, prompt)
-    logits, state = engine.read_prompt(ids[:, None], engine.zero_state(1))
-    logits, state = np.repeat(logits, len(rows), 0), [np.repeat(s, len(rows), 0) for s in state]
-    history = np.repeat(ids[None, -HISTORY:], len(rows), axis=0)
-    while rows:
-        uniform = np.array([row.random() for row in rows])
-        drawn = sampling.draw(apply(logits, history), uniform)
-        for row, token in zip(rows, drawn.tolist(), strict=True):
-            if piece := row.take(token):
-                yield piece
-        going = [i for i, row in enumerate(rows) if row.finish is None]
-        if len(going) < len(rows):
-            rows, drawn, history = [rows[i] for i in going], drawn[going], history[going]
-            state = [part[going] for part in state]
-        if rows:
-            history = np.concatenate([history, drawn[:, None]], axis=1)[:, -HISTORY:]
-            logits, state = engine.step(drawn, state)
+    own = sampling.filters(settings.values, settings.order)
+    apply = sampling.chain([sampling.exclude(tokenizer.unsampled), *extra, *own])
+    batch = _Batch(tokenizer, engine, starts, settings, indices)
+    while batch.texts:
+        context = batch.context()
+        drawn = sampling.draw(apply(batch.logits, context), context.uniform[:, 1])
+        yield from batch.take(drawn)
+        batch.step(drawn)
 
 
-def prompt_ids(tokenizer: Tokenizer, prompt: str) -> NDArray[np.int64]:
-    """The ids (T,) that a model reads before its first draw: a newline, then the prompt."""
-    ids = tokenizer.encode(prompt).astype(np.int64)
-    return np.concatenate([[tokenizer.newline_id], ids]).astype(np.int64)
+class _Batch:
+    """The texts in the making, side by side: their states, histories and random numbers."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        engine: Stepper,
+        starts: Sequence[Start],
+        settings: Settings,
+        indices: Sequence[int],
+    ) -> None:
+        self._engine, self._settings = engine, settings
+        self._breakers = frozenset(int(tokenizer.encode(c)[-1]) for c in BREAKERS)
+        self._generators = [np.random.default_rng([settings.seed, i]) for i in indices]
+        for generator, start in zip(self._generators, starts, strict=True):
+            generator.random((start.drawn, 2))
+        self._drawn = np.array([start.drawn for start in starts])
+        self._uniform = np.empty((len(starts), 0, 2))
+        self._used = 0
+        self._history = np.full((len(starts), 16 * HISTORY), -1, np.int64)
+        self._end = HISTORY
+        for row, start in zip(self._history, starts, strict=True):
+            known = np.concatenate([start.history, start.ids])[-HISTORY:]
+            row[HISTORY - len(known) : HISTORY] = known
+        self.texts = [Text(i, tokenizer, settings) for i in indices]
+        self.logits, self._state = _read(engine, starts)
+
+    def context(self) -> Context:
+        """What the filters may know at this step; its random numbers are (B, 2), two for a step."""
+        if self._used == self._uniform.shape[1]:
+            self._uniform = np.stack([g.random((RANDOM, 2)) for g in self._generators])
+            self._used = 0
+        self._used += 1
+        return Context(
+            self._history[:, self._end - HISTORY : self._end],
+            self._uniform[:, self._used - 1],
+            tuple(text.index for text in self.texts),
+            self._breakers,
+        )
+
+    def take(self, drawn: NDArray[np.integer]) -> Iterator[Piece]:
+        """Note the drawn tokens (B,), and tell what can be shown by now."""
+        if self._end == self._history.shape[1]:
+            self._history[:, :HISTORY] = self._history[:, -HISTORY:]
+            self._end = HISTORY
+        self._history[:, self._end] = drawn
+        self._end += 1
+        for place, (text, token) in enumerate(zip(self.texts, drawn.tolist(), strict=True)):
+            told = None
+            if self._settings.logprobs >= 0:
+                told = _told(self.logits[place], token, self._settings.logprobs)
+            if piece := text.take(token, told):
+                yield replace(piece, end=self._start(place)) if piece.finish else piece
+
+    def _start(self, place: int) -> Start:
+        """Where a continuation of this text starts: its last token is still to be read."""
+        known = self._history[place, self._end - HISTORY : self._end - 1]
+        return Start(
+            self._history[place, self._end - 1 : self._end].copy(),
+            [part[place : place + 1].copy() for part in self._state],
+            known[known >= 0].copy(),
+            int(self._drawn[place]) + self.texts[place].tokens,
+        )
+
+    def step(self, drawn: NDArray[np.integer]) -> None:
+        """Leave out the texts that have ended, and read the last token of the others."""
+        going = [place for place, text in enumerate(self.texts) if text.finish is None]
+        if len(going) < len(self.texts):
+            self.texts = [self.texts[place] for place in going]
+            self._generators = [self._generators[place] for place in going]
+            self._state = [part[going] for part in self._state]
+            self._history, self._drawn = self._history[going], self._drawn[going]
+            self._uniform, drawn = self._uniform[going], drawn[going]
+        if going:
+            self.logits, self._state = self._engine.step(drawn, self._state)
 
 
-class _Row:
-    """One sample in the making: its random numbers, its text so far, why it ended."""
+def _read(engine: Stepper, starts: Sequence[Start]) -> tuple[Logits, State]:
+    """Logits (B, V) and state after the starts' ids; a start that texts share is read once."""
+    read: dict[int, tuple[Logits, State]] = {}
+    for start in starts:
+        if id(start) not in read:
+            before = engine.zero_state(1) if start.state is None else start.state
+            read[id(start)] = engine.read_prompt(start.ids[:, None], before)
+    each = [read[id(start)] for start in starts]
+    states = zip(*(state for _, state in each), strict=True)
+    return np.concatenate([logits for logits, _ in each]), [np.concatenate(s) for s in states]
 
-    def __init__(self, index: int, tokenizer: Tokenizer, settings: Settings) -> None:
-        self.index = index
-        self.finish: str | None = None
-        self._settings = settings
-        self._generator = np.random.default_rng([settings.seed, index])
-        self._uniform: list[float] = []
-        self._end = tokenizer.newline_id if settings.lines else None
-        self._decoder = Decoder(tokenizer)
-        self._tokens = 0
-        self._held = ""
 
-    def random(self) -> float:
-        """The next uniform number of this sample."""
-        if not self._uniform:
-            self._uniform = self._generator.random(256)[::-1].tolist()
-        return self._uniform.pop()
-
-    def take(self, token: int) -> Piece | None:
-        """Take the drawn token; the text that can be shown by now, if any."""
-        self._tokens += 1
-        if token == self._end:
-            self.finish = "end"
-        else:
-            self._held += self._decoder.push(token)
-        if self.finish is None and self._tokens == self._settings.length:
-            self.finish = "length"
-        if self.finish:
-            self._held += self._decoder.finish()
-        if self._settings.stop:
-            self._stop()
-        shown = len(self._held) if self.finish else len(self._held) - self._overlap()
-        text, self._held = self._held[:shown], self._held[shown:]
-        return Piece(self.index, text, self._tokens, self.finish) if text or self.finish else None
-
-    def _stop(self) -> None:
-        """End before the first stop text, if one is there."""
-        places = [self._held.find(stop) for stop in self._settings.stop]
-        found = [place for place in places if place >= 0]
-        if found:
-            self._held, self.finish = self._held[: min(found)], "stop"
-
-    def _overlap(self) -> int:
-        """How many last characters may turn out to begin a stop text, and are held back."""
-        longest = max(map(len, self._settings.stop), default=1) - 1
-        for size in range(min(longest, len(self._held)), 0, -1):
-            if any(stop.startswith(self._held[-size:]) for stop in self._settings.stop):
-                return size
-        return 0
+def _told(logits: NDArray[np.float32], token: int, count: int) -> Token:
+    """The token with its log-probability, and the `count` likeliest ones."""
+    logprobs = np.log(np.maximum(sampling.probabilities(logits[None])[0], 1e-300))
+    best = np.argsort(-logprobs, kind="stable")[:count]
+    return Token(token, float(logprobs[token]), tuple((int(i), float(logprobs[i])) for i in best))

@@ -58,20 +58,28 @@ class Learner:
         return tensor.to(self.group.device)
 
     def take_loss(self) -> float:
-        """Mean nats per token since the last call; DivergedError when it is not a number."""
+        """Mean nats per token since the last call; DivergedError when training has come to nothing.
+
+        So it has when that mean or the norm of the last gradient is not a finite number.
+        """
         mean = self.group.mean(float(self.loss_sum) / max(1, self.loss_count))
         if not np.isfinite(mean):
             raise self._diverged("the loss is not a number any more")
+        if not np.isfinite(float(self.norm)):
+            raise self._diverged("the gradient is not a number any more")
         self.loss_sum.zero_()
         self.loss_count = 0
         return mean
 
-    def weights(self) -> Arrays:
-        """The model's parameters as arrays; DivergedError when they are not all finite."""
-        arrays = {n: p.detach().cpu().numpy().copy() for n, p in self.model.named_parameters()}
-        if not all(np.isfinite(array).all() for array in arrays.values()):
+    def check(self) -> None:
+        """DivergedError when the weights, which are the same on every rank, are not all finite."""
+        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
             raise self._diverged("the weights are not numbers any more")
-        return arrays
+
+    def weights(self) -> Arrays:
+        """The model's parameters as arrays, checked."""
+        self.check()
+        return {n: p.detach().cpu().numpy().copy() for n, p in self.model.named_parameters()}
 
     def training(self) -> Training:
         """What a checkpoint needs besides the weights; every rank has to call it."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from charrnn.batches import share
 from charrnn.calibration import CALIBRATION_SECONDS, calibrate, default_threads
 from charrnn.config import ModelConfig, TrainConfig, num_parameters
 from charrnn.corpus import Corpus
@@ -27,6 +28,9 @@ PARAMETERS_PER_TOKEN = 12
 
 EVALUATION_SHARE = 0.06
 """Of the time, at most, for evaluating."""
+
+EVALUATION_TOKENS = 50_000
+"""At least so many are read, if there are, because fewer would not tell two models apart."""
 
 SECONDS_BETWEEN_EVALUATIONS = 6
 """At least, because a person reads each of them."""
@@ -82,9 +86,9 @@ def make_plan(corpus: Corpus, given: Mapping[str, Any], budget: Budget, group: G
     steps = _steps(tokens, per_step, speed, minutes, budget)
     epochs = steps * per_step / tokens
     if not any("dropout" in name for name in given):
-        share = dropout(epochs, num_parameters(model), tokens)
+        part = dropout(epochs, num_parameters(model), tokens)
         model = dataclasses.replace(
-            model, input_dropout=round(share / 4, 2), dropout=share, output_dropout=share
+            model, input_dropout=round(part / 4, 2), dropout=part, output_dropout=part
         )
     train = _train_config(corpus, given, shape, model, steps, speed)
     seconds = steps * per_step / speed / (1 - EVALUATION_SHARE)
@@ -119,11 +123,7 @@ def _batch(tokens: int, given: Mapping[str, Any], group: Group) -> dict[str, int
     batch = given.get("batch_size") or 2 ** max(2, min(4, int(math.log2(tokens / length / 8 + 1))))
     if "batch_size" not in given:
         batch = math.ceil(batch / group.world_size) * group.world_size
-    if batch % group.world_size:
-        raise UsageError(
-            f"--batch-size {batch} cannot be shared by {group.world_size} processes",
-            f"give a multiple of {group.world_size}",
-        )
+    share(batch, group.world_size)
     if batch * (length + 1) > tokens:
         raise CorpusError(
             f"the training part has {tokens:,} tokens and --batch-size {batch} with "
@@ -143,11 +143,9 @@ def _choose(
 ) -> tuple[ModelConfig, float]:
     """The largest size that corpus and budget can teach, and its measured tokens per second."""
     tokens = corpus.splits["train"].tokens
-    configs = [_model(corpus, given, size) for size in SIZES]
+    configs = list(dict.fromkeys(_model(corpus, given, size) for size in SIZES))
     fitting = [c for c in configs if num_parameters(c) <= PARAMETERS_PER_TOKEN * tokens]
     fitting = fitting or configs[:1]
-    if {"hidden_size", "num_layers"} <= given.keys():
-        fitting = fitting[:1]
     if budget.steps or budget.epochs:
         total = (budget.steps or 0) * shape["batch_size"] * shape["seq_length"]
         total = total or int((budget.epochs or 1.0) * tokens)
@@ -185,7 +183,8 @@ def _model(corpus: Corpus, given: Mapping[str, Any], size: tuple[int, int]) -> M
     names = {item.name for item in dataclasses.fields(ModelConfig)} - {"vocab_size"}
     chosen: dict[str, Any] = {"num_layers": layers, "hidden_size": hidden, "residual": True}
     if given.get("tie_weights"):
-        chosen["embedding_size"] = given.get("hidden_size", hidden)
+        width = given.get("hidden_size") or given.get("embedding_size") or hidden
+        chosen |= {"hidden_size": width, "embedding_size": width}
     chosen |= {name: value for name, value in given.items() if name in names}
     return ModelConfig(vocab_size=corpus.tokenizer.vocab_size, **chosen)
 
@@ -238,7 +237,9 @@ def _evaluations(corpus: Corpus, speed: float, seconds: float) -> tuple[int, int
         return 20, 0
     tokens = corpus.splits["valid"].tokens
     allowed = seconds * EVALUATION_SHARE * 3 * speed
-    if allowed < 4 * tokens and allowed > 4 * 50_000:
-        return 4, int(allowed / 4)
     often = min(20, 1 + int(seconds / SECONDS_BETWEEN_EVALUATIONS))
-    return max(1, min(often, int(allowed / tokens))), 0
+    few = min(4, often)
+    if allowed >= few * tokens:
+        return min(often, int(allowed / tokens)), 0
+    part = max(EVALUATION_TOKENS, int(allowed / few))
+    return few, part if part < tokens else 0

@@ -96,7 +96,10 @@ def write_durably(path: Path, parts: Iterable[bytes | memoryview], disk: Disk = 
 def _write_all(descriptor: int, data: memoryview, disk: Disk) -> int:
     done = 0
     while done < len(data):
-        done += disk.write(descriptor, data[done : done + BLOCK])
+        taken = disk.write(descriptor, data[done : done + BLOCK])
+        if not taken:
+            raise OSError("the disk takes no more")
+        done += taken
     return done
 
 

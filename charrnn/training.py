@@ -15,15 +15,16 @@ from charrnn import __version__
 from charrnn.batches import Batches
 from charrnn.checkpoint import Checkpoint, Facts
 from charrnn.corpus import Corpus
-from charrnn.distributed import Group
-from charrnn.errors import InterruptedTraining, MemoryLimitError
+from charrnn.distributed import Group, memory_limit
+from charrnn.errors import InterruptedTraining
 from charrnn.evaluation import Score, TorchStepper, evaluate
 from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Saved
-from charrnn.generation import Settings, generate
+from charrnn.generation import begin, generate
 from charrnn.learner import Learner
 from charrnn.optimizer import learning_rate
 from charrnn.planning import Plan
 from charrnn.run import Run
+from charrnn.texts import Settings
 
 SAMPLE = Settings(length=160, values={"temperature": 0.8})
 """What is shown at each evaluation."""
@@ -44,9 +45,12 @@ def train(
     number; what was saved before stays. The caller holds the run's lock.
     """
     torch.set_num_threads(plan.train.threads)
-    session = _Session(plan, corpus, run, group, start)
-    yield Planned(plan, session.learner.step, str(run.folder))
-    try:
+    with memory_limit(
+        f"training {plan.parameters:,} parameters takes more memory than there is",
+        "make --batch-size, --seq-length or --hidden-size smaller",
+    ):
+        session = _Session(plan, corpus, run, group, start)
+        yield Planned(plan, session.learner.step, str(run.folder))
         if start is not None:
             yield from session.missed(start)
         while session.learner.step < plan.train.steps:
@@ -58,12 +62,7 @@ def train(
                     f"stopped at step {session.learner.step} of {plan.train.steps}; it is saved",
                     f"continue with: charrnn train --resume --name {run.name}",
                 )
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise MemoryLimitError(
-            f"out of memory at step {session.learner.step} ({type(error).__name__})",
-            "make --batch-size, --seq-length or --hidden-size smaller",
-        ) from None
-    yield session.finished()
+        yield session.finished()
 
 
 class _Session:
@@ -83,7 +82,7 @@ class _Session:
             self.learner.restore(start)
         best = run.best() if group.leads else None
         self.best = best.valid if best else None
-        self.best_step = best.step if best else 0
+        self.best_step = best.step if best and self.best is not None else 0
         self.began = self.marked = time.perf_counter()
         self.first = self.marked_step = self.learner.step
 
@@ -116,6 +115,7 @@ class _Session:
 
     def _judge(self) -> Iterator[Event]:
         """Evaluate, on rank 0 while the others wait, and save these weights with their score."""
+        self.learner.check()
         score = self._score() if self.group.leads else None
         if score is not None:
             nats = score.nats_per_char
@@ -158,7 +158,8 @@ class _Session:
     def _sample(self) -> str:
         lines = Settings(SAMPLE.length, self.corpus.lines, values=SAMPLE.values)
         stepper = TorchStepper(self.learner.model)
-        pieces = generate(self.corpus.tokenizer, stepper, "", lines)
+        start = begin(self.corpus.tokenizer, "")
+        pieces = generate(self.corpus.tokenizer, stepper, [start], lines)
         return "".join(piece.text for piece in pieces)
 
     def _save(self, score: Score | None) -> Iterator[Saved]:

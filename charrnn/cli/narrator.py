@@ -42,7 +42,12 @@ class Narrator:
 
     def _planned(self, event: Planned) -> None:
         self._steps, self._run = event.plan.train.steps, event.run
-        for line in (*corpus_lines(self._corpus), *plan_lines(event.plan), f"run     {event.run}"):
+        limit = event.plan.train.eval_tokens
+        for line in (
+            *corpus_lines(self._corpus, limit),
+            *plan_lines(event.plan),
+            f"run     {event.run}",
+        ):
             ui.say(line)
         if event.step:
             ui.say(f"resumed at step {event.step:,} of {self._steps:,}")
@@ -76,8 +81,8 @@ class Narrator:
         ui.say(f"done in {ui.duration(event.seconds)}; {best}now try: charrnn sample {self._run}")
 
 
-def corpus_lines(corpus: Corpus) -> list[str]:
-    """What text it is, and what was left out of it."""
+def corpus_lines(corpus: Corpus, eval_tokens: int) -> list[str]:
+    """What text it is, what was left out of it, and how much of it validates."""
     parts = ", ".join(
         f"{name} {ui.number(split.characters)}" for name, split in corpus.splits.items()
     )
@@ -85,6 +90,7 @@ def corpus_lines(corpus: Corpus) -> list[str]:
     return [
         f"text    {corpus.characters:,} characters ({parts}), {kinds}",
         *(f"        {note}" for note in corpus.notes),
+        *([f"        validating on the first {eval_tokens:,} tokens"] if eval_tokens else []),
     ]
 
 

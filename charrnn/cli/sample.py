@@ -2,25 +2,23 @@
 
 import secrets
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 from charrnn import runs
 from charrnn.cli.options import Json, RunName, RunsDir, Threads, Which, default_threads, option
-from charrnn.cli.output import Output
 from charrnn.errors import UsageError
-from charrnn.sampling import FILTERS
+from charrnn.sampling import FILTERS, NUMBERS
 
 ROWS = 64
 """Samples drawn side by side."""
 
 
-def _filter_option(name: str, text: str) -> Any:
-    setting = FILTERS[name]
-    return option(
-        min=setting.low, max=setting.high, help=f"{text} {setting.neutral:g} does nothing."
-    )
+def number(name: str) -> Any:
+    """The option of a filter's number, with its bounds and help."""
+    item = NUMBERS[name]
+    neutral = f" {item.default:g} does nothing." if item.switch else ""
+    return option(min=item.low, max=item.high, help=item.help + neutral)
 
 
 def sample(
@@ -30,32 +28,58 @@ def sample(
         str, option(help="Text to continue; - reads it from stdin.", show_default="none")
     ] = "",
     prompt_file: Annotated[
-        Path | None, option(help="A file to continue.", show_default=False)
+        Path | None, option(help="A file to continue.", show_default="none")
     ] = None,
+    prompts: Annotated[
+        Path | None,
+        option(help="A file with a prompt in each line, each continued.", show_default="none"),
+    ] = None,
+    escapes: Annotated[
+        bool,
+        option("--escapes", "-e", help="Read backslash escapes in prompts, such as for a newline."),
+    ] = False,
     echo: Annotated[bool, option(help="Print the prompt before its continuation.")] = True,
     length: Annotated[int, option(min=0, max=10**9, help="Tokens to write at most.")] = 500,
     num_samples: Annotated[int, option(min=1, max=10**6, help="Texts to write.")] = 1,
     stop: Annotated[
         list[str] | None,
-        option(help="End before this text; may be given several times.", show_default=False),
+        option(help="End before this text; may be given several times.", show_default="none"),
     ] = None,
     seed: Annotated[
         int | None,
         option(min=0, max=2**63 - 1, help="Seed of the draws.", show_default="random"),
     ] = None,
-    temperature: Annotated[
-        float, _filter_option("temperature", "Below 1 bolder, above 1 wilder, 0 the likeliest.")
-    ] = 1.0,
-    top_k: Annotated[int, _filter_option("top_k", "Draw from the K likeliest tokens.")] = 0,
-    top_p: Annotated[
-        float, _filter_option("top_p", "Draw from the likeliest tokens that hold this share.")
-    ] = 1.0,
-    min_p: Annotated[
-        float, _filter_option("min_p", "Leave out tokens this much less likely than the first.")
-    ] = 0.0,
-    repetition_penalty: Annotated[
-        float, _filter_option("repetition_penalty", "Above 1, discourage tokens already used.")
-    ] = 1.0,
+    greedy: Annotated[
+        bool, option("--greedy", help="Always take the likeliest token: --temperature 0.")
+    ] = False,
+    repetition_penalty: Annotated[float, number("repetition_penalty")] = 1.0,
+    presence_penalty: Annotated[float, number("presence_penalty")] = 0.0,
+    frequency_penalty: Annotated[float, number("frequency_penalty")] = 0.0,
+    penalty_last_n: Annotated[int, number("penalty_last_n")] = 64,
+    dry_multiplier: Annotated[float, number("dry_multiplier")] = 0.0,
+    dry_base: Annotated[float, number("dry_base")] = 1.75,
+    dry_allowed_length: Annotated[int, number("dry_allowed_length")] = 2,
+    dry_penalty_last_n: Annotated[int, number("dry_penalty_last_n")] = -1,
+    top_n_sigma: Annotated[float, number("top_n_sigma")] = -1.0,
+    top_k: Annotated[int, number("top_k")] = 0,
+    typical_p: Annotated[float, number("typical_p")] = 1.0,
+    top_p: Annotated[float, number("top_p")] = 1.0,
+    min_p: Annotated[float, number("min_p")] = 0.0,
+    xtc_probability: Annotated[float, number("xtc_probability")] = 0.0,
+    xtc_threshold: Annotated[float, number("xtc_threshold")] = 0.1,
+    temperature: Annotated[float, number("temperature")] = 1.0,
+    dynatemp_range: Annotated[float, number("dynatemp_range")] = 0.0,
+    dynatemp_exponent: Annotated[float, number("dynatemp_exponent")] = 1.0,
+    mirostat: Annotated[int, number("mirostat")] = 0,
+    mirostat_tau: Annotated[float, number("mirostat_tau")] = 5.0,
+    mirostat_eta: Annotated[float, number("mirostat_eta")] = 0.1,
+    samplers: Annotated[
+        str, option(help="The filters in the order in which they act, by ; between them.")
+    ] = ";".join(FILTERS),
+    logprobs: Annotated[
+        int,
+        option(min=-1, max=1000, help="With --json: each token's alternatives; -1 for none."),
+    ] = -1,
     checkpoint: Which = "best",
     threads: Threads = None,
     as_json: Json = False,
@@ -64,121 +88,44 @@ def sample(
 
     The text goes to stdout as it is made, and nothing else does.
     """
+    values = {name: value for name, value in locals().items() if name in NUMBERS}
     # A reader that leaves ends this program at once and without a word, like any good filter.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     from charrnn import checkpoint as checkpoints
+    from charrnn.cli.prompts import read_prompt, read_prompts, remark_on_strangers
+    from charrnn.cli.writers import JsonWriter, TextWriter
     from charrnn.engine import Engine
-    from charrnn.generation import Settings, generate
+    from charrnn.generation import begin, generate
+    from charrnn.texts import Settings
 
-    values = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
-    text = _prompt(prompt, prompt_file)
+    if prompts and (prompt or prompt_file):
+        raise UsageError("--prompts contradicts --prompt and --prompt-file", "give one of them")
+    if stop and "" in stop:
+        raise UsageError("--stop is empty", "give the text to stop at")
+    texts = (
+        read_prompts(prompts, escapes) if prompts else [read_prompt(prompt, prompt_file, escapes)]
+    )
     model = checkpoints.load(runs.find_checkpoint(runs_dir, run, checkpoint))
-    seed = secrets.randbits(32) if seed is None else seed
+    remark_on_strangers(texts, model.tokenizer)
     settings = Settings(
         length=length,
         lines=model.facts.lines,
-        stop=_stops(stop),
-        seed=seed,
-        values=values | {"repetition_penalty": repetition_penalty},
+        stop=tuple(stop or ()),
+        seed=secrets.randbits(32) if seed is None else seed,
+        values=values | ({"temperature": 0.0} if greedy else {}),
+        order=tuple(name for name in samplers.split(";") if name),
+        logprobs=logprobs,
+    )
+    writer = (
+        JsonWriter(texts, settings, model.tokenizer)
+        if as_json
+        else TextWriter(texts if echo else [], settings)
     )
     engine = Engine(model, threads or default_threads())
-    writer = _JsonWriter(text, seed) if as_json else _TextWriter(text if echo else "", settings)
-    for begin in range(0, num_samples, ROWS):
-        batch = range(begin, min(num_samples, begin + ROWS))
-        for piece in generate(model.tokenizer, engine, text, settings, batch):
+    starts = [begin(model.tokenizer, text) for text in texts]
+    for first in range(0, num_samples * len(starts), ROWS):
+        indices = range(first, min(num_samples * len(starts), first + ROWS))
+        batch = [starts[i % len(starts)] for i in indices]
+        for piece in generate(model.tokenizer, engine, batch, settings, indices):
             writer.take(piece)
     writer.out.flush()
-
-
-def _stops(texts: list[str] | None) -> tuple[str, ...]:
-    if texts and "" in texts:
-        raise UsageError("--stop is empty", "give the text to stop at")
-    return tuple(texts or ())
-
-
-def _prompt(text: str, file: Path | None) -> str:
-    """The prompt; from a file or pipe without a mark at its start and one newline at its end."""
-    if file is not None and text:
-        raise UsageError("--prompt and --prompt-file contradict each other", "give one of them")
-    try:
-        if file is not None:
-            raw = file.read_bytes()
-        elif text == "-":
-            raw = sys.stdin.buffer.read()
-        else:
-            return text.encode("utf-8", "surrogateescape").decode("utf-8")
-        return raw.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"the prompt is not valid UTF-8 at byte {error.start:,}", "give it in UTF-8"
-        ) from None
-    except OSError as error:
-        raise UsageError(
-            f"cannot read the prompt from {file}: {error.strerror}", "check the file"
-        ) from None
-
-
-class _TextWriter:
-    """Samples one after the other, each ended by a newline; a blank line between long ones.
-
-    Of samples drawn side by side the first is shown as it grows, the others when it is their turn.
-    """
-
-    def __init__(self, prompt: str, settings: Any) -> None:
-        self.out = Output()
-        self._prompt = prompt
-        self._between = "" if settings.lines else "\n"
-        self._turn = 0
-        self._waiting: dict[int, list[Any]] = {}
-        self._open = False
-        self._last = "\n"
-
-    def take(self, piece: Any) -> None:
-        """Print a piece, or keep it until the samples before it are complete."""
-        self._waiting.setdefault(piece.index, []).append(piece)
-        while pieces := self._waiting.pop(self._turn, None):
-            for each in pieces:
-                self._print(each)
-            if pieces[-1].finish is None:
-                return
-
-    def _print(self, piece: Any) -> None:
-        if not self._open:
-            self._write((self._between if piece.index else "") + self._prompt)
-            self._open = True
-        self._write(piece.text)
-        if piece.finish:
-            self._write("" if self._last == "\n" else "\n")
-            self._turn, self._open = self._turn + 1, False
-
-    def _write(self, text: str) -> None:
-        if text:
-            self._last = text[-1]
-            self.out.write(text)
-
-
-class _JsonWriter:
-    """One object for each sample, in order of their numbers."""
-
-    def __init__(self, prompt: str, seed: int) -> None:
-        self.out = Output()
-        self._prompt, self._seed = prompt, seed
-        self._texts: dict[int, str] = {}
-        self._ready: dict[int, dict[str, Any]] = {}
-        self._turn = 0
-
-    def take(self, piece: Any) -> None:
-        """Add a piece; print the samples that are complete up to here."""
-        self._texts[piece.index] = self._texts.get(piece.index, "") + piece.text
-        if piece.finish:
-            self._ready[piece.index] = {
-                "text": self._texts.pop(piece.index),
-                "finish": piece.finish,
-                "prompt": self._prompt,
-                "tokens": piece.tokens,
-                "seed": self._seed,
-                "index": piece.index,
-            }
-        while self._turn in self._ready:
-            self.out.json(self._ready.pop(self._turn))
-            self._turn += 1

@@ -1,0 +1,67 @@
+"""The texts that samples continue: from an option, a file, stdin, or one in each line of a file."""
+
+import codecs
+import sys
+from pathlib import Path
+
+from charrnn.cli import ui
+from charrnn.errors import UsageError
+from charrnn.tokenizer import Tokenizer
+
+STDIN = "-"
+
+
+def read_prompt(text: str, file: Path | None, escapes: bool) -> str:
+    """The prompt; from a file or pipe without a mark at its start and one newline at its end."""
+    if file is not None and text:
+        raise UsageError("--prompt and --prompt-file contradict each other", "give one of them")
+    if file is not None or text == STDIN:
+        text = _read(file)
+    else:
+        text = _decoded(text.encode("utf-8", "surrogateescape"))
+    return unescape(text) if escapes else text
+
+
+def read_prompts(file: Path, escapes: bool) -> list[str]:
+    """One prompt from each line of a file, or of stdin where it is called -."""
+    lines = _read(None if str(file) == STDIN else file).replace("\r\n", "\n").split("\n")
+    return [unescape(line) if escapes else line for line in lines]
+
+
+def _read(file: Path | None) -> str:
+    try:
+        raw = sys.stdin.buffer.read() if file is None else file.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the prompt from {file or 'stdin'}: {error.strerror}", "check it"
+        ) from None
+    return _decoded(raw).removeprefix("\ufeff").removesuffix("\n").removesuffix("\r")
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"the prompt is not valid UTF-8 at byte {error.start:,}", "give it in UTF-8"
+        ) from None
+
+
+def unescape(text: str) -> str:
+    """A text in which backslash escapes, as for a newline or tab, stand for characters."""
+    try:
+        return codecs.decode(text.encode("ascii", "backslashreplace"), "unicode_escape")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"the prompt has a wrong escape at character {error.start}", r"write \\ for a backslash"
+        ) from None
+
+
+def remark_on_strangers(prompts: list[str], tokenizer: Tokenizer) -> None:
+    """Say once on stderr when a prompt holds what the corpus never did."""
+    unseen = set(tokenizer.unsampled)
+    strange = sum(
+        int(i) in unseen for text in prompts for i in set(tokenizer.encode(text).tolist())
+    )
+    if strange:
+        ui.note("the prompt holds characters or words that the model's text never had")
