@@ -97,13 +97,14 @@ def load(path: Path, training: bool = False) -> Checkpoint:
     file = sealed.read(path, wanted=("",) if training else ("model.",), check=_check)
     data, arrays = file.metadata, file.arrays
     config = read_config(ModelConfig, data["model"])
-    return Checkpoint(
-        model=config,
-        tokenizer=_tokenizer(data["tokenizer"], config),
-        weights=_under("model.", arrays),
-        facts=Facts(**data["facts"]),
-        training=_training(data, arrays) if training else None,
-    )
+    with sealed.naming(path):
+        return Checkpoint(
+            model=config,
+            tokenizer=_tokenizer(data["tokenizer"], config),
+            weights=_under("model.", arrays),
+            facts=Facts(**data["facts"]),
+            training=_training(data, arrays) if training else None,
+        )
 
 
 def read_facts(path: Path) -> Facts:

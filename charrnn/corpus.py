@@ -49,7 +49,7 @@ class Recipe:
             )
         try:
             "".encode(self.encoding)
-        except LookupError:
+        except (LookupError, ValueError):
             raise UsageError(
                 f"there is no encoding {self.encoding!r}", "give one like utf-8, utf-16 or latin-1"
             ) from None

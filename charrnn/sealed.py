@@ -4,12 +4,15 @@ It knows names, shapes and hashes; what they mean is the caller's `check`, which
 metadata and answers with the exact tensors that the file has to hold.
 """
 
+import contextlib
 import hashlib
 import json
+import math
 import os
+import re
 import stat
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,12 +20,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.errors import CheckpointError
+from charrnn.errors import CheckpointError, UsageError
 
 Arrays = dict[str, NDArray[np.float32]]
 Check = Callable[[dict[str, Any]], dict[str, tuple[int, ...]]]
 
 KEY = "charrnn"
+SEAL = re.compile(r"[0-9a-f]{64}")
 BLANK = "0" * 64
 HEADER_LIMIT = 32 << 20
 NESTING_LIMIT = 200_000
@@ -51,6 +55,11 @@ def serialize(metadata: dict[str, Any], tensors: Arrays) -> list[bytes | memoryv
     blank = save({name: np.ascontiguousarray(a) for name, a in tensors.items()}, {KEY: text})
     size = 8 + struct.unpack_from("<Q", blank)[0]
     head, data = blank[:size], memoryview(blank)[size:]
+    if size - 8 > HEADER_LIMIT or _brackets(head) > NESTING_LIMIT:
+        raise UsageError(
+            f"a vocabulary that takes {size:,} bytes is too large for a checkpoint",
+            "give a smaller --vocab-size",
+        )
     # The seal's field is the only run of 64 zeros between escaped quotes in the header.
     seal = hashlib.sha256(blank).hexdigest()
     return [head.replace(_field(BLANK), _field(seal), 1), data]
@@ -61,35 +70,35 @@ def read(path: Path, wanted: tuple[str, ...], check: Check) -> SealedFile:
 
     CheckpointError, naming the file, for anything that is not exactly what `serialize` writes.
     """
-    try:
-        with _open(path) as file:
-            return _read(file, wanted, check)
-    except CheckpointError as error:
-        raise _named(path, error) from None
-    except OSError as error:
-        raise _named(path, _broken(error.strerror or str(error))) from None
+    with naming(path), _open(path) as file:
+        return _read(file, wanted, check)
 
 
 def read_header(path: Path, check: Check) -> SealedFile:
     """The metadata and the places of the tensors, checked except for the seal."""
+    with naming(path), _open(path) as file:
+        metadata, places, _ = _read_header(file, check)
+        return SealedFile(metadata, places, {})
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a file is said with its name."""
     try:
-        with _open(path) as file:
-            metadata, places, _ = _read_header(file, check)
-            return SealedFile(metadata, places, {})
+        yield
     except CheckpointError as error:
-        raise _named(path, error) from None
+        raise CheckpointError(f"cannot use {path}: {error.problem}", error.remedy) from None
     except OSError as error:
-        raise _named(path, _broken(error.strerror or str(error))) from None
-
-
-def _named(path: Path, error: CheckpointError) -> CheckpointError:
-    return CheckpointError(f"cannot use {path}: {error.problem}", error.remedy)
+        detail = error.strerror or str(error)
+        raise CheckpointError(f"cannot use {path}: {detail}", "use another checkpoint") from None
 
 
 def _open(path: Path) -> BinaryIO:
     """Open a regular file; a link, pipe or device could hang the reader or feed it for ever."""
     if path.suffix.lower() in FOREIGN:
         raise _pickled()
+    if path.is_symlink():
+        raise CheckpointError("it is a link", "name the file that it points to")
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -103,13 +112,14 @@ def _read_header(
     """Metadata without its seal, places, and the header's bytes with the seal blanked."""
     size = os.fstat(file.fileno()).st_size
     start = file.read(8)
-    if start.startswith(FOREIGN_MAGIC):
-        raise _pickled()
     length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
     if not 2 <= length <= min(HEADER_LIMIT, size - 8):
+        # Only now: a length of 640 bytes begins like a pickle, but no pickle reads as a length.
+        if start.startswith(FOREIGN_MAGIC):
+            raise _pickled()
         raise _broken("it is cut short or not a checkpoint")
     raw = file.read(length)
-    if raw.count(b"[") + raw.count(b"{") > NESTING_LIMIT:
+    if _brackets(raw) > NESTING_LIMIT:
         raise _broken("its header is nested beyond reason")
     table = _strict_json(raw)
     metadata = table.pop("__metadata__", None)
@@ -117,7 +127,7 @@ def _read_header(
         raise CheckpointError("it was not written by charrnn", "name a checkpoint of a run")
     facts = _strict_json(str(metadata[KEY]).encode("utf-8", "surrogatepass"))
     seal = facts.pop("seal", None)
-    if not isinstance(seal, str) or len(seal) != 64 or raw.count(_field(seal)) != 1:
+    if not isinstance(seal, str) or not SEAL.fullmatch(seal) or raw.count(_field(seal)) != 1:
         raise _broken("its seal is missing")
     places = _places(table, check(facts), size - 8 - length)
     return facts | {"seal": seal}, places, start + raw.replace(_field(seal), _field(BLANK))
@@ -159,7 +169,11 @@ def _places(
         if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
             raise _broken(f"its tensor {name!r} is not described")
         offsets = entry["data_offsets"]
-        if entry["dtype"] != "F32" or entry["shape"] != list(shape) or not _pair(offsets):
+        if (
+            entry["dtype"] != "F32"
+            or not (_counts(entry["shape"], len(shape)) and _counts(offsets, 2))
+            or entry["shape"] != list(shape)
+        ):
             raise _broken(f"its tensor {name!r} has the wrong type, shape or place")
         if offsets[1] - offsets[0] != 4 * count:
             raise _broken(f"its tensor {name!r} has the wrong number of bytes")
@@ -174,17 +188,22 @@ def _places(
     return places
 
 
-def _pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(type(n) is int for n in value)
+def _counts(value: Any, length: int) -> bool:
+    return isinstance(value, list) and len(value) == length and all(type(n) is int for n in value)
+
+
+def _brackets(raw: bytes) -> int:
+    return raw.count(b"[") + raw.count(b"{")
 
 
 def _strict_json(raw: bytes) -> dict[str, Any]:
-    """JSON without duplicate keys, NaN, huge integers or bottomless nesting."""
+    """JSON without duplicate keys, NaN, huge numbers or bottomless nesting."""
     try:
         value = json.loads(
             raw.decode("utf-8"),
             object_pairs_hook=_unique,
             parse_constant=_no_constant,
+            parse_float=_finite,
             parse_int=_small_int,
         )
     except (ValueError, RecursionError):
@@ -202,6 +221,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(text: str) -> Any:
     raise ValueError(text)
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(float(text)):
+        raise ValueError("huge number")
+    return float(text)
 
 
 def _small_int(text: str) -> int:

@@ -13,17 +13,18 @@ from charrnn.cli.options import Json, RunName, RunsDir, Which, option
 from charrnn.cli.output import Output
 from charrnn.config import num_parameters
 from charrnn.errors import CheckpointError, UsageError
-from charrnn.run import Entry, Run
+from charrnn.run import Entry
 
 checkpoints = typer.Typer(help="List, show, prune, export and verify checkpoints.")
 
 
 @checkpoints.command("list")
-def list_(run: RunName = None, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:
+def list_(run: RunName = None, runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
     """List a run's checkpoints, with their validation loss in nats per character."""
     found = runs.find(runs_dir, run)
-    rows = [_listed(entry, found) for entry in found.entries()]
-    if as_json:
+    best, latest = found.best(), found.latest()
+    rows = [_listed(entry, best, latest) for entry in found.entries()]
+    if json:
         out = Output()
         for row in rows:
             out.json(row)
@@ -34,8 +35,7 @@ def list_(run: RunName = None, runs_dir: RunsDir = Path("runs"), as_json: Json =
         ui.say(f"the run {found.name} has no checkpoint yet")
 
 
-def _listed(entry: Entry, run: Run) -> dict[str, Any]:
-    best, latest = run.best(), run.latest()
+def _listed(entry: Entry, best: Entry | None, latest: Entry | None) -> dict[str, Any]:
     return {
         "step": entry.step,
         "epoch": entry.facts.epoch if entry.facts else None,
@@ -66,7 +66,7 @@ def show(
     run: RunName = None,
     runs_dir: RunsDir = Path("runs"),
     checkpoint: Which = "best",
-    as_json: Json = False,
+    json: Json = False,
 ) -> None:
     """Show what a checkpoint says of itself, after checking it whole."""
     path = runs.find_checkpoint(runs_dir, run, checkpoint)
@@ -81,7 +81,7 @@ def show(
         "facts": asdict(model.facts),
     }
     out = Output()
-    if as_json:
+    if json:
         out.json(facts)
         return
     for key, value in _flat(facts):
@@ -126,7 +126,12 @@ def export(
         option("--output", "-o", help="File to write.", show_default="RUN.FORMAT"),
     ] = None,
     file_format: Annotated[
-        str, option("--format", help="safetensors, or onnx for other programs.")
+        str,
+        option(
+            "--format",
+            envvar="CHARRNN_CHECKPOINTS_EXPORT_FORMAT",
+            help="safetensors, or onnx for other programs.",
+        ),
     ] = "safetensors",
     force: Annotated[bool, option("--force", help="Overwrite the file.")] = False,
 ) -> None:
@@ -151,7 +156,7 @@ def export(
 
 
 @checkpoints.command()
-def verify(run: RunName = None, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:
+def verify(run: RunName = None, runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
     """Read checkpoints whole and check every bit; exit code 4 when one is damaged."""
     if run is not None and Path(run).is_file():
         paths = [Path(run)]
@@ -166,7 +171,7 @@ def verify(run: RunName = None, runs_dir: RunsDir = Path("runs"), as_json: Json 
         except CheckpointError as error:
             problem = error.problem
             problems.append(problem)
-        if as_json:
+        if json:
             out.json({"path": str(path), "problem": problem})
         else:
             out.write(problem + "\n" if problem else f"{path} is whole\n")

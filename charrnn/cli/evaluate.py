@@ -6,6 +6,7 @@ from typing import Annotated
 from charrnn import runs
 from charrnn.cli.options import Json, RunName, RunsDir, Threads, Which, default_threads, option
 from charrnn.cli.output import Output
+from charrnn.corpus import Recipe, reopen
 from charrnn.errors import CorpusError, UsageError
 
 
@@ -20,7 +21,7 @@ def evaluate(
     checkpoint: Which = "best",
     device: Annotated[str, option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Threads = None,
-    as_json: Json = False,
+    json: Json = False,
 ) -> None:
     """Measure a model: loss, bits per character, perplexity.
 
@@ -29,6 +30,7 @@ def evaluate(
     """
     if split not in ("train", "valid", "test"):
         raise UsageError(f"there is no split {split!r}", "choose train, valid or test")
+    Recipe(sources=(), encoding=encoding)  # says so when there is no such encoding
     path = runs.find_checkpoint(runs_dir, run, checkpoint)
     import torch
 
@@ -42,8 +44,6 @@ def evaluate(
     if file is not None:
         tokens, characters = read_text(file, model.tokenizer, encoding)
     else:
-        from charrnn.corpus import reopen
-
         corpus = reopen(path.parent / "corpus", model.tokenizer)
         if corpus is None or split not in corpus.splits:
             raise CorpusError(f"there is no {split} part beside {path}", "give a text with --file")
@@ -52,7 +52,7 @@ def evaluate(
     network = from_weights(model.model, model.weights).to(join(device).device)
     score = score_tokens(network, tokens, characters, model.tokenizer.newline_id)
     out = Output()
-    if as_json:
+    if json:
         out.json(score.to_json() | {"checkpoint": str(path), "split": None if file else split})
     else:
         out.write(

@@ -1,5 +1,6 @@
 """`charrnn runs`: what has been trained."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from charrnn.errors import CheckpointError
 from charrnn.run import Run
 
 
-def runs(runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:
+def runs(runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
     """List the runs, the one trained last at the end."""
     found = [_facts(run) for run in library.every(runs_dir)]
-    if as_json:
+    if json:
         out = Output()
         for facts in found:
             out.json(facts)
@@ -39,27 +40,40 @@ def runs(runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:
 def _facts(run: Run) -> dict[str, Any]:
     """The fields of `runs --json`."""
     try:
-        about = run.about()
-        plan, recipe = about["plan"], about["recipe"]
-        corpus = about["corpus"]
-    except (CheckpointError, KeyError):
+        described = _described(run.about())
+    except (CheckpointError, KeyError, TypeError, ValueError):
         return {"run": run.name, "problem": "run.json cannot be read"}
-    latest, best = run.latest(), run.best()
+    return {"run": run.name} | described | _reached(run)
+
+
+def _described(about: dict[str, Any]) -> dict[str, Any]:
+    """How a run was started, from its run.json."""
+    plan, recipe = about["plan"], about["recipe"]
     return {
-        "run": run.name,
-        "corpus": recipe["sources"],
-        "characters": corpus["characters"],
+        "corpus": [str(name) for name in recipe["sources"]],
+        "characters": int(about["corpus"]["characters"]),
         "tokenizer": recipe["tokenizer"],
         "cell": plan["model"]["cell"],
         "num_layers": plan["model"]["num_layers"],
         "hidden_size": plan["model"]["hidden_size"],
-        "parameters": plan["parameters"],
-        "step": latest.step if latest else 0,
+        "parameters": int(plan["parameters"]),
         "steps": plan["train"]["steps"],
+        "started": str(about["started"]),
+    }
+
+
+def _reached(run: Run) -> dict[str, Any]:
+    """How far a run has come, from its checkpoints; a training may be at work on them."""
+    latest, best = run.latest(), run.best()
+    total = 0
+    for path in run.folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
+    return {
+        "step": latest.step if latest else 0,
         "best_nats_per_char": best.valid if best else None,
         "best_step": best.step if best else None,
-        "bytes": sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file()),
-        "started": about["started"],
+        "bytes": total,
     }
 
 

@@ -4,16 +4,21 @@ import contextlib
 import os
 import signal
 import sys
+from contextvars import ContextVar
 from typing import Annotated, NoReturn
 
 import typer
 
 from charrnn import __version__
 from charrnn.cli import checkpoints, evaluate, list_runs, sample, train
+from charrnn.cli.options import option
 from charrnn.errors import CharRNNError, InterruptedTraining, MemoryLimitError, StorageError
 
 EPILOG = """Every option can also be set by an environment variable: CHARRNN_TRAIN_HIDDEN_SIZE for
 train --hidden-size, and so on; CHARRNN_RUNS for the runs folder."""
+
+TRACEBACKS = ContextVar("TRACEBACKS", default=False)
+"""Whether errors keep their tracebacks."""
 
 app = typer.Typer(
     name="charrnn",
@@ -39,11 +44,12 @@ def _version(asked: bool) -> None:
 @app.callback()
 def main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    debug: Annotated[bool, option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
     """Turn a text file into a recurrent language model, and the model back into text."""
+    TRACEBACKS.set(debug)
 
 
 app.command()(train.train)
@@ -56,33 +62,38 @@ app.add_typer(checkpoints.checkpoints, name="checkpoints", no_args_is_help=True)
 def run() -> NoReturn:
     """Run the program named on the command line and leave with its exit code."""
     _guard_descriptors()
+    # A reader that leaves ends this program at once and without a word, like any good filter.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         code = _run()
         sys.stdout.flush()
-    except BrokenPipeError:
-        _die_of_sigpipe()
     except OSError as error:
-        code = _report(StorageError(f"cannot write the output: {error.strerror}", "check it"))
-    # Whatever is still in stdout's buffer cannot be written; Python would complain at exit.
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-    sys.stdout = None
+        what = f"use {error.filename}" if error.filename else "write the output"
+        code = _report(StorageError(f"cannot {what}: {error.strerror}", "check it"))
+    # Whatever is still in a buffer cannot be written; Python would complain of it at exit.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    sys.stdout = sys.stderr = None
     sys.exit(code)
 
 
 def _run() -> int:
-    debug = "--debug" in sys.argv[1:2]
+    interrupted = 128 + signal.SIGINT
     try:
-        app(standalone_mode=False)
-        return 0
+        code = app(standalone_mode=False) or 0
     except (CharRNNError, MemoryError) as error:
-        if debug:
+        if TRACEBACKS.get():
             raise
         return _report(_known(error))
     except typer.TyperException as error:
         return _usage(error)
     except (KeyboardInterrupt, typer.Abort):
-        return _report(InterruptedTraining(signal.SIGINT, "interrupted", "nothing was lost"))
+        code = interrupted
+    # Typer, too, makes this code of a Ctrl-C.
+    if code == interrupted:
+        _report(InterruptedTraining(signal.SIGINT, "interrupted", "nothing was lost"))
+    return int(code)
 
 
 def _known(error: CharRNNError | MemoryError) -> CharRNNError:
@@ -103,7 +114,10 @@ def _usage(error: typer.TyperException) -> int:
     from charrnn.cli import ui
     from charrnn.errors import UsageError
 
-    message = str(getattr(error, "format_message", lambda: error)()).rstrip(".")
+    message = error.format_message().rstrip(".")
+    if type(error).__name__ == "NoArgsIsHelpError":  # which Typer does not export
+        ui.say(message)
+        return 2
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "charrnn"
     ui.error_line(UsageError(" ".join(message.split()), f"see {command} --help"))
@@ -120,13 +134,9 @@ def _guard_descriptors() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, mode)
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - it lives as long as we do
     if sys.stdout is None:
-        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - it lives as long as we do
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
-
-
-def _die_of_sigpipe() -> NoReturn:
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGPIPE)
-    raise SystemExit(128 + signal.SIGPIPE)

@@ -30,8 +30,8 @@ Threads = Annotated[
 ]
 
 
-def _run_names(incomplete: str) -> list[str]:
-    names = [run.name for run in runs.every(Path("runs"))]
+def _run_names(context: typer.Context, incomplete: str) -> list[str]:
+    names = [run.name for run in runs.every(Path(context.params.get("runs_dir") or "runs"))]
     return [name for name in names if name.startswith(incomplete)]
 
 
@@ -52,9 +52,10 @@ def config_option(kind: type[ModelConfig] | type[TrainConfig], name: str) -> Any
     spelled = "--" + name.replace("_", "-")
     if type(item.default) is bool:
         spelled = f"{spelled}/--no-{spelled[2:]}"
+    choices = ", ".join(item.metadata.get("choices", ()))
     return option(
         spelled,
-        help=item.metadata["help"],
+        help=item.metadata["help"].rstrip(".") + (f": {choices}." if choices else "."),
         min=item.metadata.get("low"),
         max=item.metadata.get("high"),
         show_default="planned" if name not in ("seed", "keep", "grad_clip") else str(item.default),

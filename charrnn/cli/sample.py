@@ -36,7 +36,7 @@ def sample(
     ] = None,
     escapes: Annotated[
         bool,
-        option("--escapes", "-e", help="Read backslash escapes in prompts, such as for a newline."),
+        option("--escapes", "-e", help="Read backslash escapes in prompts."),
     ] = False,
     echo: Annotated[bool, option(help="Print the prompt before its continuation.")] = True,
     length: Annotated[int, option(min=0, max=10**9, help="Tokens to write at most.")] = 500,

@@ -33,7 +33,7 @@ class Request:
     runs_dir: Path
     resume: bool
     device: str
-    as_json: bool
+    json: bool
     quiet: bool
 
 
@@ -71,6 +71,8 @@ def _begun(request: Request, group: Group) -> Iterator[_Work]:
             plan = make_plan(text, request.given, budget, group)
             if group.leads:
                 run.describe(_about(run, recipe, text, plan))
+                if run.name != _wanted(request, recipe) and not request.quiet:
+                    ui.note(f"this run is called {run.name}")
             yield _Work(run, text, plan)
     except BaseException:
         if group.leads and not run.entries():
@@ -79,15 +81,15 @@ def _begun(request: Request, group: Group) -> Iterator[_Work]:
 
 
 def _new_run(request: Request, recipe: Recipe, group: Group) -> Run:
-    source = recipe.sources[0]
-    wanted = request.name or ("stdin" if source == "-" else Path(source).resolve().stem)
-    folder = ""
-    if group.leads:
-        run = runs.create(request.runs_dir, wanted)
-        folder = str(run.folder)
-        if run.name != wanted and not request.quiet:
-            ui.note(f"this run is called {run.name}")
+    wanted = _wanted(request, recipe)
+    folder = str(runs.create(request.runs_dir, wanted).folder) if group.leads else ""
     return Run(Path(group.share(folder)))
+
+
+def _wanted(request: Request, recipe: Recipe) -> str:
+    """The name that the run has if it can: the one given, or its corpus's."""
+    source = recipe.sources[0]
+    return request.name or ("stdin" if source == "-" else Path(source).resolve().stem)
 
 
 def _prepared(recipe: Recipe, run: Run, group: Group) -> Corpus:
@@ -118,7 +120,9 @@ def _about(run: Run, recipe: Recipe, text: Corpus, plan: Plan) -> dict[str, Any]
 @contextlib.contextmanager
 def _resumed(request: Request, group: Group) -> Iterator[_Work]:
     """The last run or the one named, locked, with its newest readable checkpoint."""
-    odd = sorted(request.given.keys() | {k for k, v in request.budget.items() if v is not None})
+    unasked = asdict(Recipe(sources=())) | dict.fromkeys(request.budget)
+    asked = request.recipe | request.budget
+    odd = sorted(request.given.keys() | {k for k, v in asked.items() if v != unasked[k]})
     if odd:
         option = "--" + odd[0].replace("_", "-")
         raise UsageError(
@@ -128,15 +132,27 @@ def _resumed(request: Request, group: Group) -> Iterator[_Work]:
     run = runs.find(request.runs_dir, request.name)
     with run.lock() if group.leads else contextlib.nullcontext():
         about = run.about()
+        recipe, costs = _recorded(run, about)
         found = _newest(run, group)
         assert found.training is not None
-        text = _same_corpus(run, about, found)
+        text = _same_corpus(run, recipe, found)
         if group.leads:
             run.rewind(found.facts.step)
             run.describe(about | {"turn": runs.next_turn(run.folder.parent)})
             _warn_of_versions(found)
-        costs = {k: about["plan"][k] for k in ("tokens_per_second", "epochs", "seconds", "memory")}
         yield _Work(run, text, Plan(found.model, found.training.config, **costs), found)
+
+
+def _recorded(run: Run, about: dict[str, Any]) -> tuple[Recipe, dict[str, Any]]:
+    """What run.json keeps of the text and of what the plan costs."""
+    try:
+        plan = about["plan"]
+        costs = {key: float(plan[key]) for key in ("tokens_per_second", "epochs", "seconds")}
+        return corpus.recipe_from_json(about["recipe"]), costs | {"memory": int(plan["memory"])}
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(
+            f"{run.folder / 'run.json'} does not say how the run was started", "start a new run"
+        ) from None
 
 
 def _newest(run: Run, group: Group) -> Checkpoint:
@@ -154,9 +170,8 @@ def _newest(run: Run, group: Group) -> Checkpoint:
     )
 
 
-def _same_corpus(run: Run, about: dict[str, Any], found: Checkpoint) -> Corpus:
+def _same_corpus(run: Run, recipe: Recipe, found: Checkpoint) -> Corpus:
     """The arrays that the checkpoint learned from; CorpusError when the text has changed since."""
-    recipe = corpus.recipe_from_json(about["recipe"])
     text = corpus.reopen(run.corpus_folder, found.tokenizer)
     before = found.facts.corpus.get("sha256")
     now = corpus.current_sha256(recipe, run.corpus_folder)
@@ -185,7 +200,7 @@ def _warn_of_versions(found: Checkpoint) -> None:
 def _tell(request: Request, work: _Work, group: Group, interrupts: Interrupts) -> None:
     """Run the training; rank 0 writes each event to the log, the screen and, as JSON, stdout."""
     narrator = Narrator(work.corpus, silent=request.quiet or not group.leads)
-    out = Output() if request.as_json and group.leads else None
+    out = Output() if request.json and group.leads else None
     interrupts.deferring = True
     told = training.train(
         work.plan, work.corpus, work.run, group, work.checkpoint, lambda: interrupts.number

@@ -28,12 +28,19 @@ class Interrupts:
             raise InterruptedTraining(
                 number, "stopped before training began", "nothing was saved or lost"
             )
-        ui.say("saving and stopping; once more to leave at once without saving")
+        # The signal may have come in the middle of a line to stderr, which cannot be broken into.
+        with contextlib.suppress(RuntimeError):
+            ui.say("saving and stopping; once more to leave at once without saving")
 
     @contextlib.contextmanager
     def listen(self) -> Iterator[None]:
-        """Take the stopping signals for as long as this lasts."""
-        before = {number: signal.signal(number, self.take) for number in STOPPING}
+        """Take the stopping signals for as long as this lasts, but not what nohup has ignored.
+
+        A reader who leaves costs a training its words, not its work: SIGPIPE is ignored.
+        """
+        taken = [n for n in STOPPING if signal.getsignal(n) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self.take) for number in taken}
+        before[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         try:
             yield
         finally:

@@ -96,7 +96,7 @@ def train(
     keep: Annotated[int | None, plan("keep")] = None,
     threads: Annotated[int | None, plan("threads")] = None,
     device: Annotated[str, option(help="auto, cpu, cuda or mps.")] = "auto",
-    as_json: Json = False,
+    json: Json = False,
     quiet: Annotated[bool, option("--quiet", help="Say nothing but errors.")] = False,
 ) -> None:
     """Learn a text: plan, train, evaluate, save.
@@ -124,7 +124,7 @@ def train(
             budget={key: values[key] for key in ("minutes", "epochs", "steps")},
             **{
                 key: values[key]
-                for key in ("name", "runs_dir", "resume", "device", "as_json", "quiet")
+                for key in ("name", "runs_dir", "resume", "device", "json", "quiet")
             },
         )
     )

@@ -37,16 +37,24 @@ def _spelled(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+class _Console(Console):
+    """A console that leaves it to us what a closed pipe means."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the BrokenPipeError that rich is handling out, instead of leaving the program."""
+        raise
+
+
 def console(file: Any = None) -> Console:
     """A console on stderr, or on the file given, that adds no markup and breaks no lines."""
-    return Console(
+    return _Console(
         file=file or sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True
     )
 
 
 def say(text: str, style: str = "") -> None:
     """A line for the person, on stderr; silent when nobody can read it any more."""
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):
         console().print(Text(visible(text), style=style))
 
 
@@ -79,9 +87,9 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
 
 
 def number(value: float) -> str:
-    """A count for a person: 950, 45k, 1.2M."""
+    """A count for a person: 950, 45.0k, 1.2M."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if value >= limit:
+        if value >= 0.9995 * limit:
             scaled = value / (1e3 if unit == "k" else limit)
             return f"{scaled:.{0 if scaled >= 100 else 1}f}{unit}"
     return f"{value:.0f}"
@@ -90,7 +98,7 @@ def number(value: float) -> str:
 def size(value: float) -> str:
     """Bytes for a person."""
     for unit in ("B", "kB", "MB"):
-        if value < 1000:
+        if value < (1000 if unit == "B" else 999.95):
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} GB"
@@ -124,7 +132,8 @@ class Ticker:
 
     def __exit__(self, *_: object) -> None:
         if self._bar:
-            self._bar.stop()
+            with contextlib.suppress(OSError):
+                self._bar.stop()
 
     def tick(self, done: int, text: str, seconds: float, last: bool = False) -> None:
         """Show how far it is; as a plain line only every few seconds."""
@@ -136,5 +145,5 @@ class Ticker:
 
     def tell(self, text: str, style: str = "") -> None:
         """A line that stays."""
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             self._console.print(Text(visible(text), style=style))

@@ -25,7 +25,8 @@ def penalties(repetition: float, presence: float, frequency: float, last_n: floa
         counts = np.zeros((len(logits), logits.shape[1] + 1), np.float32)
         np.add.at(counts, (np.arange(len(logits))[:, None], recent), 1)
         counts = counts[:, :-1]
-        pushed = np.where(logits > 0, logits / repetition, logits * repetition)
+        with np.errstate(over="ignore"):
+            pushed = np.where(logits > 0, logits / repetition, logits * repetition)
         pushed = pushed - counts * frequency - presence
         left: Logits = np.where(counts > 0, pushed, logits).astype(np.float32)
         return left
