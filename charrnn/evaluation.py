@@ -1,21 +1,15 @@
 """A model over a token array -> nats, bits per character, perplexity. It changes neither."""
 
 import math
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from charrnn.corpus import whole_lines
-from charrnn.errors import CorpusError
 from charrnn.model import CharRNN
-from charrnn.sources import find
+from charrnn.scoring import Score
 from charrnn.texts import State
-from charrnn.tokenizer import Tokenizer
 
 WINDOW = 256
 """Tokens read per call."""
@@ -25,40 +19,6 @@ WARM_UP = 256
 
 ROW_TOKENS = 4096
 """A row is at least this long, so that warming up costs at most a sixteenth."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """How well a model foretells a text: total nats, over so many tokens and characters."""
-
-    nats: float
-    tokens: int
-    characters: int
-
-    @property
-    def loss(self) -> float:
-        """Nats per token."""
-        return self.nats / self.tokens
-
-    @property
-    def nats_per_char(self) -> float:
-        """Nats per character of the text itself: comparable across tokenizers."""
-        return self.nats / self.characters
-
-    @property
-    def bits_per_char(self) -> float:
-        """Bits per character of the text itself."""
-        return self.nats_per_char / math.log(2)
-
-    @property
-    def perplexity(self) -> float:
-        """The exponential of the loss: among how many equal choices the model hesitates."""
-        return math.exp(min(self.loss, 700.0))
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields and figures of `evaluate --json`."""
-        figures = ("loss", "nats_per_char", "bits_per_char", "perplexity")
-        return asdict(self) | {name: getattr(self, name) for name in figures}
 
 
 class TorchStepper:
@@ -136,14 +96,3 @@ def _window(
     inside = np.clip(positions, 0, len(tokens) - 1)
     inputs = np.where(positions > 0, tokens[np.maximum(inside - 1, 0)], start_id)
     return inputs.astype(np.int64), tokens[inside].astype(np.int64), scored
-
-
-def read_text(
-    path: Path, tokenizer: Tokenizer, encoding: str
-) -> tuple[NDArray[np.unsignedinteger], int]:
-    """The tokens of a file, and how many characters they stand for; CorpusError if it has none."""
-    texts = list(find([str(path)], path.parent, True).texts(encoding, tokenizer.name == "byte"))
-    tokens = [tokenizer.encode(text) for text in whole_lines(texts)]
-    if not tokens:
-        raise CorpusError(f"{path} is empty", "give a file with text")
-    return np.concatenate(tokens), sum(map(len, texts))

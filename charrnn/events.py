@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn.evaluation import Score
 from charrnn.planning import Plan
+from charrnn.scoring import Score
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def _files(path: Path, spool: Path, binary: bool, notes: list[str]) -> list[Path
 def _folder(folder: Path, binary: bool, notes: list[str]) -> list[Path]:
     """All text files of a folder and its folders, by name; hidden ones belong to other programs."""
     found: list[Path] = []
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = [Path(root, name) for name in sorted(names) if not name.startswith(".")]
         found += [path for path in paths if path.is_file()]
@@ -113,8 +113,13 @@ def _folder(folder: Path, binary: bool, notes: list[str]) -> list[Path]:
         raise CorpusError(f"the folder {folder} holds no text file", "give a folder with text")
     if len(texts) < len(found):
         left = sorted(set(found) - set(texts))
-        notes.append(f"{len(left)} files of {folder} are no text and left out, {left[0]} first")
+        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        notes.append(f"left out of {folder}, being no text: {left[0]}{more}")
     return texts
+
+
+def _unreadable(error: OSError) -> None:
+    raise CorpusError(f"cannot read {error.filename}: {error.strerror}", "check it")
 
 
 def _looks_binary(path: Path) -> bool:
@@ -139,7 +144,8 @@ def _spool(pipe: BinaryIO, target: Path) -> Path:
 
 def _decode(path: Path, encoding: str, exact: bool) -> Iterator[str]:
     """The blocks of one file that hold any text."""
-    name = "utf-8-sig" if encoding == "utf-8" and not exact else encoding
+    plain = codecs.lookup(encoding).name == "utf-8"
+    name = "utf-8-sig" if plain and not exact else encoding
     decoder = codecs.getincrementaldecoder(name)("surrogateescape" if exact else "strict")
     read = 0
     try:

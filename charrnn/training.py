@@ -17,13 +17,14 @@ from charrnn.checkpoint import Checkpoint, Facts
 from charrnn.corpus import Corpus
 from charrnn.distributed import Group, memory_limit
 from charrnn.errors import InterruptedTraining
-from charrnn.evaluation import Score, TorchStepper, evaluate
+from charrnn.evaluation import TorchStepper, evaluate
 from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Saved
 from charrnn.generation import begin, generate
 from charrnn.learner import Learner
 from charrnn.optimizer import learning_rate
 from charrnn.planning import Plan
 from charrnn.run import Run
+from charrnn.scoring import Score
 from charrnn.texts import Settings
 
 SAMPLE = Settings(length=160, values={"temperature": 0.8})

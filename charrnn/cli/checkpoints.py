@@ -145,7 +145,7 @@ def export(
     if target.exists() and not force:
         raise UsageError(f"{target} exists", "give another --output, or --force to overwrite it")
     if file_format == "onnx":
-        from charrnn.engine import export as export_onnx
+        from charrnn.graph import export as export_onnx
 
         export_onnx(model, target)
     else:

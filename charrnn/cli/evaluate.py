@@ -4,7 +4,16 @@ from pathlib import Path
 from typing import Annotated
 
 from charrnn import runs
-from charrnn.cli.options import Json, RunName, RunsDir, Threads, Which, default_threads, option
+from charrnn.cli.options import (
+    Json,
+    Precision,
+    RunName,
+    RunsDir,
+    Threads,
+    Which,
+    default_threads,
+    option,
+)
 from charrnn.cli.output import Output
 from charrnn.corpus import Recipe, reopen
 from charrnn.errors import CorpusError, UsageError
@@ -15,10 +24,11 @@ def evaluate(
     runs_dir: RunsDir = Path("runs"),
     split: Annotated[str, option(help="train, valid or test.")] = "valid",
     file: Annotated[
-        Path | None, option(help="A text to evaluate on instead.", show_default=False)
+        Path | None, option(help="A text to evaluate on instead.", show_default="none")
     ] = None,
     encoding: Annotated[str, option(help="How --file encodes text.")] = "utf-8",
     checkpoint: Which = "best",
+    precision: Precision = "float32",
     device: Annotated[str, option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Threads = None,
     json: Json = False,
@@ -36,9 +46,10 @@ def evaluate(
 
     from charrnn import checkpoint as checkpoints
     from charrnn.distributed import join
+    from charrnn.engine import Engine
     from charrnn.evaluation import evaluate as score_tokens
-    from charrnn.evaluation import read_text
     from charrnn.model import from_weights
+    from charrnn.scoring import read_text, score_by_engine
 
     model = checkpoints.load(path)
     if file is not None:
@@ -49,8 +60,13 @@ def evaluate(
             raise CorpusError(f"there is no {split} part beside {path}", "give a text with --file")
         tokens, characters = corpus.splits[split].load(), corpus.splits[split].characters
     torch.set_num_threads(threads or default_threads())
-    network = from_weights(model.model, model.weights).to(join(device).device)
-    score = score_tokens(network, tokens, characters, model.tokenizer.newline_id)
+    start_id = model.tokenizer.newline_id
+    if precision == "int8":
+        engine = Engine(model, threads or default_threads(), precision)
+        score = score_by_engine(engine, tokens, characters, start_id)
+    else:
+        network = from_weights(model.model, model.weights).to(join(device).device)
+        score = score_tokens(network, tokens, characters, start_id)
     out = Output()
     if json:
         out.json(score.to_json() | {"checkpoint": str(path), "split": None if file else split})

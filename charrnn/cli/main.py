@@ -114,13 +114,13 @@ def _usage(error: typer.TyperException) -> int:
     from charrnn.cli import ui
     from charrnn.errors import UsageError
 
-    message = error.format_message().rstrip(".")
+    message = error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError":  # which Typer does not export
         ui.say(message)
         return 2
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "charrnn"
-    ui.error_line(UsageError(" ".join(message.split()), f"see {command} --help"))
+    ui.error_line(UsageError(" ".join(message.split()).rstrip("."), f"see {command} --help"))
     return 2
 
 

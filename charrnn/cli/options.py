@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -27,6 +27,11 @@ Which = Annotated[str, option("--checkpoint", metavar="WHICH", help="best, lates
 Threads = Annotated[
     int | None,
     option(min=1, max=1024, help="Processor threads.", show_default="all cores, at most 4"),
+]
+
+Precision = Annotated[
+    Literal["float32", "int8"],
+    option(help="float32, or int8: weights of one byte, faster for a large model's single text."),
 ]
 
 

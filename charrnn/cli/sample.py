@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from charrnn import runs
-from charrnn.cli.options import Json, RunName, RunsDir, Threads, Which, default_threads, option
+from charrnn.cli.options import (
+    Json,
+    Precision,
+    RunName,
+    RunsDir,
+    Threads,
+    Which,
+    default_threads,
+    option,
+)
 from charrnn.errors import UsageError
 from charrnn.sampling import FILTERS, NUMBERS
 
@@ -80,6 +89,7 @@ def sample(
         int,
         option(min=-1, max=1000, help="With --json: each token's alternatives; -1 for none."),
     ] = -1,
+    precision: Precision = "float32",
     checkpoint: Which = "best",
     threads: Threads = None,
     as_json: Json = False,
@@ -121,7 +131,7 @@ def sample(
         if as_json
         else TextWriter(texts if echo else [], settings)
     )
-    engine = Engine(model, threads or default_threads())
+    engine = Engine(model, threads or default_threads(), precision)
     starts = [begin(model.tokenizer, text) for text in texts]
     for first in range(0, num_samples * len(starts), ROWS):
         indices = range(first, min(num_samples * len(starts), first + ROWS))

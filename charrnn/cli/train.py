@@ -53,10 +53,10 @@ def train(
     ] = False,
     encoding: Annotated[str, option(help="How the files encode text.")] = "utf-8",
     valid: Annotated[
-        list[str] | None, option(help="Files to validate on.", show_default=False)
+        list[str] | None, option(help="Files to validate on.", show_default="none")
     ] = None,
     test: Annotated[
-        list[str] | None, option(help="Files kept for the end.", show_default=False)
+        list[str] | None, option(help="Files kept for the end.", show_default="none")
     ] = None,
     valid_fraction: Annotated[
         float, option(min=0.0, max=0.9, help="Share of the text to validate on.")

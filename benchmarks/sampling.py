@@ -1,0 +1,190 @@
+"""Tokens a second of one text: eager torch, the engine in float32 and int8, and what bounds it.
+
+    python benchmarks/sampling.py [--cells lstm gru] [--threads 2] [--seconds 0.5]
+
+Each line is measured side by side in one run. The bound is the recurrent weights' bytes over the
+bandwidth with which ONNX Runtime's own matrix-vector product reads as many bytes, measured then and
+there; the engine column counts the whole way from token to token, filters and draw included.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from charrnn import sampling
+from charrnn.checkpoint import Checkpoint, Facts
+from charrnn.config import GATES, ModelConfig, parameter_shapes
+from charrnn.engine import Engine
+from charrnn.generation import begin, generate
+from charrnn.model import from_weights
+from charrnn.texts import Settings
+from charrnn.tokenizer import CharTokenizer
+
+SHAPES = ((2, 128), (2, 256), (2, 512), (1, 1024), (3, 1024))
+
+
+def model(layers: int, hidden: int, cell: str) -> Checkpoint:
+    """A model with random weights over 65 characters."""
+    characters = "\n" + "".join(map(chr, range(32, 96)))
+    tokenizer = CharTokenizer("".join(sorted(characters)), spells=False)
+    config = ModelConfig(
+        vocab_size=tokenizer.vocab_size,
+        cell=cell,
+        num_layers=layers,
+        hidden_size=hidden,
+        embedding_size=128,
+    )
+    generator = np.random.default_rng(0)
+    weights = {
+        name: (generator.standard_normal(shape) * hidden**-0.5).astype(np.float32)
+        for name, shape in parameter_shapes(config).items()
+    }
+    return Checkpoint(config, tokenizer, weights, Facts(0, 0.0, {}))
+
+
+def rate(work: Callable[[int], object], seconds: float) -> float:
+    """The best tokens a second of several short runs, which is what an idle machine would give."""
+    work(20)
+    best, count = 0.0, 40
+    for _ in range(6):
+        begun = time.perf_counter()
+        work(count)
+        spent = time.perf_counter() - begun
+        best = max(best, count / spent)
+        count = max(20, int(count * seconds / 6 / spent))
+    return best
+
+
+def eager(checkpoint: Checkpoint) -> Callable[[int], object]:
+    """What every torch char-rnn does: one call of the modules for each token, and multinomial."""
+    network = from_weights(checkpoint.model, checkpoint.weights).eval()
+
+    @torch.inference_mode()
+    def work(count: int) -> None:
+        token, state = torch.tensor([[20]]), network.zero_state(1)
+        for _ in range(count):
+            logits, state = network(token, state)
+            token = torch.multinomial(torch.softmax(logits[:, -1], -1), 1)
+
+    return work
+
+
+def ours(checkpoint: Checkpoint, threads: int, precision: str) -> Callable[[int], object]:
+    """The engine with the draw and the text, as `charrnn sample` uses it."""
+    engine = Engine(checkpoint, threads, precision)
+    start = begin(checkpoint.tokenizer, "")
+
+    def work(count: int) -> None:
+        for _ in generate(checkpoint.tokenizer, engine, [start], Settings(length=count)):
+            pass
+
+    return work
+
+
+def batched(checkpoint: Checkpoint, threads: int, rows: int) -> Callable[[int], object]:
+    """Many texts as one batch; the count is of steps."""
+    engine = Engine(checkpoint, threads)
+    starts = [begin(checkpoint.tokenizer, "")] * rows
+
+    def work(count: int) -> None:
+        settings = Settings(length=count)
+        for _ in generate(checkpoint.tokenizer, engine, starts, settings, range(rows)):
+            pass
+
+    return work
+
+
+def weight_bytes(config: ModelConfig) -> int:
+    """Bytes of the recurrent layers' matrices in float32."""
+    shapes = parameter_shapes(config).items()
+    return sum(4 * s[0] * s[1] for n, s in shapes if n.startswith("layers") and len(s) == 2)
+
+
+def bandwidth(size: int, threads: int, seconds: float) -> float:
+    """Bytes a second with which matrix-vector products read `size` bytes of float32 weights."""
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    width = 512
+    parts = max(1, size // (4 * width * 2048))
+    rows = size // (4 * width * parts)
+    nodes = [helper.make_node("MatMul", ["x", f"w{i}"], [f"y{i}"]) for i in range(parts)]
+    generator = np.random.default_rng(0)
+    weights = [
+        numpy_helper.from_array(generator.random((width, rows), np.float32), f"w{i}")
+        for i in range(parts)
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, width])]
+    outputs = [
+        helper.make_tensor_value_info(f"y{i}", TensorProto.FLOAT, [1, rows]) for i in range(parts)
+    ]
+    made = helper.make_graph(nodes, "read", inputs, outputs, weights)
+    whole = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(
+        whole.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    feed = {"x": np.ones((1, width), np.float32)}
+
+    def work(count: int) -> None:
+        for _ in range(count):
+            session.run(None, feed)
+
+    return rate(work, seconds) * parts * rows * width * 4
+
+
+def filter_cost(seconds: float) -> tuple[float, float]:
+    """Microseconds a token of the draw alone, and with temperature, top-k and top-p."""
+    logits = np.random.default_rng(0).standard_normal((1, 81)).astype(np.float32)
+    uniform = np.array([[0.3, 0.5]])
+    context = sampling.Context(np.zeros((1, 256), np.int64), uniform)
+    costs = []
+    for values in ({}, {"temperature": 0.8}):
+        apply = sampling.chain([sampling.exclude([0, 1]), *sampling.filters(values)])
+
+        def work(count: int, apply: sampling.Filter = apply) -> None:
+            for _ in range(count):
+                sampling.draw(apply(logits, context), uniform[:, 1])
+
+        costs.append(1e6 / rate(work, seconds))
+    return costs[0], costs[1]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--cells", nargs="+", default=["lstm", "gru"], choices=list(GATES))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each figure")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    plain, cooled = filter_cost(given.seconds)
+    print(f"draw {plain:.1f} us a token, with temperature {cooled:.1f} us; {given.threads} threads")
+    print(
+        "cell  shape     MB |  eager  float32  x eager    int8  x eager  x f32 | "
+        "GB/s   bound  f32 of it | batch 64  x one"
+    )
+    for cell in given.cells:
+        for layers, hidden in SHAPES:
+            checkpoint = model(layers, hidden, cell)
+            size = weight_bytes(checkpoint.model)
+            slow = rate(eager(checkpoint), given.seconds)
+            fast = rate(ours(checkpoint, given.threads, "float32"), given.seconds)
+            small = rate(ours(checkpoint, given.threads, "int8"), given.seconds)
+            speed = bandwidth(size, given.threads, given.seconds)
+            many = 64 * rate(batched(checkpoint, given.threads, 64), given.seconds)
+            print(
+                f"{cell:4} {layers}x{hidden:<5} {size / 1e6:5.1f} | {slow:6.0f}  {fast:7.0f}  "
+                f"{fast / slow:7.1f}  {small:6.0f}  {small / slow:7.1f}  {small / fast:5.2f} | "
+                f"{speed / 1e9:4.0f}  {speed / size:6.0f}  {fast * size / speed:9.0%} | "
+                f"{many:8.0f}  {many / fast:5.1f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
