@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import nn
 
 from charrnn import sampling
 from charrnn.checkpoint import Checkpoint, Facts
@@ -22,7 +21,7 @@ from charrnn.engine import Engine
 from charrnn.generation import begin, generate
 from charrnn.model import from_weights
 from charrnn.texts import Settings
-from charrnn.tokenizer import CharTokenizer
+from charrnn.tokenizer.char import CharTokenizer
 
 SHAPES = ((2, 128), (2, 256), (2, 512), (1, 1024), (3, 1024))
 
