@@ -55,9 +55,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, output in outputs(folder).items():
             place = re.compile(rf"<!-- output: {name} -->\n(?:\n(?:    .*\n|\n(?=    ))+)?")
-            text, count = place.subn(
-                lambda _, n=name, o=output: f"<!-- output: {n} -->\n\n{block(o)}\n", text
-            )
+            shown = f"<!-- output: {name} -->\n\n{block(output)}\n"
+            text, count = place.subn(shown.replace("\\", r"\\"), text)
             assert count == 1, name
     readme.write_text(text)
 

@@ -1,38 +1,21 @@
 """Engine, prompts and filters -> text, a piece at a time. It does not know where the text goes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn import sampling
 from charrnn.sampling import Context, Filter, Logits
-from charrnn.texts import Piece, Settings, Start, State, Text, Token
+from charrnn.texts import HISTORY, Piece, Settings, Start, State, Stepper, Text, Token
 from charrnn.tokenizer import Tokenizer
-
-HISTORY = 256
-"""How many of the latest tokens the filters see."""
 
 RANDOM = 128
 """Steps for which random numbers are made at a time."""
 
 BREAKERS = '\n:"*'
 """Characters at which the DRY filter stops looking for repetition, as in llama.cpp."""
-
-
-class Stepper(Protocol):
-    """A model that is read a token at a time: ONNX Runtime's engine, or torch while training."""
-
-    def zero_state(self, rows: int) -> State:
-        """The state of `rows` texts before their first token."""
-
-    def read_prompt(self, ids: NDArray[np.integer], state: State) -> tuple[Logits, State]:
-        """(T, B) tokens -> logits (B, V) after the last, and the state."""
-
-    def step(self, ids: NDArray[np.integer], state: State) -> tuple[Logits, State]:
-        """One token for each of B rows, (B,) -> logits (B, V) and the state after it."""
 
 
 def begin(tokenizer: Tokenizer, prompt: str) -> Start:
@@ -54,11 +37,13 @@ def generate(
     settings: Settings,
     indices: Sequence[int] = (0,),
     extra: Sequence[Filter] = (),
+    ends: Callable[[int, int], bool] | None = None,
 ) -> Iterator[Piece]:
     """Continue each start as the sample of that index, all as one batch, yielding text as it comes.
 
     Sample i of a seed draws its own random numbers, so its text does not depend on the batch.
-    `extra` filters come before the settings' own.
+    `extra` filters come before the settings' own. `ends` is asked of each drawn token, by the
+    sample's index and the token's id, whether it ends the text instead of belonging to it.
     """
     if settings.length == 0:
         for index, start in zip(indices, starts, strict=True):
@@ -70,7 +55,7 @@ def generate(
     while batch.texts:
         context = batch.context()
         drawn = sampling.draw(apply(batch.logits, context), context.uniform[:, 1])
-        yield from batch.take(drawn)
+        yield from batch.take(drawn, ends)
         batch.step(drawn)
 
 
@@ -114,7 +99,9 @@ class _Batch:
             self._breakers,
         )
 
-    def take(self, drawn: NDArray[np.integer]) -> Iterator[Piece]:
+    def take(
+        self, drawn: NDArray[np.integer], ends: Callable[[int, int], bool] | None
+    ) -> Iterator[Piece]:
         """Note the drawn tokens (B,), and tell what can be shown by now."""
         if self._end == self._history.shape[1]:
             self._history[:, :HISTORY] = self._history[:, -HISTORY:]
@@ -125,7 +112,8 @@ class _Batch:
             told = None
             if self._settings.logprobs >= 0:
                 told = _told(self.logits[place], token, self._settings.logprobs)
-            if piece := text.take(token, told):
+            ended = ends is not None and ends(text.index, token)
+            if piece := text.take(token, told, ended):
                 yield replace(piece, end=self._start(place)) if piece.finish else piece
 
     def _start(self, place: int) -> Start:

@@ -35,6 +35,9 @@ EVALUATION_TOKENS = 50_000
 SECONDS_BETWEEN_EVALUATIONS = 6
 """At least, because a person reads each of them."""
 
+MOST_STEPS: int = TrainConfig.__dataclass_fields__["steps"].metadata["high"]
+"""However fast the machine and long the time."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -195,7 +198,7 @@ def _steps(tokens: int, per_step: int, speed: float, minutes: float, budget: Bud
     if budget.epochs:
         return max(1, round(budget.epochs * tokens / per_step))
     seconds = minutes * 60 * (1 - EVALUATION_SHARE) - 2 * CALIBRATION_SECONDS - 3
-    return max(10, int(seconds * speed / per_step))
+    return min(MOST_STEPS, max(10, int(seconds * speed / per_step)))
 
 
 def _train_config(

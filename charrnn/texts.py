@@ -1,6 +1,10 @@
-"""One sample in the making: how it is to be sampled, what is told of it, and when it ends."""
+"""One sample in the making: how it is to be sampled, what is told of it, and when it ends.
+
+Also what a model has to offer to be sampled from: Stepper.
+"""
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +15,25 @@ from charrnn.tokenizer.base import Decoder
 
 State = list[NDArray[np.float32]]
 """A hidden state: one array (B, H) for each part of each layer."""
+
+
+HISTORY = 256
+"""How many of the latest tokens the filters see."""
+
+
+class Stepper(Protocol):
+    """A model that is read a token at a time: ONNX Runtime's engine, or torch while training."""
+
+    def zero_state(self, rows: int) -> State:
+        """The state of `rows` texts before their first token."""
+
+    def read_prompt(
+        self, ids: NDArray[np.integer], state: State
+    ) -> tuple[NDArray[np.float32], State]:
+        """(T, B) tokens -> logits (B, V) after the last, and the state."""
+
+    def step(self, ids: NDArray[np.integer], state: State) -> tuple[NDArray[np.float32], State]:
+        """One token for each of B rows, (B,) -> logits (B, V) and the state after it."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +105,16 @@ class Text:
         self._told: list[Token] = []
         self._held = ""
 
-    def take(self, token: int, told: Token | None) -> Piece | None:
-        """Take a drawn token; the text that can be shown by now, if any."""
+    def take(self, token: int, told: Token | None, ended: bool = False) -> Piece | None:
+        """Take a drawn token; the text that can be shown by now, if any.
+
+        `ended`: the token fulfils a constraint and does not belong to the text.
+        """
         self.tokens += 1
         if told:
             self._told.append(told)
-        if token == self._end:
-            self.finish = "end"
+        if ended or token == self._end:
+            self.finish = "stop" if ended else "end"
         else:
             self._held += self._decoder.push(token)
         if self.finish is None and self.tokens == self._settings.length:

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from charrnn import __version__
-from charrnn.cli import checkpoints, evaluate, list_runs, sample, train
+from charrnn.cli import checkpoints, evaluate, list_runs, originality, sample, score, train
 from charrnn.cli.options import option
 from charrnn.errors import CharRNNError, InterruptedTraining, MemoryLimitError, StorageError
 
@@ -55,6 +55,8 @@ def main(
 app.command()(train.train)
 app.command()(sample.sample)
 app.command()(evaluate.evaluate)
+app.command()(score.score)
+app.command()(originality.originality)
 app.command()(list_runs.runs)
 app.add_typer(checkpoints.checkpoints, name="checkpoints", no_args_is_help=True)
 
@@ -81,7 +83,7 @@ def run() -> NoReturn:
 def _run() -> int:
     interrupted = 128 + signal.SIGINT
     try:
-        code = app(standalone_mode=False) or 0
+        code = app(prog_name="charrnn", standalone_mode=False) or 0
     except (CharRNNError, MemoryError) as error:
         if TRACEBACKS.get():
             raise

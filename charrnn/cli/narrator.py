@@ -75,9 +75,9 @@ class Narrator:
             self._ticker.tell(f"    {line}".rstrip(), style="dim")
 
     def _finished(self, event: Finished) -> None:
-        best = (
-            f"best {event.best:.4f} nats/char at step {event.best_step:,}; " if event.best else ""
-        )
+        best = ""
+        if event.best is not None:
+            best = f"best {event.best:.4f} nats/char at step {event.best_step:,}; "
         ui.say(f"done in {ui.duration(event.seconds)}; {best}now try: charrnn sample {self._run}")
 
 

@@ -20,7 +20,9 @@ MOMENT = 0.1
 class Output:
     """Text to stdout."""
 
-    def __init__(self) -> None:
+    def __init__(self, escapes: bool = True) -> None:
+        """`escapes`: whether control characters are spelled in a terminal."""
+        self._escapes = escapes
         self._terminal = os.isatty(1)
         self._held: list[str] = []
         self._size = 0
@@ -43,7 +45,7 @@ class Output:
         """Hand over what was held; StorageError when stdout cannot take it."""
         text = "".join(self._held)
         self._held, self._size, self._since = [], 0, time.monotonic()
-        if self._terminal:
+        if self._terminal and self._escapes:
             from charrnn.cli.ui import visible
 
             text = visible(text)

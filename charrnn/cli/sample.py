@@ -89,6 +89,30 @@ def sample(
         int,
         option(min=-1, max=1000, help="With --json: each token's alternatives; -1 for none."),
     ] = -1,
+    ban: Annotated[
+        list[str] | None,
+        option(help="Never write this text; may be given several times.", show_default="none"),
+    ] = None,
+    allow: Annotated[
+        str | None, option(help="Write with these characters alone.", show_default="all")
+    ] = None,
+    bias: Annotated[
+        list[str] | None,
+        option(metavar="TEXT=AMOUNT", help="Add to the logit of a token.", show_default="none"),
+    ] = None,
+    regex: Annotated[
+        str | None, option(help="Write what matches this to its end.", show_default="none")
+    ] = None,
+    no_copy: Annotated[
+        int | None,
+        option(
+            min=1,
+            max=10**6,
+            help="At most N characters in a row from the corpus.",
+            metavar="N",
+            show_default="any",
+        ),
+    ] = None,
     precision: Precision = "float32",
     checkpoint: Which = "best",
     threads: Threads = None,
@@ -102,6 +126,7 @@ def sample(
     # A reader that leaves ends this program at once and without a word, like any good filter.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     from charrnn import checkpoint as checkpoints
+    from charrnn.cli.limits import Limits
     from charrnn.cli.prompts import read_prompt, read_prompts, remark_on_strangers
     from charrnn.cli.writers import JsonWriter, TextWriter
     from charrnn.engine import Engine
@@ -115,7 +140,8 @@ def sample(
     texts = (
         read_prompts(prompts, escapes) if prompts else [read_prompt(prompt, prompt_file, escapes)]
     )
-    model = checkpoints.load(runs.find_checkpoint(runs_dir, run, checkpoint))
+    path = runs.find_checkpoint(runs_dir, run, checkpoint)
+    model = checkpoints.load(path)
     remark_on_strangers(texts, model.tokenizer)
     settings = Settings(
         length=length,
@@ -131,11 +157,13 @@ def sample(
         if as_json
         else TextWriter(texts if echo else [], settings)
     )
+    limits = Limits(tuple(ban or ()), allow, tuple(bias or ()), regex, no_copy)
     engine = Engine(model, threads or default_threads(), precision)
     starts = [begin(model.tokenizer, text) for text in texts]
     for first in range(0, num_samples * len(starts), ROWS):
         indices = range(first, min(num_samples * len(starts), first + ROWS))
         batch = [starts[i % len(starts)] for i in indices]
-        for piece in generate(model.tokenizer, engine, batch, settings, indices):
+        extra, ends = limits.filters(model, path)
+        for piece in generate(model.tokenizer, engine, batch, settings, indices, extra, ends):
             writer.take(piece)
     writer.out.flush()

@@ -86,6 +86,14 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     out.print(table, soft_wrap=True)
 
 
+def shaded(text: str, heat: float) -> str:
+    """Text on a ground between black (0) and red (1), by the terminal's 24-bit colours."""
+    red = round(200 * max(0.0, min(1.0, heat)))
+    ground = f"\x1b[48;2;{red};{round(red * 0.15)};40m" if red else ""
+    lines = visible(text).split("\n")
+    return "\n".join(f"{ground}{line}\x1b[0m" if line else "" for line in lines)
+
+
 def number(value: float) -> str:
     """A count for a person: 950, 45.0k, 1.2M."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
