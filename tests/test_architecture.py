@@ -29,8 +29,9 @@ FLOORS = [
     {"training"},
     {"cli", "cli.ui", "cli.options"},
     {"cli.signals", "cli.narrator", "cli.output", "cli.prompts", "cli.limits"},
-    {"cli.session", "cli.writers", "cli.scores"},
-    {"cli.originality", "cli.score", "cli.train", "cli.sample", "cli.evaluate", "cli.list_runs", "cli.checkpoints"},
+    {"cli.session", "cli.writers", "cli.scores", "cli.desk"},
+    {"cli.writing"},
+    {"cli.write", "cli.originality", "cli.score", "cli.train", "cli.sample", "cli.evaluate", "cli.list_runs", "cli.checkpoints"},
     {"cli.main"},
     {"__main__"},
 ]

@@ -10,7 +10,16 @@ from typing import Annotated, NoReturn
 import typer
 
 from charrnn import __version__
-from charrnn.cli import checkpoints, evaluate, list_runs, originality, sample, score, train
+from charrnn.cli import (
+    checkpoints,
+    evaluate,
+    list_runs,
+    originality,
+    sample,
+    score,
+    train,
+    write,
+)
 from charrnn.cli.options import option
 from charrnn.errors import CharRNNError, InterruptedTraining, MemoryLimitError, StorageError
 
@@ -55,6 +64,7 @@ def main(
 app.command()(train.train)
 app.command()(sample.sample)
 app.command()(evaluate.evaluate)
+app.command()(write.write)
 app.command()(score.score)
 app.command()(originality.originality)
 app.command()(list_runs.runs)

@@ -1,7 +1,6 @@
 """`charrnn originality`: what of a text stands in the corpus."""
 
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ from charrnn import runs
 from charrnn.cli import ui
 from charrnn.cli.options import Json, RunsDir, option
 from charrnn.cli.output import Output
+from charrnn.cli.prompts import read_text
 from charrnn.errors import CorpusError
 
 
@@ -30,7 +30,7 @@ def originality(
     from charrnn.corpus import reopen
     from charrnn.originality import copied_share, open_index
 
-    text = _read(file)
+    text = read_text(file)
     found = runs.find(runs_dir, run)
     model = checkpoint.load(found.pick("latest").path)
     corpus = reopen(found.corpus_folder, model.tokenizer)
@@ -72,15 +72,3 @@ def originality(
 
 def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:40]} ... {text[-15:]}"
-
-
-def _read(file: str) -> str:
-    try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return raw.decode("utf-8-sig")
-    except OSError as error:
-        raise CorpusError(f"cannot read {file}: {error.strerror}", "check the file") from None
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{file} is not valid utf-8 at byte {error.start:,}", "give a text in UTF-8"
-        ) from None

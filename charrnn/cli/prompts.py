@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from charrnn.cli import ui
-from charrnn.errors import UsageError
+from charrnn.errors import CharRNNError, CorpusError, UsageError
 from charrnn.tokenizer import Tokenizer
 
 STDIN = "-"
@@ -16,34 +16,41 @@ def read_prompt(text: str, file: Path | None, escapes: bool) -> str:
     if file is not None and text:
         raise UsageError("--prompt and --prompt-file contradict each other", "give one of them")
     if file is not None or text == STDIN:
-        text = _read(file)
+        text = _without_end(read_text(str(file or STDIN), UsageError))
     else:
-        text = _decoded(text.encode("utf-8", "surrogateescape"))
+        text = _decoded(text.encode("utf-8", "surrogateescape"), "the prompt", UsageError)
     return unescape(text) if escapes else text
 
 
 def read_prompts(file: Path, escapes: bool) -> list[str]:
     """One prompt from each line of a file, or of stdin where it is called -."""
-    lines = _read(None if str(file) == STDIN else file).replace("\r\n", "\n").split("\n")
+    text = _without_end(read_text(str(file), UsageError))
+    lines = text.replace("\r\n", "\n").split("\n")
     return [unescape(line) if escapes else line for line in lines]
 
 
-def _read(file: Path | None) -> str:
+def _without_end(text: str) -> str:
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def read_text(name: str, error: type[CharRNNError] = CorpusError) -> str:
+    """The whole of a file, or of stdin where it is called -, without a byte order mark.
+
+    An error of the given class when it cannot be read or is not UTF-8.
+    """
     try:
-        raw = sys.stdin.buffer.read() if file is None else file.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"cannot read the prompt from {file or 'stdin'}: {error.strerror}", "check it"
-        ) from None
-    return _decoded(raw).removeprefix("\ufeff").removesuffix("\n").removesuffix("\r")
+        raw = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
+    except OSError as problem:
+        raise error(f"cannot read {name}: {problem.strerror}", "check it") from None
+    return _decoded(raw, "stdin" if name == STDIN else name, error).removeprefix("\ufeff")
 
 
-def _decoded(raw: bytes) -> str:
+def _decoded(raw: bytes, name: str, error: type[CharRNNError]) -> str:
     try:
         return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"the prompt is not valid UTF-8 at byte {error.start:,}", "give it in UTF-8"
+    except UnicodeDecodeError as problem:
+        raise error(
+            f"{name} is not valid UTF-8 at byte {problem.start:,}", "give it in UTF-8"
         ) from None
 
 

@@ -19,9 +19,6 @@ from charrnn.cli.options import (
 from charrnn.errors import UsageError
 from charrnn.sampling import FILTERS, NUMBERS
 
-ROWS = 64
-"""Samples drawn side by side."""
-
 
 def number(name: str) -> Any:
     """The option of a filter's number, with its bounds and help."""
@@ -113,6 +110,18 @@ def sample(
             show_default="any",
         ),
     ] = None,
+    beam: Annotated[
+        int,
+        option(min=0, max=1000, help="Find the likeliest text with N hypotheses; 0 draws instead."),
+    ] = 0,
+    load_state: Annotated[
+        Path | None,
+        option(help="Go on exactly where a text ended.", show_default="none"),
+    ] = None,
+    save_state: Annotated[
+        Path | None,
+        option(help="Keep the end of the text, to go on from it.", show_default="none"),
+    ] = None,
     precision: Precision = "float32",
     checkpoint: Which = "best",
     threads: Threads = None,
@@ -128,9 +137,8 @@ def sample(
     from charrnn import checkpoint as checkpoints
     from charrnn.cli.limits import Limits
     from charrnn.cli.prompts import read_prompt, read_prompts, remark_on_strangers
-    from charrnn.cli.writers import JsonWriter, TextWriter
+    from charrnn.cli.writing import Job, write
     from charrnn.engine import Engine
-    from charrnn.generation import begin, generate
     from charrnn.texts import Settings
 
     if prompts and (prompt or prompt_file):
@@ -152,18 +160,8 @@ def sample(
         order=tuple(name for name in samplers.split(";") if name),
         logprobs=logprobs,
     )
-    writer = (
-        JsonWriter(texts, settings, model.tokenizer)
-        if as_json
-        else TextWriter(texts if echo else [], settings)
-    )
     limits = Limits(tuple(ban or ()), allow, tuple(bias or ()), regex, no_copy)
-    engine = Engine(model, threads or default_threads(), precision)
-    starts = [begin(model.tokenizer, text) for text in texts]
-    for first in range(0, num_samples * len(starts), ROWS):
-        indices = range(first, min(num_samples * len(starts), first + ROWS))
-        batch = [starts[i % len(starts)] for i in indices]
-        extra, ends = limits.filters(model, path)
-        for piece in generate(model.tokenizer, engine, batch, settings, indices, extra, ends):
-            writer.take(piece)
-    writer.out.flush()
+    job = Job(
+        texts, num_samples, settings, seed is not None, echo, as_json, beam, load_state, save_state
+    )
+    write(job, model, path, Engine(model, threads or default_threads(), precision), limits)

@@ -1,13 +1,13 @@
 """`charrnn score`: how likely a model finds a text. Torch is not imported."""
 
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from charrnn import runs
+from charrnn.checkpoint import SUFFIX
 from charrnn.cli.options import (
     Json,
     Precision,
@@ -18,6 +18,7 @@ from charrnn.cli.options import (
     default_threads,
     option,
 )
+from charrnn.cli.prompts import STDIN, read_text
 from charrnn.errors import CorpusError, UsageError
 
 
@@ -50,7 +51,8 @@ def score(
     if per_line and color:
         raise UsageError("--per-line and --color contradict each other", "give one of them")
     run, file = _sort(run, file)
-    text = _text(file)
+    if not (text := read_text(file)):
+        raise CorpusError(f"{file} is empty", "give a text")
     from charrnn import checkpoint as checkpoints
     from charrnn.cli import scores
     from charrnn.corpus import reopen
@@ -70,27 +72,9 @@ def score(
     scores.whole(judged, text, corpus, yardsticks, json)
 
 
-def _sort(run: str | None, file: str | None) -> tuple[str | None, str | None]:
-    """Of one argument alone, tell whether it names a run or a text."""
-    alone = file is None and run is not None
-    if alone and (
-        run == "-" or (Path(run or "").is_file() and Path(run or "").suffix != ".safetensors")
-    ):
-        return None, run
-    return run, file
-
-
-def _text(file: str | None) -> str:
-    name = "stdin" if file in (None, "-") else file
-    try:
-        raw = sys.stdin.buffer.read() if name == "stdin" else Path(str(file)).read_bytes()
-        text = raw.decode("utf-8-sig")
-    except OSError as error:
-        raise CorpusError(f"cannot read {name}: {error.strerror}", "check the file") from None
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{name} is not valid utf-8 at byte {error.start:,}", "give a text in UTF-8"
-        ) from None
-    if not text:
-        raise CorpusError(f"{name} is empty", "give a text")
-    return text
+def _sort(run: str | None, file: str | None) -> tuple[str | None, str]:
+    """The run and the text; of one argument alone, tell which of the two it is."""
+    if file is not None or run is None:
+        return run, file or STDIN
+    is_text = run == STDIN or (Path(run).is_file() and Path(run).suffix != SUFFIX)
+    return (None, run) if is_text else (run, STDIN)

@@ -86,6 +86,17 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     out.print(table, soft_wrap=True)
 
 
+def ask(text: str, offer: str) -> str | None:
+    """Show a text with what is offered after it, and read a line; None at the end of input."""
+    shown = console()
+    shown.print(Text(visible(text)) + Text(visible(offer), style="bold cyan"))
+    try:
+        return shown.input(Text("> ", style="dim"))
+    except (EOFError, KeyboardInterrupt):
+        shown.print()
+        return None
+
+
 def shaded(text: str, heat: float) -> str:
     """Text on a ground between black (0) and red (1), by the terminal's 24-bit colours."""
     red = round(200 * max(0.0, min(1.0, heat)))
