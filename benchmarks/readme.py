@@ -16,6 +16,9 @@ COMMANDS = {
     "train": "charrnn train corpora/fables.txt --minutes 1",
     "sample": "charrnn sample --temperature 0.6 --length 400 --seed 1",
     "prompt": 'charrnn sample --prompt "The miller" --temperature 0.7 --length 200 --seed 7',
+    "score": "charrnn score corpora/README.md",
+    "originality": "charrnn sample --temperature 0.3 --length 2000 --seed 1"
+    " | charrnn originality -",
     "evaluate": "charrnn evaluate",
     "list": "charrnn checkpoints list",
     "names": "charrnn train corpora/names.txt --lines --minutes 0.5 --quiet"

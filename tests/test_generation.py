@@ -1,4 +1,4 @@
-"""Generation: a made-up model with known logits, and a real engine for what must not depend on it."""
+"""Generation with a made-up model of known logits, and with a real engine."""
 
 from collections.abc import Sequence
 

@@ -1,0 +1,362 @@
+"""Groups of processes: alone everything is free; two of them train the model that one trains."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn import checkpoint as files
+from charrnn import distributed
+from charrnn.checkpoint import Checkpoint
+from charrnn.distributed import DEVICES, Group, join, leave, memory_limit
+from charrnn.errors import MemoryLimitError, UsageError
+from charrnn.run import Run
+from tests.tiny import TEXT
+
+ALONE = Group(torch.device("cpu"))
+
+
+def test_alone_one_leads() -> None:
+    assert (ALONE.rank, ALONE.world_size, ALONE.leads) == (0, 1, True)
+    assert not Group(torch.device("cpu"), 1, 2).leads
+
+
+@pytest.mark.parametrize("flag", [0, 2, 15])
+def test_alone_averages_are_the_values_themselves(flag: int) -> None:
+    tensors = [torch.tensor([1.0, 2.0]), torch.tensor([[3.0]])]
+    assert ALONE.average(tensors, flag) == flag
+    assert [tensor.tolist() for tensor in tensors] == [[1.0, 2.0], [[3.0]]]
+    assert ALONE.mean(1.25) == 1.25
+
+
+def test_alone_gathering_and_sharing_give_back_what_they_get() -> None:
+    rows = torch.rand(3, 2)
+    assert ALONE.gather(rows) is rows
+    assert ALONE.share("né\n") == "né\n"
+    assert ALONE.share("") == ""
+
+
+def test_alone_nobody_waits_and_nobody_leaves() -> None:
+    ALONE.wait()
+    leave(ALONE)
+
+
+@pytest.fixture
+def no_group(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment in which nobody started several processes."""
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool) -> list[int]:
+    """Let torch find these devices; the GPUs that were chosen are noted in the list."""
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    return chosen
+
+
+def test_without_torchrun_there_is_a_group_of_one(no_group: pytest.MonkeyPatch) -> None:
+    assert join("cpu") == ALONE
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"),
+    [(False, False, "cpu"), (False, True, "mps"), (True, False, "cuda:0"), (True, True, "cuda:0")],
+)
+def test_auto_takes_a_gpu_where_there_is_one(
+    cuda: bool, mps: bool, expected: str, no_group: pytest.MonkeyPatch
+) -> None:
+    pretend(no_group, cuda, mps)
+    assert join("auto").device == torch.device(expected)
+
+
+def test_the_processor_can_be_chosen_beside_a_gpu(no_group: pytest.MonkeyPatch) -> None:
+    chosen = pretend(no_group, True, True)
+    assert join("cpu").device == torch.device("cpu")
+    assert chosen == []
+
+
+@pytest.mark.parametrize(
+    ("name", "have"), [("cuda", "cpu, mps$"), ("tpu", "cpu, mps$"), ("", "cpu, mps$")]
+)
+def test_a_device_that_is_not_there_is_an_error_that_names_those_that_are(
+    name: str, have: str, no_group: pytest.MonkeyPatch
+) -> None:
+    pretend(no_group, cuda=False, mps=True)
+    with pytest.raises(UsageError, match=f"no device {name} on this machine; .*: {have}"):
+        join(name)
+
+
+def test_every_device_of_the_list_is_known(no_group: pytest.MonkeyPatch) -> None:
+    pretend(no_group, cuda=True, mps=True)
+    assert {join(name).device.type for name in DEVICES} == {"cpu", "cuda", "mps"}
+
+
+@pytest.mark.parametrize(("device", "backend"), [("cpu", "gloo"), ("cuda", "nccl")])
+def test_torchruns_environment_says_who_is_who(
+    device: str, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("WORLD_SIZE", "4"), ("RANK", "3"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    begun: list[str] = []
+    ended: list[int] = []
+    monkeypatch.setattr(
+        distributed.distributed, "init_process_group", lambda name, timeout: begun.append(name)
+    )
+    monkeypatch.setattr(distributed.distributed, "destroy_process_group", lambda: ended.append(1))
+    chosen = pretend(monkeypatch, cuda=True, mps=False)
+    group = join(device)
+    assert (group.rank, group.world_size, group.leads) == (3, 4, False)
+    assert begun == [backend]
+    assert chosen == ([1] if device == "cuda" else [])
+    assert group.device == torch.device("cuda", 1) if device == "cuda" else torch.device("cpu")
+    leave(group)
+    assert ended == [1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate"),
+        RuntimeError("std::bad_alloc"),
+    ],
+    ids=["python", "gpu", "cpu", "c++"],
+)
+def test_every_way_of_running_out_of_memory_is_one_error(error: Exception) -> None:
+    with pytest.raises(MemoryLimitError) as told, memory_limit("it does not fit", "make it less"):
+        raise error
+    assert told.value.problem == f"it does not fit ({type(error).__name__})"
+    assert told.value.remedy == "make it less"
+    assert told.value.exit_code == 7
+
+
+@pytest.mark.parametrize("error", [RuntimeError("other"), ValueError("other"), KeyboardInterrupt()])
+def test_other_errors_pass_through_the_memory_limit(error: BaseException) -> None:
+    with pytest.raises(type(error)) as told, memory_limit("it does not fit", "make it less"):
+        raise error
+    assert told.value is error
+
+
+def test_torchs_own_complaint_is_known() -> None:
+    with (
+        pytest.raises(MemoryLimitError, match="it does not fit"),
+        memory_limit("it does not fit", ""),
+    ):
+        torch.empty(2**50)
+
+
+def test_within_the_limit_nothing_happens() -> None:
+    with memory_limit("", ""):
+        done = True
+    assert done
+
+
+TALK = """
+import torch
+from charrnn.distributed import join, leave
+
+group = join("cpu")
+rank = group.rank
+assert group.world_size == 2
+assert group.leads == (rank == 0)
+
+tensors = [torch.tensor([1.0 + rank, 4.0]), torch.full((2, 3), float(rank)), torch.zeros(0)]
+flag = group.average(tensors, 15 if rank == 1 else 0)
+assert flag == 15, flag
+assert tensors[0].tolist() == [1.5, 4.0]
+assert tensors[1].tolist() == [[0.5] * 3] * 2
+assert group.average([torch.tensor([1.0])], 0) == 0
+assert group.average([torch.tensor([1.0])], 2 + rank) == 3
+assert group.average([], 1 - rank) == 1
+
+assert group.mean(0.1 + rank) == (0.1 + 1.1) / 2
+rows = torch.arange(6.0).view(2, 3) + 10 * rank
+assert group.gather(rows).tolist() == [[0, 1, 2], [3, 4, 5], [10, 11, 12], [13, 14, 15]]
+assert group.gather(rows.T).shape == (6, 2)
+assert group.gather(rows.T)[3].tolist() == [10, 13]
+
+for text in ("short", "né 😀" * 1000, "x"):
+    assert group.share(text if rank == 0 else "") == text
+group.wait()
+leave(group)
+print("rank", rank, "is done", flush=True)
+"""
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, one thread each, without options for the program."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CHARRNN")}
+    return kept | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+
+
+def spawn(processes: int, *arguments: str | Path) -> str:
+    """Run Python with these arguments, by torchrun where there are to be several; the output."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torchrun = [
+        "-m", "torch.distributed.run", "--nproc-per-node", processes,
+        "--master-addr", "127.0.0.1", "--master-port", port,
+    ]  # fmt: skip
+    command = [sys.executable, *(torchrun if processes > 1 else ()), *arguments]
+    done = subprocess.run(
+        [str(word) for word in command],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_two_processes_tell_each_other_what_they_should(tmp_path: Path) -> None:
+    (tmp_path / "talk.py").write_text(TALK)
+    output = spawn(2, tmp_path / "talk.py")
+    assert sorted(line for line in output.splitlines() if line.endswith("done")) == [
+        "rank 0 is done",
+        "rank 1 is done",
+    ]
+
+
+PLAN = [
+    "--num-layers",
+    "2",
+    "--hidden-size",
+    "8",
+    "--embedding-size",
+    "8",
+    "--batch-size",
+    "4",
+    "--seq-length",
+    "8",
+    "--learning-rate",
+    "0.01",
+    "--steps",
+    "12",
+    "--input-dropout",
+    "0",
+    "--dropout",
+    "0",
+    "--output-dropout",
+    "0",
+    "--warmup-steps",
+    "3",
+    "--eval-every",
+    "6",
+    "--save-every",
+    "3",
+    "--log-every",
+    "4",
+    "--keep",
+    "20",
+    "--threads",
+    "1",
+    "--valid-fraction",
+    "0.3",
+    "--device",
+    "cpu",
+    "--quiet",
+]
+
+
+def train(processes: int, *arguments: str | Path) -> None:
+    """`charrnn train` in one process or several."""
+    spawn(processes, "-m", "charrnn", "train", *arguments)
+
+
+def final(run: Run) -> Checkpoint:
+    entry = run.latest()
+    assert entry is not None
+    assert entry.step == 12
+    return files.load(entry.path, training=True)
+
+
+def everything(run: Run) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    """Weights, moments and hidden state at the end of a run."""
+    found = final(run)
+    assert found.training is not None
+    return found.weights | found.training.moments | found.training.state
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Run]:
+    """The run of PLAN by one process or by two, trained once."""
+    root = tmp_path_factory.mktemp("trained")
+    (root / "text.txt").write_text(TEXT)
+    runs: dict[int, Run] = {}
+
+    def of(processes: int) -> Run:
+        if processes not in runs:
+            folder = root / f"runs-{processes}"
+            train(processes, root / "text.txt", "--runs-dir", folder, *PLAN)
+            runs[processes] = Run(folder / "text")
+        return runs[processes]
+
+    return of
+
+
+def assert_equal_within_rounding(first: Run, second: Run) -> None:
+    a, b = everything(first), everything(second)
+    assert a.keys() == b.keys()
+    for name in a:
+        assert a[name].shape == b[name].shape
+        assert np.allclose(a[name], b[name], atol=1e-4), name
+    scores = [entry.valid for entry in first.entries()]
+    assert scores == pytest.approx([entry.valid for entry in second.entries()], abs=1e-4)
+
+
+def test_two_processes_train_the_model_that_one_trains(trained: Callable[[int], Run]) -> None:
+    one, two = trained(1), trained(2)
+    assert [entry.step for entry in one.entries()] == [3, 6, 9, 12]
+    assert [entry.step for entry in two.entries()] == [3, 6, 9, 12]
+    assert_equal_within_rounding(one, two)
+    losses = [
+        [event["loss"] for event in run.events() if event["event"] == "progress"]
+        for run in (one, two)
+    ]
+    assert len(losses[0]) == 3
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+def test_the_training_did_change_the_weights(trained: Callable[[int], Run]) -> None:
+    """The comparison above would fail on models that differ by a step."""
+    run = trained(1)
+    early = files.load(run.path_of(9)).weights
+    late = final(run).weights
+    assert not any(np.allclose(early[name], late[name], atol=1e-4) for name in late)
+
+
+def test_two_processes_leave_one_log_and_one_set_of_files(trained: Callable[[int], Run]) -> None:
+    run = trained(2)
+    names = sorted(path.name for path in run.folder.parent.iterdir())
+    assert names == ["text"]
+    steps = [event["step"] for event in run.events() if event["event"] == "saved"]
+    assert steps == [3, 6, 9, 12]
+
+
+@pytest.mark.parametrize(("wrote", "resumes"), [(1, 2), (2, 1)])
+def test_what_one_number_of_processes_wrote_another_resumes(
+    wrote: int, resumes: int, trained: Callable[[int], Run], tmp_path: Path
+) -> None:
+    source = trained(wrote)
+    shutil.copytree(source.folder, tmp_path / "text")
+    run = Run(tmp_path / "text")
+    for step in (9, 12):
+        run.path_of(step).unlink()
+    train(resumes, "--resume", "--runs-dir", tmp_path, "--device", "cpu", "--quiet")
+    assert [entry.step for entry in run.entries()] == [3, 6, 9, 12]
+    assert_equal_within_rounding(source, run)

@@ -1,0 +1,219 @@
+"""The learning rate's exact values, AdamW's groups and arithmetic, and moments that come back."""
+
+import itertools
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charrnn.cells import CELLS
+from charrnn.checkpoint import MOMENTS
+from charrnn.config import TrainConfig, parameter_shapes
+from charrnn.model import CharRNN, build
+from charrnn.optimizer import BETAS, AdamW, learning_rate
+from tests.tiny import tiny_model, tiny_train
+
+
+def rates(**changes: Any) -> list[float]:
+    config = tiny_train(**changes)
+    return [learning_rate(step, config) for step in range(config.steps)]
+
+
+def test_the_rate_of_a_short_run_exactly() -> None:
+    root = math.sqrt(0.5)
+    assert rates(steps=8, warmup_steps=4, learning_rate=2.0) == pytest.approx(
+        [0.5, 1.0, 1.5, 2.0, 2.0, 1 + root, 1.0, 1 - root], abs=1e-12
+    )
+
+
+def test_without_warm_up_the_rate_begins_at_its_peak() -> None:
+    assert rates(steps=4, warmup_steps=0, learning_rate=1.0) == pytest.approx(
+        [1.0, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2], abs=1e-12
+    )
+
+
+def test_the_rate_after_the_last_step_is_zero_and_stays_so() -> None:
+    config = tiny_train(steps=10, warmup_steps=2)
+    assert learning_rate(10, config) == pytest.approx(0.0, abs=1e-12)
+    assert learning_rate(99, config) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_warm_up_longer_than_the_run_never_reaches_the_peak() -> None:
+    assert rates(steps=3, warmup_steps=6, learning_rate=6.0) == pytest.approx([1.0, 2.0, 3.0])
+
+
+def test_warm_up_as_long_as_the_run_ends_at_the_peak() -> None:
+    assert rates(steps=3, warmup_steps=3, learning_rate=3.0) == pytest.approx([1.0, 2.0, 3.0])
+
+
+def test_a_run_of_one_step_has_its_peak() -> None:
+    assert rates(steps=1, warmup_steps=0, learning_rate=0.5) == [0.5]
+    assert rates(steps=1, warmup_steps=1, learning_rate=0.5) == [0.5]
+
+
+@given(
+    steps=st.integers(1, 400),
+    warmup=st.integers(0, 500),
+    peak=st.floats(1e-8, 10.0, allow_nan=False),
+)
+@settings(max_examples=100, deadline=None)
+def test_the_rate_rises_straight_then_falls_and_keeps_its_bounds(
+    steps: int, warmup: int, peak: float
+) -> None:
+    found = rates(steps=steps, warmup_steps=warmup, learning_rate=peak)
+    assert all(0 < rate <= peak * (1 + 1e-12) for rate in found)
+    rising, falling = found[:warmup], found[warmup:]
+    assert rising == pytest.approx([peak * (i + 1) / warmup for i in range(len(rising))])
+    assert all(a >= b for a, b in itertools.pairwise(falling))
+    if falling:
+        assert falling[0] == peak
+
+
+@given(step=st.integers(0, 300))
+@settings(max_examples=50, deadline=None)
+def test_the_fall_is_symmetric_about_half_the_peak(step: int) -> None:
+    config = tiny_train(steps=300, warmup_steps=0, learning_rate=1.0)
+    pair = learning_rate(step, config) + learning_rate(300 - step, config)
+    assert pair == pytest.approx(1.0, abs=1e-12)
+
+
+def optimized(cell: str = "lstm", tied: bool = False, **changes: Any) -> tuple[CharRNN, AdamW]:
+    model = build(tiny_model(cell, tie_weights=tied), 0)
+    return model, AdamW(model, tiny_train(**changes))
+
+
+def give_gradients(model: CharRNN, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("tied", [False, True])
+def test_matrices_decay_and_embeddings_and_biases_do_not(cell: str, tied: bool) -> None:
+    model, optimizer = optimized(cell, tied, weight_decay=0.25)
+    names = {p: name for name, p in model.named_parameters()}
+    decay = {
+        names[p]: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]
+    }
+    assert set(decay) == set(parameter_shapes(model.config))
+    for name, value in decay.items():
+        matrix = "weight" in name and "embedding" not in name
+        assert value == (0.25 if matrix else 0.0), name
+
+
+def test_what_decays_shrinks_and_the_rest_stays_when_gradients_are_zero() -> None:
+    model, optimizer = optimized(weight_decay=0.5)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.set_rate(0.1)
+    optimizer.step()
+    for name, p in model.named_parameters():
+        factor = 0.95 if "weight" in name and "embedding" not in name else 1.0
+        assert torch.allclose(p, before[name] * factor, atol=1e-7), name
+
+
+def test_two_steps_are_the_equations_of_the_paper() -> None:
+    model, optimizer = optimized(weight_decay=0.1)
+    parameter = model.layers[0].get_parameter("weight_hh_l0")
+    expected = parameter.detach().double().clone()
+    m, v = torch.zeros_like(expected), torch.zeros_like(expected)
+    for step, rate in ((1, 0.01), (2, 0.003)):
+        give_gradients(model, step)
+        assert parameter.grad is not None
+        g = parameter.grad.double()
+        m, v = BETAS[0] * m + (1 - BETAS[0]) * g, BETAS[1] * v + (1 - BETAS[1]) * g * g
+        update = (m / (1 - BETAS[0] ** step)) / ((v / (1 - BETAS[1] ** step)).sqrt() + 1e-8)
+        expected = expected * (1 - rate * 0.1) - rate * update
+        optimizer.set_rate(rate)
+        optimizer.step()
+    assert torch.allclose(parameter.detach().double(), expected, atol=1e-6)
+
+
+def test_the_rate_is_set_for_every_group() -> None:
+    _, optimizer = optimized()
+    optimizer.set_rate(0.125)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.125, 0.125]
+
+
+def test_a_rate_of_zero_changes_nothing() -> None:
+    model, optimizer = optimized()
+    before = [p.detach().clone() for p in model.parameters()]
+    give_gradients(model, 0)
+    optimizer.set_rate(0.0)
+    optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_moments_are_named_and_shaped_after_the_parameters_and_begin_at_zero(tied: bool) -> None:
+    model, optimizer = optimized(tied=tied)
+    moments = optimizer.moments()
+    shapes = parameter_shapes(model.config)
+    assert set(moments) == {f"{m}.{n}" for m in MOMENTS for n in shapes}
+    for name, tensor in moments.items():
+        assert tuple(tensor.shape) == shapes[name.split(".", 1)[1]]
+        assert not tensor.any()
+
+
+def test_asking_for_the_moments_first_changes_no_step() -> None:
+    one, asked = optimized(), optimized()
+    asked[1].moments()
+    for model, optimizer in (one, asked):
+        give_gradients(model, 0)
+        optimizer.step()
+    pairs = zip(one[0].parameters(), asked[0].parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_moments_come_back_and_the_next_steps_are_equal_bit_for_bit(cell: str) -> None:
+    first, optimizer = optimized(cell)
+    for seed in range(3):
+        give_gradients(first, seed)
+        optimizer.step()
+    second, again = optimized(cell)
+    second.load_state_dict(first.state_dict())
+    again.load_moments({n: t.clone() for n, t in optimizer.moments().items()}, 3)
+    assert all(torch.equal(t, again.moments()[n]) for n, t in optimizer.moments().items())
+    for seed in (8, 9):
+        for model, each in ((first, optimizer), (second, again)):
+            give_gradients(model, seed)
+            each.step()
+    for name, tensor in optimizer.moments().items():
+        assert torch.equal(tensor, again.moments()[name])
+        assert tensor.any()
+    pairs = zip(first.parameters(), second.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("step", [0, 2, 4])
+def test_a_wrong_count_of_steps_changes_the_next_step(step: int) -> None:
+    first, optimizer = optimized()
+    for seed in range(3):
+        give_gradients(first, seed)
+        optimizer.step()
+    second, again = optimized()
+    second.load_state_dict(first.state_dict())
+    again.load_moments({n: t.clone() for n, t in optimizer.moments().items()}, step)
+    for model, each in ((first, optimizer), (second, again)):
+        give_gradients(model, 8)
+        each.step()
+    assert not torch.equal(first.output.weight, second.output.weight)
+
+
+def test_the_betas_are_those_of_short_runs() -> None:
+    _, optimizer = optimized()
+    assert BETAS == (0.9, 0.99)
+    assert all(group["betas"] == BETAS for group in optimizer.param_groups)
+
+
+@pytest.mark.parametrize("bound", ["low", "high"])
+def test_the_bounds_of_the_peak_are_rates_too(bound: str) -> None:
+    peak = TrainConfig.__dataclass_fields__["learning_rate"].metadata[bound]
+    assert max(rates(learning_rate=peak)) == pytest.approx(peak, rel=1e-12)
+    assert min(rates(learning_rate=peak)) > 0
