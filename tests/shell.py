@@ -112,8 +112,8 @@ class Shell:
             return Done(code, _contents(out), _contents(err).decode())
 
     def train(self, *args: str | Path, **settings: Any) -> Done:
-        """Train a tiny model in this process."""
-        return self.run("train", *args, *TINY, **settings)
+        """Train a tiny model in this process, unless the options ask for another."""
+        return self.run("train", *TINY, *args, **settings)
 
     def weights(self, run: str = "corpus", which: str = "latest") -> str:
         """The hash of a checkpoint's weights."""

@@ -1,0 +1,107 @@
+"""Training speed: the learner's steps beside bare nn.LSTM, and beside the matmul peak.
+
+    python benchmarks/training.py [--threads 2] [--seconds 3]
+
+Each line is measured side by side in one run, in turns, and gives medians. GFLOP/s count two
+operations for each weight of the matrices, three times for forward and backward. What bounds a step
+is the matmul peak measured in the same turn (torch.mm; the recurrent layers run on oneDNN, which is
+faster on some processors). `of bare` is what is left of the recurrent layers' own speed when all else
+is added: embedding, output layer, loss, clipping, optimizer.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import nn
+
+from charrnn.batches import Batches
+from charrnn.config import ModelConfig, TrainConfig, parameter_shapes
+from charrnn.distributed import Group
+from charrnn.learner import Learner
+
+SHAPES = ((1, 256, 16), (2, 256, 16), (2, 256, 64), (2, 384, 16), (1, 512, 64), (2, 512, 32))
+"""Layers, units, batch."""
+
+WINDOW, VOCABULARY, EMBEDDING = 64, 81, 128
+
+
+def operations(config: ModelConfig, recurrent: bool) -> int:
+    """Multiplications and additions for one token, forward and backward, of the matrices."""
+    shapes = parameter_shapes(config).items()
+    matrices = [s for n, s in shapes if len(s) == 2 and not n.startswith("embedding")]
+    if recurrent:
+        matrices = [s for n, s in shapes if n.startswith("layers") and len(s) == 2]
+    return 6 * sum(rows * columns for rows, columns in matrices)
+
+
+def learner(config: ModelConfig, batch: int, threads: int) -> Callable[[], object]:
+    """One whole optimizer step, as in training."""
+    tokens = np.random.default_rng(0).integers(0, VOCABULARY, 200_000).astype(np.uint8)
+    train = TrainConfig(batch_size=batch, seq_length=WINDOW, threads=threads)
+    whole = Learner(config, train, Batches(tokens, batch, WINDOW), Group(torch.device("cpu")))
+    return whole.advance
+
+
+def bare(config: ModelConfig, batch: int) -> Callable[[], object]:
+    """Forward and backward of torch's own module with the same layers, and nothing else."""
+    module = nn.LSTM(EMBEDDING, config.hidden_size, config.num_layers, batch_first=True)
+    inputs = torch.randn(batch, WINDOW, EMBEDDING)
+
+    def work() -> None:
+        module.zero_grad()
+        module(inputs)[0].sum().backward()
+
+    return work
+
+
+def peak(config: ModelConfig, batch: int) -> Callable[[], object]:
+    """The product of all of a window's inputs with a layer's weights, which bounds a step."""
+    rows, columns = batch * WINDOW, config.hidden_size
+    left, right = torch.randn(rows, columns), torch.randn(columns, 4 * columns)
+    return lambda: torch.mm(left, right)
+
+
+def medians(works: list[Callable[[], object]], seconds: float) -> list[float]:
+    """The median seconds of each, measured in turns so that a busy moment hits them all."""
+    clocks: list[list[float]] = [[] for _ in works]
+    until = time.perf_counter() + seconds * len(works)
+    while time.perf_counter() < until:
+        for work, found in zip(works, clocks, strict=True):
+            clock = [time.perf_counter()]
+            for _ in range(6):
+                work()
+                clock.append(time.perf_counter())
+            found += [after - before for before, after in pairwise(clock)][1:]
+    return [statistics.median(found) for found in clocks]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each figure")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    print("shape   batch |  tokens/s  GFLOP/s |  bare tokens/s  GFLOP/s  of peak | of bare | peak")
+    for layers, hidden, batch in SHAPES:
+        config = ModelConfig(VOCABULARY, "lstm", layers, hidden, EMBEDDING)
+        works = [learner(config, batch, given.threads), bare(config, batch), peak(config, batch)]
+        step, module, product = medians(works, given.seconds)
+        tokens = batch * WINDOW
+        ours = tokens * operations(config, recurrent=False) / step / 1e9
+        theirs = tokens * operations(config, recurrent=True) / module / 1e9
+        limit = 2 * tokens * hidden * 4 * hidden / product / 1e9
+        print(
+            f"{layers}x{hidden:<5} {batch:5} | {tokens / step:9.0f}  {ours:7.0f} | "
+            f"{tokens / module:14.0f}  {theirs:7.0f}  {theirs / limit:7.0%} | "
+            f"{module / step:7.0%} | {limit:4.0f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
