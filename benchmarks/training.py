@@ -5,7 +5,7 @@
 Each line is measured side by side in one run, in turns, and gives medians. GFLOP/s count two
 operations for each weight of the matrices, three times for forward and backward. What bounds a step
 is the matmul peak measured in the same turn (torch.mm; the recurrent layers run on oneDNN, which is
-faster on some processors). `of bare` is what is left of the recurrent layers' own speed when all else
+faster on some processors). `of bare` is what is left of the recurrent layers' speed when all else
 is added: embedding, output layer, loss, clipping, optimizer.
 """
 

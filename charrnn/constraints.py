@@ -20,17 +20,45 @@ class Follower:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._decoders: dict[int, Decoder] = {}
+        self._unfinished: dict[int, list[int]] = {}
+        self._steps = 0
+        self.pieces = pieces(tokenizer)
         self.texts: dict[int, str] = {}
 
     def follow(self, context: Context) -> list[str]:
         """The text of each row so far; its prompt does not count."""
         for place, row in enumerate(context.rows):
-            if row not in self._decoders:
-                self._decoders[row], self.texts[row] = Decoder(self._tokenizer), ""
-            else:
-                self.texts[row] += self._decoders[row].push(int(context.history[place, -1]))
+            since = 1
+            if row not in self.texts:
+                # A row that is new has branched off another, or nothing is written yet.
+                self.texts[row], self._unfinished[row], since = "", [], self._steps
+            known = context.history[place]
+            for token in known[len(known) - since :].tolist():
+                self._take(row, token)
+        self._steps += 1
         return [self.texts[row] for row in context.rows]
+
+    def _take(self, row: int, token: int) -> None:
+        added, rest = self._push(row, token)
+        self.texts[row] += added
+        self._unfinished[row] = [] if added and not rest else [*self._unfinished[row], token]
+
+    def _push(self, row: int, token: int) -> tuple[str, str]:
+        """The text that a token completes, and a broken character if one is begun with it."""
+        if self.pieces[token] and not self._unfinished[row]:
+            return self.pieces[token], ""
+        decoder = Decoder(self._tokenizer)
+        for each in self._unfinished[row]:
+            decoder.push(each)
+        return decoder.push(token), decoder.finish()
+
+    def adds(self, row: int, token: int) -> str:
+        """What a token would add to a row's text: nothing where it leaves a character begun."""
+        return self._push(row, token)[0]
+
+    def begun(self, row: int) -> bool:
+        """Whether a row ends within a character."""
+        return bool(self._unfinished[row])
 
 
 def pieces(tokenizer: Tokenizer) -> list[str]:
@@ -46,19 +74,24 @@ def pieces(tokenizer: Tokenizer) -> list[str]:
 
 
 class Ban:
-    """Rules out tokens that would complete one of the banned texts."""
+    """Rules out tokens that would complete one of the banned texts; UsageError if none is left."""
 
     def __init__(self, texts: tuple[str, ...], tokenizer: Tokenizer) -> None:
+        self._texts = texts
         self._follower = Follower(tokenizer)
         self._always: set[int] = set()
         self._after: dict[str, list[int]] = {}
-        for token, piece in enumerate(pieces(tokenizer)):
+        for token, piece in enumerate(self._follower.pieces):
             for text in texts:
                 if text in piece:
                     self._always.add(token)
                 for cut in range(1, len(text)):
                     if piece.startswith(text[cut:]):
                         self._after.setdefault(text[:cut], []).append(token)
+        every = np.arange(tokenizer.vocab_size)
+        self._parts = every[[not piece for piece in self._follower.pieces]]
+        # A broken character is completed by whatever does not go on with it.
+        self._breakers = every if "\ufffd" in "".join(texts) else self._parts
         if len(self._always | set(tokenizer.unsampled)) == tokenizer.vocab_size:
             raise UsageError("--ban leaves nothing to write with", "ban less")
 
@@ -70,22 +103,35 @@ class Ban:
             for start, tokens in self._after.items():
                 if text.endswith(start):
                     left[place, tokens] = OUT
+            left[place, self._completing(context.rows[place], text, left[place])] = OUT
+            if not np.isfinite(left[place]).any():
+                raise UsageError(f"--ban leaves nothing to write after {text[-40:]!r}", "ban less")
         return left
+
+    def _completing(self, row: int, text: str, logits: Logits) -> list[int]:
+        """The tokens that complete a banned text with a character that takes several."""
+        end = text[-max(map(len, self._texts)) :]
+        suspects = self._breakers if self._follower.begun(row) else self._parts
+        return [
+            token
+            for token in suspects[np.isfinite(logits[suspects])].tolist()
+            if any(banned in end + self._follower.adds(row, token) for banned in self._texts)
+        ]
 
 
 class Matching:
     """Leaves only tokens after which the text can still come to match a regular expression.
 
-    Where the text matches as it is, a newline may end it instead of continuing it.
+    Where the text matches as it is, a newline may end it instead of continuing it. Characters that
+    take several tokens are not written.
     """
 
     def __init__(self, pattern: str, tokenizer: Tokenizer) -> None:
         try:
             self._pattern = regex.compile(pattern)
-        except regex.error as error:
+        except (regex.error, ValueError, RecursionError) as error:
             raise UsageError(f"--regex cannot be read: {error}", "mend the pattern") from None
         self._follower = Follower(tokenizer)
-        self._pieces = pieces(tokenizer)
         self._newline = tokenizer.newline_id
 
     def __call__(self, logits: Logits, context: Context) -> Logits:
@@ -105,7 +151,7 @@ class Matching:
         return left
 
     def _goes(self, text: str, token: int) -> bool:
-        piece = self._pieces[token]
+        piece = self._follower.pieces[token]
         return bool(piece) and self._pattern.fullmatch(text + piece, partial=True) is not None
 
     def ends(self, row: int, token: int) -> bool:
@@ -121,7 +167,7 @@ def allowed(characters: str, tokenizer: Tokenizer) -> dict[int, float]:
         for token, piece in enumerate(pieces(tokenizer))
         if not piece or not set(piece) <= known
     }
-    if len(ruled) == tokenizer.vocab_size:
+    if len(ruled.keys() | set(tokenizer.unsampled)) == tokenizer.vocab_size:
         raise UsageError("--allow leaves nothing to write with", "allow characters of the corpus")
     return ruled
 

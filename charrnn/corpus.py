@@ -5,7 +5,7 @@ part, and to encode it. Splits are cut at characters and not at tokens, so that 
 the validation part means the same text whatever the tokenizer.
 """
 
-import dataclasses
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,46 +13,29 @@ from pathlib import Path
 from typing import Any
 
 from charrnn import sources
-from charrnn.errors import CorpusError, StorageError, UsageError
+from charrnn.errors import CorpusError, StorageError
+from charrnn.recipe import Recipe, recipe_from_json
 from charrnn.sources import Sources
 from charrnn.tokenizer import TOKENIZERS, Tokenizer
 from charrnn.tokenizer.base import id_type
 from charrnn.tokens import Split, TokenWriter, shuffle_lines
 
+__all__ = [
+    "MINIMUM",
+    "SPLITS",
+    "Corpus",
+    "Recipe",
+    "current_sha256",
+    "prepare",
+    "recipe_from_json",
+    "reopen",
+    "whole_lines",
+]
+
 SPLITS = ("train", "valid", "test")
 
 MINIMUM = 100
 """Characters below which there is nothing to learn."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What to make of which text; with the text itself it determines every array."""
-
-    sources: tuple[str, ...]
-    tokenizer: str = "char"
-    vocab_size: int | None = None
-    min_count: int = 1
-    split_words: str = "punctuation"
-    lines: bool = False
-    valid: tuple[str, ...] = ()
-    test: tuple[str, ...] = ()
-    valid_fraction: float = 0.1
-    test_fraction: float = 0.0
-    encoding: str = "utf-8"
-
-    def __post_init__(self) -> None:
-        if self.valid_fraction + self.test_fraction > 0.9:
-            raise UsageError(
-                "the validation and test fractions leave less than a tenth of the text to learn",
-                "make --valid-fraction or --test-fraction smaller",
-            )
-        try:
-            "".encode(self.encoding)
-        except (LookupError, ValueError):
-            raise UsageError(
-                f"there is no encoding {self.encoding!r}", "give one like utf-8, utf-16 or latin-1"
-            ) from None
 
 
 @dataclass(frozen=True)
@@ -79,10 +62,22 @@ class Corpus:
 def prepare(recipe: Recipe, folder: Path, tokenizer: Tokenizer | None = None) -> Corpus:
     """Read the text, learn its tokenizer where none is given, and write the arrays into `folder`.
 
+    With a tokenizer it is done again, and what came from standard input is read where it was kept.
     CorpusError for text that cannot be used; StorageError when the arrays cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    texts = _Texts(recipe, folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        again = recipe if tokenizer is None else recipe.kept(folder)
+        return _prepare(_Texts(again, folder), folder, tokenizer)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write the tokens into {folder}: {error.strerror}",
+            "free some space or choose another --runs-dir",
+        ) from None
+
+
+def _prepare(texts: "_Texts", folder: Path, tokenizer: Tokenizer | None) -> Corpus:
+    recipe = texts.recipe
     if tokenizer is None:
         tokenizer = TOKENIZERS[recipe.tokenizer].train(
             (text for split, text in texts if split == "train"),
@@ -108,18 +103,19 @@ def reopen(folder: Path, tokenizer: Tokenizer) -> Corpus | None:
             name: Split(folder / f"{name}.npy", part["tokens"], part["characters"])
             for name, part in data.pop("splits").items()
         }
-        whole = all(len(split.load()) == split.tokens for split in splits.values())
-    except (OSError, ValueError, KeyError):
+        whole = all(split.load().shape == (split.tokens,) for split in splits.values())
+        return Corpus(tokenizer, splits, notes=(), **data) if whole else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
-    return Corpus(tokenizer, splits, notes=(), **data) if whole else None
 
 
 def current_sha256(recipe: Recipe, folder: Path) -> str | None:
     """The hash of the recipe's text as it is now, or None where it is not there any more."""
-    names = [str(folder / "stdin.txt") if n == sources.STDIN else n for n in recipe.sources]
+    names = recipe.kept(folder).sources
     try:
-        return sources.find(names, folder, recipe.tokenizer == "byte").sha256()
-    except CorpusError:
+        gone = any(Path(name).is_fifo() for name in names)  # a pipe brings its text only once
+        return None if gone else sources.find(names, folder, recipe.binary).sha256()
+    except (CorpusError, OSError):
         return None
 
 
@@ -137,10 +133,9 @@ class _Texts:
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         self.recipe = recipe
-        binary = recipe.tokenizer == "byte"
-        self.main = sources.find(recipe.sources, folder, binary)
+        self.main = sources.find(recipe.sources, folder, recipe.binary)
         self.extra = {
-            name: sources.find(names, folder, binary)
+            name: sources.find(names, folder, recipe.binary)
             for name, names in (("valid", recipe.valid), ("test", recipe.test))
             if names
         }
@@ -161,8 +156,9 @@ class _Texts:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of how the text was read."""
-        blank = (f"{self.blank_lines} blank lines are left out",) if self.blank_lines else ()
-        return self.main.notes + blank
+        count = self.blank_lines
+        blank = "1 blank line is" if count == 1 else f"{count:,} blank lines are"
+        return self.main.notes + ((f"{blank} left out",) if count else ())
 
     def _blocks(self, source: Sources) -> Iterator[str]:
         return source.texts(self.recipe.encoding, exact=self.recipe.tokenizer == "byte")
@@ -190,26 +186,31 @@ class _Texts:
     def _by_line(self) -> Iterator[tuple[str, str]]:
         """Whole lines, the validating and testing ones spread evenly over the text."""
         valid, test = self.shares["valid"], self.shares["test"]
-        self.blank_lines, number = 0, 0
+        self.blank_lines, number, held = 0, 0, 0
         for text in whole_lines(self._blocks(self.main)):
             parts: dict[str, list[str]] = {name: [] for name in SPLITS}
             for line in self._documents(text):
-                number += 1
-                mine = [_falls(number, valid), _falls(number, test, shift=0.5)]
-                parts["valid" if mine[0] else "test" if mine[1] else "train"].append(line)
+                number, name = number + 1, "train"
+                if _falls(number, valid + test):
+                    held += 1
+                    name = "valid" if _falls(held, valid / (valid + test)) else "test"
+                parts[name].append(line)
             yield from ((name, "".join(lines)) for name, lines in parts.items() if lines)
 
     def _documents(self, text: str) -> list[str]:
-        """The lines of a text, each with one newline at its end; a blank line is no document."""
+        """The lines of a text, each with one newline at its end; a blank line is no document.
+
+        Spaces before a newline would hide it from the word tokenizer, so they are left out.
+        """
         lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-        kept = [line + "\n" for line in lines if line.strip()]
+        kept = [line.rstrip(" ") + "\n" for line in lines if line.strip()]
         self.blank_lines += len(lines) - len(kept)
         return kept
 
 
-def _falls(number: int, share: float, shift: float = 0.0) -> bool:
+def _falls(number: int, share: float) -> bool:
     """Whether line `number`, from 1, is one of those that make up a share of all lines."""
-    return int(number * share + shift) > int((number - 1) * share + shift)
+    return int(number * share) > int((number - 1) * share)
 
 
 def whole_lines(texts: Iterable[str]) -> Iterator[str]:
@@ -227,16 +228,13 @@ def _encode(texts: _Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Spli
     kind = id_type(tokenizer.vocab_size)
     own = {name for name in ("valid", "test") if texts.shares[name] or name in texts.extra}
     names = [name for name in SPLITS if name == "train" or name in own]
-    writers = {name: TokenWriter(folder / f"{name}.npy", kind) for name in names}
-    try:
+    with contextlib.ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(TokenWriter(folder / f"{name}.npy", kind)) for name in names
+        }
         for name, text in texts:
             writers[name].append(tokenizer.encode(text), len(text))
         splits = {name: writer.finish() for name, writer in writers.items()}
-    except OSError as error:
-        raise StorageError(
-            f"cannot write the tokens into {folder}: {error.strerror}",
-            "free some space or choose another --runs-dir",
-        ) from None
     for name, split in splits.items():
         if split.tokens < 2:
             raise CorpusError(
@@ -244,10 +242,3 @@ def _encode(texts: _Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Spli
                 "give more text, or change --valid-fraction and --test-fraction",
             )
     return splits
-
-
-def recipe_from_json(data: Mapping[str, Any]) -> Recipe:
-    """A recipe as run.json records it."""
-    lists = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
-    names = {item.name for item in dataclasses.fields(Recipe)}
-    return Recipe(**{key: value for key, value in (dict(data) | lists).items() if key in names})

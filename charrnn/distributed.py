@@ -4,6 +4,7 @@ The one library module that reads the environment: torchrun says there who is wh
 """
 
 import contextlib
+import importlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -98,6 +99,9 @@ def join(device: str) -> Group:
     rank = int(os.environ.get("RANK", "0"))
     chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")))
     if world_size > 1:
+        # Loaded later, its functions would hold the group as a default value, and with it gloo's
+        # threads, beyond `leave`: what they still do at the interpreter's end aborts the process.
+        importlib.import_module("torch.distributed.nn.functional")
         backend = "nccl" if chosen.type == "cuda" else "gloo"
         distributed.init_process_group(backend, timeout=timedelta(hours=2))
     return Group(chosen, rank, world_size)

@@ -77,12 +77,15 @@ class Learner:
             raise self._diverged("the weights are not numbers any more")
 
     def weights(self) -> Arrays:
-        """The model's parameters as arrays, checked."""
-        self.check()
+        """The model's parameters as arrays."""
         return {n: p.detach().cpu().numpy().copy() for n, p in self.model.named_parameters()}
 
     def training(self) -> Training:
-        """What a checkpoint needs besides the weights; every rank has to call it."""
+        """What a checkpoint needs besides the weights; every rank has to call it.
+
+        DivergedError, on every rank, when there is nothing worth a checkpoint any more.
+        """
+        self.check()
         parts = [self.group.gather(part) for layer in self.state for part in layer]
         names = state_shapes(self.model.config, self.config.batch_size)
         moments = {n: m.cpu().numpy().copy() for n, m in self.optimizer.moments().items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.constraints import Follower, pieces
+from charrnn.constraints import Follower
 from charrnn.corpus import Corpus
 from charrnn.errors import CorpusError, StorageError
 from charrnn.sampling.base import OUT, Context, Logits
@@ -21,7 +21,7 @@ LARGEST = 2**31 - 1
 
 
 LONGEST = 10_000
-"""Characters of the longest span that is told in one piece."""
+"""Characters of the longest span that is told in one piece, at least."""
 
 
 @dataclass(frozen=True)
@@ -82,19 +82,20 @@ class Index:
         """
         found: list[Span] = []
         begin = reached = 0
+        most = max(LONGEST, 2 * shortest)
         while begin + shortest <= len(text):
             # Only what goes on beyond the last span is news.
             end = max(begin + shortest, reached + 1)
             if end > len(text) or self.find(text[begin:end].encode()) < 0:
                 begin += 1
                 continue
-            length, source = self.longest(text[begin : begin + LONGEST].encode())
-            characters = len(
-                text[begin : begin + LONGEST].encode()[:length].decode(errors="ignore")
-            )
+            part = text[begin : begin + most].encode()
+            length, source = self.longest(part)
+            characters = len(part[:length].decode(errors="ignore"))
             found.append(Span(begin, source, characters))
             reached = begin + characters
-            begin = reached if characters == LONGEST else begin + 1
+            # What was cut short goes on in a span that overlaps with it.
+            begin = max(begin, reached - shortest) + 1 if characters == most else begin + 1
         return found
 
     def line(self, position: int) -> int:
@@ -118,29 +119,42 @@ class NoCopy:
     def __init__(self, index: Index, limit: int, tokenizer: Tokenizer) -> None:
         self._index, self._limit = index, limit
         self._follower = Follower(tokenizer)
-        self._pieces = pieces(tokenizer)
-        self._longest = max(map(len, self._pieces))
+        pieces = self._follower.pieces
+        # A broken character may come before a piece.
+        self._longest = 1 + max(map(len, pieces))
+        self._always = {token for token, piece in enumerate(pieces) if self._stands(piece)}
+
+    def _stands(self, piece: str) -> bool:
+        """Whether a piece by itself holds more than `limit` characters of the corpus in a row."""
+        size = self._limit + 1
+        windows = (piece[i : i + size] for i in range(len(piece) - self._limit))
+        return any(self._index.find(window.encode()) >= 0 for window in windows)
 
     def __call__(self, logits: Logits, context: Context) -> Logits:
         """The filter; where every token would copy, the row is left as it is."""
         left = logits.copy()
         for place, text in enumerate(self._follower.follow(context)):
             alive = np.flatnonzero(np.isfinite(logits[place])).tolist()
-            copied = self._copied(text, alive)
+            copied = self._copied(context.rows[place], text, alive)
             if len(copied) < len(alive):
                 left[place, copied] = OUT
         return left
 
-    def _copied(self, text: str, tokens: list[int]) -> list[int]:
+    def _copied(self, row: int, text: str, tokens: list[int]) -> list[int]:
         """The tokens after which the last limit + 1 characters would stand in the corpus."""
         # A piece copies at its k-th character only if the limit + 1 - k before it do.
         tails = {
             k: text[len(text) - (self._limit + 1 - k) :]
-            for k in range(1, min(self._longest, self._limit + 1) + 1)
+            for k in range(1, min(self._longest, self._limit) + 1)
             if len(text) >= self._limit + 1 - k
         }
         risky = {k: tail for k, tail in tails.items() if self._index.find(tail.encode()) >= 0}
-        return [token for token in tokens if self._copies(self._pieces[token], risky)]
+        adds = self._follower.adds
+        return [
+            token
+            for token in tokens
+            if token in self._always or self._copies(adds(row, token), risky)
+        ]
 
     def _copies(self, piece: str, risky: dict[int, str]) -> bool:
         return any(
@@ -150,12 +164,13 @@ class NoCopy:
 
 
 def open_index(corpus: Corpus, folder: Path) -> Index:
-    """The index over a run's training part, built into its corpus folder where it is not there.
+    """The index over a run's training part, built into its corpus folder where it is not whole.
 
     CorpusError when the corpus is too large for it.
     """
     text_path, array_path = folder / "train.txt", folder / "suffixes.npy"
-    if not array_path.exists():
+    index = _reopen(text_path, array_path)
+    if index is None:
         tokens = corpus.splits["train"].load()
         text = corpus.tokenizer.decode(tokens.tolist()).encode()
         if len(text) > LARGEST:
@@ -164,8 +179,19 @@ def open_index(corpus: Corpus, folder: Path) -> Index:
                 "leave --no-copy out",
             )
         _build(text, text_path, array_path)
-    mapped = np.memmap(text_path, np.uint8, "r")
-    return Index(mapped.data, np.load(array_path, mmap_mode="r"))
+        index = _reopen(text_path, array_path)
+        assert index is not None
+    return index
+
+
+def _reopen(text_path: Path, array_path: Path) -> Index | None:
+    """The index as it lies on disk, or None where it is not there or cut short."""
+    try:
+        suffixes = np.load(array_path, mmap_mode="r")
+        mapped = np.memmap(text_path, np.uint8, "r")
+    except (OSError, ValueError, EOFError):
+        return None
+    return Index(mapped.data, suffixes) if len(mapped) == len(suffixes) else None
 
 
 def _build(text: bytes, text_path: Path, array_path: Path) -> None:

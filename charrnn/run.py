@@ -11,7 +11,6 @@
 import contextlib
 import fcntl
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -50,7 +49,7 @@ class Run:
     @property
     def name(self) -> str:
         """The folder's name."""
-        return self.folder.name
+        return self.folder.resolve().name
 
     @property
     def corpus_folder(self) -> Path:
@@ -84,23 +83,21 @@ class Run:
 
         Files that a killed writer left unfinished are removed.
         """
-        try:
-            descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise StorageError(
-                f"cannot write in {self.folder}: {error.strerror}", "check its permissions"
-            ) from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context((self.folder / "lock").open("a"))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunLockedError(
+                    f"the run {self.name} is being trained by another process",
+                    "wait for it, or train under another --name",
+                ) from None
+            except OSError as error:
+                raise StorageError(
+                    f"cannot write in {self.folder}: {error.strerror}", "check its permissions"
+                ) from None
             remove_leftovers(self.folder)
             yield
-        except BlockingIOError:
-            raise RunLockedError(
-                f"the run {self.name} is being trained by another process",
-                "wait for it, or train under another --name",
-            ) from None
-        finally:
-            os.close(descriptor)
 
     def entries(self) -> list[Entry]:
         """Every checkpoint file, oldest step first, unreadable ones included."""
@@ -140,19 +137,22 @@ class Run:
         """Save durably, then drop what `keep` does not keep; the path, and warnings of that."""
         path = self.path_of(model.facts.step)
         checkpoint.save(model, path, disk)
-        _, warnings = self.prune(keep, disk)
+        _, warnings = self.prune(keep, disk, spared=path)
         return path, warnings
 
-    def prune(self, keep: int, disk: Disk = DISK) -> tuple[list[Path], list[str]]:
+    def prune(
+        self, keep: int, disk: Disk = DISK, spared: Path | None = None
+    ) -> tuple[list[Path], list[str]]:
         """Remove all but the newest `keep` and the best; what was removed, and what would not go.
 
-        Unreadable files are left for a person to look at.
+        `spared` stays, too: what was just saved need not be the newest by its step, where a
+        damaged file of a higher one was left behind. Unreadable files are left for a person.
         """
         removed, warnings = [], []
         readable = [entry for entry in self.entries() if entry.facts]
         best = best_of(readable)
         for entry in readable[: -max(1, keep)]:
-            if best is not None and entry.path == best.path:
+            if entry.path == spared or (best is not None and entry.path == best.path):
                 continue
             try:
                 disk.remove(entry.path)
@@ -173,13 +173,13 @@ class Run:
             ) from None
 
     def events(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; a line cut short by a crash is left out."""
-        events = []
+        """The lines of metrics.jsonl; a line cut short or spoiled by a crash is left out."""
+        events: list[Any] = []
         with contextlib.suppress(FileNotFoundError):
-            for line in self.metrics.read_text().splitlines():
+            for line in self.metrics.read_bytes().splitlines():
                 with contextlib.suppress(ValueError):
                     events.append(json.loads(line))
-        return events
+        return [event for event in events if isinstance(event, dict)]
 
     def rewind(self, step: int) -> None:
         """Forget events after a step, because a resumed training will tell them again."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from os.path import isfile
 from pathlib import Path
 
 from charrnn.checkpoint import SUFFIX
@@ -11,7 +12,9 @@ from charrnn.run import Run
 
 def create(root: Path, name: str) -> Run:
     """A new folder named `name`, or `name-2`, `name-3` ... where that is taken."""
-    base = re.sub(r"[^\w.\-]+", "-", name).strip("-.")[:80] or "run"
+    base = re.sub(r"[^\w.\-]+", "-", name).strip("-.")[:80]
+    # A disk counts bytes, of which a character may have four.
+    base = base.encode()[:240].decode(errors="ignore").strip("-.") or "run"
     try:
         root.mkdir(parents=True, exist_ok=True)
         for number in range(1, 100_000):
@@ -57,7 +60,7 @@ def find(root: Path, name: str | None) -> Run:
             )
         return known[-1]
     for folder in (Path(name), root / name):
-        if (folder / "run.json").is_file():
+        if isfile(folder / "run.json"):
             return Run(folder)
     names = ", ".join(run.name for run in known) or "none"
     raise UsageError(f"there is no run {name} in {root}", f"the runs there are: {names}")
@@ -65,6 +68,6 @@ def find(root: Path, name: str | None) -> Run:
 
 def find_checkpoint(root: Path, name: str | None, which: str = "best") -> Path:
     """The file that a command-line argument means: a checkpoint file, or one of a run."""
-    if name is not None and (Path(name).is_file() or Path(name).suffix == SUFFIX):
+    if name is not None and (isfile(name) or Path(name).suffix == SUFFIX):
         return Path(name)
     return find(root, name).pick(which).path

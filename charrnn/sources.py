@@ -22,6 +22,9 @@ BLOCK = 4 << 20
 
 STDIN = "-"
 
+STDIN_FILE = "stdin.txt"
+"""Where standard input is kept."""
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -70,7 +73,7 @@ def find(names: Iterable[str], spool: Path, binary: bool = False) -> Sources:
     notes: list[str] = []
     for name in names:
         if name == STDIN:
-            files.append(_spool(sys.stdin.buffer, spool / "stdin.txt"))
+            files.append(_spool(sys.stdin.buffer, spool / STDIN_FILE))
         else:
             for path in _expand(name):
                 files += _files(path, spool, binary, notes)

@@ -11,7 +11,7 @@ import numpy as np
 
 from charrnn import checkpoint, sealed
 from charrnn.checkpoint import Checkpoint
-from charrnn.config import ModelConfig, state_shapes
+from charrnn.config import state_shapes
 from charrnn.errors import CheckpointError
 from charrnn.storage import write_durably
 from charrnn.texts import HISTORY, Start
@@ -38,18 +38,14 @@ def save(path: Path, start: Start, seed: int, model: Checkpoint) -> None:
 
 def load(path: Path, model: Checkpoint) -> tuple[Start, int]:
     """The end of a text and its seed; CheckpointError unless it is whole and of this model."""
-    file = sealed.read(path, wanted=("",), check=lambda data: _check(data, model.model))
+    file = sealed.read(path, wanted=("",), check=lambda data: _check(data, model))
     data = file.metadata
-    if data["weights"] != checkpoint.digest(model.weights):
-        raise CheckpointError(
-            f"{path} is the state of another model", "load it with the model that wrote it"
-        )
     state = [file.arrays[f"state.{name}"].copy() for name in state_shapes(model.model, 1)]
     ids, history = np.array(data["ids"], np.int64), np.array(data["history"], np.int64)
     return Start(ids, state, history, data["drawn"]), data["seed"]
 
 
-def _check(data: dict[str, Any], config: ModelConfig) -> dict[str, tuple[int, ...]]:
+def _check(data: dict[str, Any], model: Checkpoint) -> dict[str, tuple[int, ...]]:
     if data.get("kind") != "state":
         raise CheckpointError("it is not a state file", "give one written by --save-state")
     if data.get("format") != FORMAT:
@@ -57,11 +53,16 @@ def _check(data: dict[str, Any], config: ModelConfig) -> dict[str, tuple[int, ..
             f"its format number is {data.get('format')!r} and this program reads {FORMAT}",
             "use the version of charrnn that wrote it",
         )
+    if data.get("weights") != checkpoint.digest(model.weights):
+        raise CheckpointError(
+            "it is the state of another model", "load it with the model that wrote it"
+        )
+    size = model.model.vocab_size
     good = (
         set(data) == {"format", "kind", "weights", "ids", "history", "drawn", "seed"}
-        and _ids(data["ids"], config.vocab_size, 1 << 20)
+        and _ids(data["ids"], size, 1 << 20)
         and len(data["ids"]) > 0
-        and _ids(data["history"], config.vocab_size, HISTORY)
+        and _ids(data["history"], size, HISTORY)
         and type(data["drawn"]) is int
         and 0 <= data["drawn"] <= 10**12
         and type(data["seed"]) is int
@@ -69,7 +70,7 @@ def _check(data: dict[str, Any], config: ModelConfig) -> dict[str, tuple[int, ..
     )
     if not good:
         raise CheckpointError("its fields are not those of a state", "use another state file")
-    return {f"state.{name}": shape for name, shape in state_shapes(config, 1).items()}
+    return {f"state.{name}": shape for name, shape in state_shapes(model.model, 1).items()}
 
 
 def _ids(value: Any, vocab_size: int, longest: int) -> bool:

@@ -1,5 +1,6 @@
 """Token arrays on disk: written as they come, shuffled line by line, read through memory maps."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,11 +25,10 @@ class Split:
 
     def load(self) -> NDArray[np.unsignedinteger]:
         """The tokens, memory-mapped."""
-        array: NDArray[np.unsignedinteger] = np.load(self.path, mmap_mode="r", allow_pickle=False)
-        return array
+        return np.lib.format.open_memmap(self.path, mode="r")
 
 
-class TokenWriter:
+class TokenWriter(AbstractContextManager["TokenWriter"]):
     """A .npy file of ids that grows; its header is written when the length is known."""
 
     def __init__(self, path: Path, kind: type[np.unsignedinteger]) -> None:
@@ -56,10 +56,13 @@ class TokenWriter:
         self.file.close()
         return Split(self.path, self.tokens, self.characters)
 
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
 
 def shuffle_lines(path: Path, newline_id: int) -> None:
     """Put the lines into a random order, always the same one, since sorted lists teach badly."""
-    tokens = np.load(path, mmap_mode="r", allow_pickle=False)
+    tokens = np.lib.format.open_memmap(path, mode="r")
     small = np.uint32 if len(tokens) < 2**32 else np.uint64
     ends = np.concatenate(
         [
@@ -67,13 +70,13 @@ def shuffle_lines(path: Path, newline_id: int) -> None:
             for begin in range(0, len(tokens), CHUNK)
         ]
     )
-    writer = TokenWriter(path.with_suffix(".tmp"), tokens.dtype.type)
     order = iter(np.random.default_rng(0).permutation(len(ends)).astype(small))
-    while len(lines := np.fromiter(islice(order, CHUNK // 32), np.int64)):
-        begins = np.where(lines > 0, ends[lines - 1], 0).astype(np.int64)
-        lengths = ends[lines].astype(np.int64) - begins
-        before = np.cumsum(lengths) - lengths
-        places = np.repeat(begins - before, lengths) + np.arange(int(lengths.sum()))
-        writer.append(tokens[places], 0)
-    writer.finish()
+    with TokenWriter(path.with_suffix(".tmp"), tokens.dtype.type) as writer:
+        while len(lines := np.fromiter(islice(order, CHUNK // 32), np.int64)):
+            begins = np.where(lines > 0, ends[lines - 1], 0).astype(np.int64)
+            lengths = ends[lines].astype(np.int64) - begins
+            before = np.cumsum(lengths) - lengths
+            places = np.repeat(begins - before, lengths) + np.arange(int(lengths.sum()))
+            writer.append(tokens[places], 0)
+        writer.finish()
     path.with_suffix(".tmp").replace(path)

@@ -164,22 +164,23 @@ class _Session:
         return "".join(piece.text for piece in pieces)
 
     def _save(self, score: Score | None) -> Iterator[Saved]:
+        """Put a checkpoint on disk; no rank goes on, or away, before it is safe there."""
         training = self.learner.training()
-        if not self.group.leads:
-            return
-        facts = Facts(
-            step=self.learner.step,
-            epoch=self.learner.step / self.learner.batches.steps_per_epoch,
-            corpus=self.corpus.fingerprint(),
-            lines=self.corpus.lines,
-            valid_nats_per_char=score.nats_per_char if score else None,
-            versions=versions(),
-        )
-        checkpoint = Checkpoint(
-            self.plan.model, self.corpus.tokenizer, self.learner.weights(), facts, training
-        )
-        path, warnings = self.run.save(checkpoint, self.plan.train.keep)
-        yield Saved(self.learner.step, path, tuple(warnings), self.seconds)
+        if self.group.leads:
+            facts = Facts(
+                step=self.learner.step,
+                epoch=self.learner.step / self.learner.batches.steps_per_epoch,
+                corpus=self.corpus.fingerprint(),
+                lines=self.corpus.lines,
+                valid_nats_per_char=score.nats_per_char if score else None,
+                versions=versions(),
+            )
+            checkpoint = Checkpoint(
+                self.plan.model, self.corpus.tokenizer, self.learner.weights(), facts, training
+            )
+            path, warnings = self.run.save(checkpoint, self.plan.train.keep)
+            yield Saved(self.learner.step, path, tuple(warnings), self.seconds)
+        self.group.wait()
 
     def finished(self) -> Finished:
         """The last event."""

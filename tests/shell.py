@@ -92,8 +92,10 @@ class Shell:
         self.folder = folder
         self.runs = folder / "runs"
 
-    def run(self, *args: str | Path, stdin: bytes = b"", **variables: str) -> Done:
-        """Run the program in this process."""
+    def run(
+        self, *args: str | Path, stdin: bytes = b"", device: str = "", **variables: str
+    ) -> Done:
+        """Run the program in this process, with a stream into a `device` as in 1>/dev/x."""
         from charrnn.cli import main
 
         environment = self.environment(variables)
@@ -103,7 +105,7 @@ class Shell:
             stack.enter_context(mock.patch("charrnn.calibration.CALIBRATION_SECONDS", 0.0))
             stack.enter_context(mock.patch.object(sys, "argv", ["charrnn", *map(str, args)]))
             stack.enter_context(_signals_kept())
-            out, err = stack.enter_context(_descriptors(stdin))
+            out, err = stack.enter_context(_descriptors(stdin, device))
             try:
                 main.run()
             except SystemExit as left:
@@ -163,7 +165,9 @@ class Shell:
         """The environment of this process without what the program reads, and with these."""
         odd = ("CHARRNN", "RANK", "WORLD_SIZE", "LOCAL_RANK", "COLUMNS", "FORCE_COLOR", "NO_COLOR")
         kept = {k: v for k, v in os.environ.items() if not k.startswith(odd)}
-        return kept | {"CHARRNN_RUNS": str(self.runs)} | dict(variables)
+        own = {"CHARRNN_RUNS": str(self.runs), "OMP_NUM_THREADS": "1"}
+        own |= {f"CHARRNN_{command}_THREADS": "1" for command in ("SAMPLE", "EVALUATE", "SCORE")}
+        return kept | own | dict(variables)
 
     def write(self, name: str, text: str | bytes) -> Path:
         """A file of the folder."""
@@ -209,7 +213,7 @@ def flip(path: Path, position: int = -1) -> None:
 
 
 @contextlib.contextmanager
-def _descriptors(stdin: bytes) -> Iterator[tuple[Any, Any]]:
+def _descriptors(stdin: bytes, device: str) -> Iterator[tuple[Any, Any]]:
     """Files in the place of the standard descriptors, and new streams on them."""
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
@@ -222,12 +226,15 @@ def _descriptors(stdin: bytes) -> Iterator[tuple[Any, Any]]:
             stack.callback(os.close, kept)
             stack.callback(os.dup2, kept, number)
             os.dup2(file.fileno(), number)
+        if device:
+            place = stack.enter_context(open(device[2:], "wb"))
+            os.dup2(place.fileno(), int(device[0]))
         for number, name in enumerate(("stdin", "stdout", "stderr")):
             raw = io.FileIO(number, "w" if number else "r", closefd=False)
             buffer = io.BufferedWriter(raw) if number else io.BufferedReader(raw)
             errors = "backslashreplace" if name == "stderr" else "strict"
             stream = io.TextIOWrapper(buffer, "utf-8", errors, write_through=True)
-            stack.enter_context(stream)
+            stack.callback(_close, stream)
             stack.enter_context(mock.patch.object(sys, name, stream))
         yield files[1], files[2]
 
@@ -242,6 +249,12 @@ def _signals_kept() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _close(stream: Any) -> None:
+    """Close a stream; what it still holds may have nowhere to go."""
+    with contextlib.suppress(OSError):
+        stream.close()
 
 
 def _contents(file: Any) -> bytes:

@@ -15,7 +15,7 @@ FLOORS = [
     {"tokenizer.byte", "tokenizer.char", "tokenizer.subword", "tokenizer.word", "cells"},
     {"sampling.heat", "sampling.penalties", "sampling.truncation"},
     {"distributed", "sampling", "tokenizer"},
-    {"checkpoint", "tokens", "batches", "model", "texts"},
+    {"checkpoint", "recipe", "tokens", "batches", "model", "texts"},
     {"corpus", "optimizer", "quantized", "run"},
     {"graph"},
     {"engine"},

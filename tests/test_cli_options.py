@@ -72,7 +72,8 @@ def parsed(path: tuple[str, ...], *args: str) -> Iterator[dict[str, Any]]:
         for i, name in enumerate(path):
             stack.enter_context(context)
             command = command.commands[name]
-            rest = list(path[i + 1 :] or args)
+            needed = ["x" for each in command.params if each.required]
+            rest = list(path[i + 1 :] or (*args, *needed))
             context = command.make_context(name, rest, parent=context)
         yield context.params
 

@@ -1,6 +1,7 @@
 """What reaches stdout: whole characters, in blocks or at once, and no loss that goes unnoticed."""
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -183,9 +184,14 @@ def test_a_reader_that_left_is_told_apart(
         Output().json({})
 
 
-def test_what_python_holds_goes_first(capfd: pytest.CaptureFixture[str]) -> None:
-    print("printed", end=" ")  # noqa: T201
+def test_what_python_holds_goes_first(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = open(1, "w", closefd=False)  # noqa: SIM115
+    monkeypatch.setattr(sys, "stdout", stream)
+    stream.write("printed ")
     out = Output()
     out.write("written\n")
     out.flush()
     assert capfd.readouterr().out == "printed written\n"
+    stream.close()

@@ -15,7 +15,7 @@ import pytest
 from charrnn.cli.signals import STOPPING, Interrupts
 from charrnn.errors import InterruptedTraining
 from charrnn.run import Run
-from tests.shell import ENDLESS, ERROR, TINY, Shell, read_until, wait_for
+from tests.shell import ENDLESS, ERROR, PATIENCE, TINY, Shell, read_until, wait_for
 
 NUMBERS = pytest.mark.parametrize("number", STOPPING, ids=lambda number: number.name)
 
@@ -212,7 +212,7 @@ def test_a_signal_before_training_leaves_nothing(number: signal.Signals, shell: 
     with shell.started("train", "-", *ENDLESS, stdin=-1) as child:
         wait_for(shell.runs / "stdin" / "corpus", child)
         child.send_signal(number)
-        out, err = child.communicate()
+        out, err = child.communicate(timeout=PATIENCE)
     assert (child.returncode, out) == (128 + number, b"")
     match = ERROR.fullmatch(err.decode())
     assert match
@@ -224,7 +224,7 @@ def test_a_signal_to_a_real_training_saves_it(shell: Shell) -> None:
     with shell.started("train", "corpus.txt", *ENDLESS, "--json") as child:
         read_until(child.stdout, b'"event": "progress"')
         child.send_signal(signal.SIGTERM)
-        out, err = child.communicate()
+        out, err = child.communicate(timeout=PATIENCE)
     assert child.returncode == 143
     *_, word, line = err.decode().splitlines(keepends=True)
     assert word == WORD
@@ -239,7 +239,7 @@ def test_a_second_signal_to_a_real_training_leaves_it_at_once(shell: Shell) -> N
         # Stopped it takes both in the same moment, so that it cannot have saved between them.
         for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
             child.send_signal(number)
-        _, err = child.communicate()
+        _, err = child.communicate(timeout=PATIENCE)
     assert child.returncode == 143
     assert err.decode().endswith(WORD)
     assert shell.steps() == []
@@ -255,7 +255,7 @@ def test_a_terminal_that_is_closed_costs_no_work(shell: Shell) -> None:
             read += os.read(ours, 1000)
         os.close(ours)
         child.send_signal(signal.SIGHUP)
-        assert child.wait() == 129
+        assert child.wait(PATIENCE) == 129
     assert len(shell.steps()) == 1
 
 
@@ -264,7 +264,7 @@ def test_ctrl_c_while_a_sample_is_written_is_one_line(trained: Shell) -> None:
         assert child.stdout
         assert child.stdout.read(100)
         child.send_signal(signal.SIGINT)
-        _, err = child.communicate()
+        _, err = child.communicate(timeout=PATIENCE)
     assert child.returncode == 130
     assert err.decode() == "charrnn: error: interrupted; nothing was lost\n"
 
@@ -277,7 +277,7 @@ def test_kill_9_loses_nothing_that_was_announced(shell: Shell, tmp_path: Path) -
     with shell.started("train", "corpus.txt", *steps, *TINY, "--json", "--log-every", "1") as child:
         read_until(child.stdout, b'"step": 60, "path"')
         child.send_signal(signal.SIGKILL)
-        assert child.wait() == -signal.SIGKILL
+        assert child.wait(PATIENCE) == -signal.SIGKILL
     assert 60 <= max(shell.steps()) < 400
     done = shell.run("train", "--resume", "--json").succeeded()
     assert done.json[0]["event"] == "planned"

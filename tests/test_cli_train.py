@@ -252,7 +252,7 @@ def test_json_tells_events_in_their_order(told: tuple[Shell, list[dict[str, Any]
 
 
 def test_json_figures_agree_with_each_other(told: tuple[Shell, list[dict[str, Any]]]) -> None:
-    shell, events = told
+    events = told[1]
     evaluated = [event for event in events if event["event"] == "evaluated"]
     for event in evaluated:
         assert event["bits_per_char"] == pytest.approx(event["nats_per_char"] / math.log(2))

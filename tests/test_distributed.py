@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from charrnn import checkpoint as files
-from charrnn import distributed
 from charrnn.checkpoint import Checkpoint
 from charrnn.distributed import DEVICES, Group, join, leave, memory_limit
 from charrnn.errors import MemoryLimitError, UsageError
@@ -111,9 +110,9 @@ def test_torchruns_environment_says_who_is_who(
     begun: list[str] = []
     ended: list[int] = []
     monkeypatch.setattr(
-        distributed.distributed, "init_process_group", lambda name, timeout: begun.append(name)
+        torch.distributed, "init_process_group", lambda name, timeout: begun.append(name)
     )
-    monkeypatch.setattr(distributed.distributed, "destroy_process_group", lambda: ended.append(1))
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: ended.append(1))
     chosen = pretend(monkeypatch, cuda=True, mps=False)
     group = join(device)
     assert (group.rank, group.world_size, group.leads) == (3, 4, False)
@@ -190,15 +189,51 @@ assert group.gather(rows.T)[3].tolist() == [10, 13]
 for text in ("short", "né 😀" * 1000, "x"):
     assert group.share(text if rank == 0 else "") == text
 group.wait()
+"""
+
+STOP = """
+import itertools, sys
+from pathlib import Path
+
+from charrnn import checkpoint
+from charrnn.errors import InterruptedTraining
+from charrnn.run import Run
+from charrnn.training import train
+from tests.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_train
+
+folder = Path(sys.argv[1])
+corpus = tiny_corpus(folder / str(rank))
+plan = tiny_plan(tiny_model(vocab_size=corpus.tokenizer.vocab_size), tiny_train())
+asked = itertools.count(1)
+told = []
+try:
+    events = train(
+        plan, corpus, Run(folder), group, None, lambda: 15 if rank == 1 and next(asked) == 3 else 0
+    )
+    for event in events:
+        told.append(type(event).__name__)
+except InterruptedTraining as error:
+    assert error.exit_code == 143
+else:
+    raise AssertionError("nobody was interrupted")
+# The file is there for the rank that does not write it, too: it waited for it.
+found = checkpoint.load(folder / "step-000000003.safetensors", training=True)
+assert found.facts.step == 3
+assert found.training.state["0.h"].shape == (4, 8)
+assert told == (["Planned", "Saved"] if rank == 0 else ["Planned"]), told
 leave(group)
+if Path("/proc/self/task").is_dir():
+    tasks = [path / "comm" for path in Path("/proc/self/task").iterdir()]
+    assert not any("gloo" in path.read_text() for path in tasks), "a thread outlives the group"
 print("rank", rank, "is done", flush=True)
 """
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, one thread each, without options for the program."""
+    """The environment of the tests, one thread each, without options for the program."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CHARRNN")}
-    return kept | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    root = str(Path(__file__).parent.parent)
+    return kept | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "PYTHONPATH": root}
 
 
 def spawn(processes: int, *arguments: str | Path) -> str:
@@ -223,54 +258,22 @@ def spawn(processes: int, *arguments: str | Path) -> str:
     return done.stdout
 
 
-def test_two_processes_tell_each_other_what_they_should(tmp_path: Path) -> None:
-    (tmp_path / "talk.py").write_text(TALK)
-    output = spawn(2, tmp_path / "talk.py")
+def test_two_processes_tell_each_other_what_they_should_and_stop_together(tmp_path: Path) -> None:
+    (tmp_path / "talk.py").write_text(TALK + STOP)
+    output = spawn(2, tmp_path / "talk.py", tmp_path)
     assert sorted(line for line in output.splitlines() if line.endswith("done")) == [
         "rank 0 is done",
         "rank 1 is done",
     ]
 
 
-PLAN = [
-    "--num-layers",
-    "2",
-    "--hidden-size",
-    "8",
-    "--embedding-size",
-    "8",
-    "--batch-size",
-    "4",
-    "--seq-length",
-    "8",
-    "--learning-rate",
-    "0.01",
-    "--steps",
-    "12",
-    "--input-dropout",
-    "0",
-    "--dropout",
-    "0",
-    "--output-dropout",
-    "0",
-    "--warmup-steps",
-    "3",
-    "--eval-every",
-    "6",
-    "--save-every",
-    "3",
-    "--log-every",
-    "4",
-    "--keep",
-    "20",
-    "--threads",
-    "1",
-    "--valid-fraction",
-    "0.3",
-    "--device",
-    "cpu",
-    "--quiet",
-]
+PLAN = (
+    "--num-layers", "2", "--hidden-size", "8", "--embedding-size", "8", "--batch-size", "4",
+    "--seq-length", "8", "--learning-rate", "0.01", "--steps", "12", "--input-dropout", "0",
+    "--dropout", "0", "--output-dropout", "0", "--warmup-steps", "3", "--eval-every", "6",
+    "--save-every", "3", "--log-every", "4", "--keep", "20", "--threads", "1",
+    "--valid-fraction", "0.3", "--device", "cpu", "--quiet",
+)  # fmt: skip
 
 
 def train(processes: int, *arguments: str | Path) -> None:
@@ -294,7 +297,7 @@ def everything(run: Run) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.fl
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Run]:
-    """The run of PLAN by one process or by two, trained once."""
+    """The run of PLAN by one process or by two, each trained once."""
     root = tmp_path_factory.mktemp("trained")
     (root / "text.txt").write_text(TEXT)
     runs: dict[int, Run] = {}

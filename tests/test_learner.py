@@ -228,7 +228,7 @@ def test_one_weight_that_is_no_number_is_told_wherever_it_is(value: float) -> No
         made.check()
         with torch.no_grad():
             made.model.get_parameter(name).view(-1)[-1] = value
-        for look in (made.check, made.weights):
+        for look in (made.check, made.training):
             with pytest.raises(DivergedError, match="step 0: the weights are not numbers"):
                 look()
 

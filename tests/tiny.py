@@ -17,6 +17,8 @@ from charrnn.config import (
 )
 from charrnn.corpus import Corpus, Recipe, prepare
 from charrnn.planning import Plan
+from charrnn.run import Run
+from charrnn.runs import create
 from charrnn.tokenizer import TOKENIZERS, Tokenizer
 
 TEXT = "The miller's cat sat.\nWho sat? The old cat, of course!\nAnd the mill went round.\n" * 8
@@ -40,6 +42,17 @@ def tiny_corpus(folder: Path, tokenizer: str = "char", text: str = TEXT, **recip
     own = tiny_tokenizer(tokenizer) if text == TEXT else None
     asked = Recipe((str(source),), tokenizer=tokenizer, **recipe)
     return prepare(asked, folder / "corpus", own)
+
+
+def tiny_run(root: Path, tokenizer: str = "char", text: str = TEXT, **recipe: Any) -> Run:
+    """A run that was never trained: its corpus, its description, and a checkpoint of 8 units."""
+    run = create(root, "tiny")
+    corpus = tiny_corpus(run.folder, tokenizer, text, **recipe)
+    model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
+    facts = Facts(step=1, epoch=0.1, corpus=corpus.fingerprint())
+    run.describe({"turn": 1})
+    run.save(Checkpoint(model, corpus.tokenizer, random_weights(model), facts), keep=1)
+    return run
 
 
 def tiny_model(cell: str = "lstm", **changes: Any) -> ModelConfig:

@@ -26,8 +26,9 @@ class Limits:
     ) -> tuple[list[Filter], Callable[[int, int], bool] | None]:
         """The filters for one generation, and what ends a text besides its length."""
         tokenizer = model.tokenizer
-        amounts = {} if self.allow is None else allowed(self.allow, tokenizer)
-        amounts |= biases(_amounts(self.bias), tokenizer)
+        amounts = biases(_amounts(self.bias), tokenizer)
+        if self.allow is not None:
+            amounts |= allowed(self.allow, tokenizer)
         made: list[Filter] = []
         if amounts:
             made.append(sampling.bias(amounts, tokenizer.vocab_size))
@@ -50,7 +51,7 @@ def _amounts(texts: tuple[str, ...]) -> dict[str, float]:
             found[name] = float(amount)
         except ValueError:
             raise UsageError(f"--bias {text!r} has no amount", "write it as TEXT=AMOUNT") from None
-        if not name or abs(found[name]) > 1e6:
+        if not name or not abs(found[name]) <= 1e6:
             raise UsageError(
                 f"--bias {text!r} is not a text and an amount", "give -1000000 to 1000000"
             )

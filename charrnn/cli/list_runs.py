@@ -68,7 +68,7 @@ def _reached(run: Run) -> dict[str, Any]:
     total = 0
     for path in run.folder.rglob("*"):
         with contextlib.suppress(FileNotFoundError):
-            total += path.stat().st_size if path.is_file() else 0
+            total += 0 if path.is_dir() else path.stat().st_size
     return {
         "step": latest.step if latest else 0,
         "best_nats_per_char": best.valid if best else None,

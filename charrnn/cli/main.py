@@ -1,6 +1,5 @@
 """`app`, and the one place that turns an error into a line and an exit code."""
 
-import contextlib
 import os
 import signal
 import sys
@@ -82,10 +81,7 @@ def run() -> NoReturn:
     except OSError as error:
         what = f"use {error.filename}" if error.filename else "write the output"
         code = _report(StorageError(f"cannot {what}: {error.strerror}", "check it"))
-    # Whatever is still in a buffer cannot be written; Python would complain of it at exit.
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):
-            stream.flush()
+    # What is still in a buffer cannot be written; Python would complain of it at exit.
     sys.stdout = sys.stderr = None
     sys.exit(code)
 

@@ -1,6 +1,7 @@
 """The texts that samples continue: from an option, a file, stdin, or one in each line of a file."""
 
 import codecs
+import re
 import sys
 from pathlib import Path
 
@@ -9,6 +10,11 @@ from charrnn.errors import CharRNNError, CorpusError, UsageError
 from charrnn.tokenizer import Tokenizer
 
 STDIN = "-"
+
+ESCAPE = re.compile(
+    r"""\\(?:x.{,2}|u.{,4}|U.{,8}|N(?:\{[^}]*\}?)?|[0-3]?[0-7]{1,2}|[\\'"abfnrtv]|)""", re.DOTALL
+)
+"""A backslash and what belongs to it, as in Python; alone where nothing does."""
 
 
 def read_prompt(text: str, file: Path | None, escapes: bool) -> str:
@@ -56,12 +62,22 @@ def _decoded(raw: bytes, name: str, error: type[CharRNNError]) -> str:
 
 def unescape(text: str) -> str:
     """A text in which backslash escapes, as for a newline or tab, stand for characters."""
+    return ESCAPE.sub(_meant, text)
+
+
+def _meant(escape: re.Match[str]) -> str:
+    """The character that an escape stands for."""
     try:
-        return codecs.decode(text.encode("ascii", "backslashreplace"), "unicode_escape")
-    except UnicodeDecodeError as error:
+        if escape[0] == "\\":
+            raise ValueError("no escape")
+        meant = codecs.decode(escape[0].encode(), "unicode_escape")
+        meant.encode()
+    except ValueError:
         raise UsageError(
-            f"the prompt has a wrong escape at character {error.start}", r"write \\ for a backslash"
+            f"the prompt has a wrong escape at character {escape.start() + 1}",
+            r"write \\ for a backslash",
         ) from None
+    return meant
 
 
 def remark_on_strangers(prompts: list[str], tokenizer: Tokenizer) -> None:

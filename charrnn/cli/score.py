@@ -48,9 +48,11 @@ def score(
     Each line is judged by itself with --per-line, else the text as a whole.
     """
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    if per_line and color:
-        raise UsageError("--per-line and --color contradict each other", "give one of them")
+    if color and (per_line or json):
+        other = "--per-line" if per_line else "--json"
+        raise UsageError(f"{other} and --color contradict each other", "give one of them")
     run, file = _sort(run, file)
+    path = runs.find_checkpoint(runs_dir, run, checkpoint)
     if not (text := read_text(file)):
         raise CorpusError(f"{file} is empty", "give a text")
     from charrnn import checkpoint as checkpoints
@@ -58,7 +60,6 @@ def score(
     from charrnn.corpus import reopen
     from charrnn.engine import Engine
 
-    path = runs.find_checkpoint(runs_dir, run, checkpoint)
     model = checkpoints.load(path)
     engine = Engine(model, threads or default_threads(), precision)
     if per_line:

@@ -81,8 +81,7 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     for row in cells:
         table.add_row(*row)
     out = console(sys.stdout)
-    if not out.is_terminal:
-        out.width = 10_000
+    out.width = 10_000
     out.print(table, soft_wrap=True)
 
 

@@ -18,7 +18,7 @@ class TextWriter:
         self._turn = 0
         self._waiting: dict[int, list[Piece]] = {}
         self._open = False
-        self._last = "\n"
+        self._last = ""
 
     def take(self, piece: Piece) -> None:
         """Print a piece, or keep it until the samples before it are complete."""
@@ -32,8 +32,10 @@ class TextWriter:
     def _print(self, piece: Piece) -> None:
         if not self._open:
             prompt = self._prompts[piece.index % len(self._prompts)] if self._prompts else ""
-            self._write((self._between if piece.index else "") + prompt)
-            self._open = True
+            self._write(self._between if piece.index else "")
+            # An empty sample has its line, too.
+            self._open, self._last = True, ""
+            self._write(prompt)
         self._write(piece.text)
         if piece.finish:
             self._write("" if self._last == "\n" else "\n")
