@@ -43,36 +43,37 @@ def search(
     rule = sampling.chain([sampling.exclude(tokenizer.unsampled), *extra])
     before = engine.zero_state(1) if start.state is None else start.state
     logits, state = engine.read_prompt(start.ids[:, None], before)
-    texts: list[tuple[int, ...]] = [()]
-    totals = np.zeros(1)
+    hopeful = [Found((), 0.0, "length")]
     done: list[Found] = []
     history = np.concatenate([start.history, start.ids])[-HISTORY:]
     numbered = 0
     for _ in range(settings.length):
         # Each hypothesis has a number of its own, so that no filter takes it for another.
-        rows = tuple(range(numbered, numbered + len(texts)))
-        numbered += len(texts)
-        known = np.stack([np.concatenate([history, text]) for text in texts]).astype(int)
-        ruled = rule(logits, Context(known, np.zeros((len(texts), 2)), rows))
-        scores = totals[:, None] + np.where(np.isfinite(ruled), log_softmax(logits), -np.inf)
+        rows = tuple(range(numbered, numbered + len(hopeful)))
+        numbered += len(hopeful)
+        known = np.stack([np.concatenate([history, each.ids]) for each in hopeful]).astype(int)
+        ruled = rule(logits, Context(known, np.zeros((len(rows), 2)), rows))
+        scores = np.where(np.isfinite(ruled), log_softmax(logits), -np.inf)
+        scores += np.array([[each.logprob] for each in hopeful])
         best = np.argsort(-scores, axis=None, kind="stable")[:width]
         best = best[np.isfinite(scores.ravel()[best])]
         parents, tokens = np.unravel_index(best, scores.shape)
-        grown = [(*texts[p], int(t)) for p, t in zip(parents, tokens, strict=True)]
-        stops = [
-            ends is not None and ends(rows[p], t[-1]) for p, t in zip(parents, grown, strict=True)
-        ]
-        breaks = settings.lines & (tokens == tokenizer.newline_id)
-        finishes = np.where(stops, "stop", np.where(breaks, "end", "")).tolist()
-        totals = scores.ravel()[best]
-        whole = zip(grown, totals.tolist(), finishes, strict=True)
-        done += [Found(text, total, finish) for text, total, finish in whole if finish]
-        going = [place for place, finish in enumerate(finishes) if not finish]
-        texts, totals = [grown[place] for place in going], totals[going]
-        if not texts or len(done) >= width:
-            break
+        grown: list[Found] = []
+        for parent, token in zip(parents.tolist(), tokens.tolist(), strict=True):
+            stops = ends is not None and ends(rows[parent], token)
+            breaks = settings.lines and token == tokenizer.newline_id
+            finish = "stop" if stops else "end" if breaks else "length"
+            ids = (*hopeful[parent].ids, token)
+            grown.append(Found(ids, float(scores[parent, token]), finish))
+        done += [each for each in grown if each.finish != "length"]
+        going = [place for place, each in enumerate(grown) if each.finish == "length"]
+        hopeful = [grown[place] for place in going]
+        if not hopeful or (len(done) >= width and _best(done) is _best(done + hopeful)):
+            return _best(done)
         state = [part[parents[going]] for part in state]
         logits, state = engine.step(tokens[going], state)
-    else:
-        done += [Found(t, float(p), "length") for t, p in zip(texts, totals, strict=True)]
-    return max(done, key=lambda found: found.logprob / max(1, len(found.ids)))
+    return _best(done + hopeful)
+
+
+def _best(found: list[Found]) -> Found:
+    return max(found, key=lambda each: each.logprob / max(1, len(each.ids)))

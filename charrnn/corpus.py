@@ -166,7 +166,7 @@ class _Texts:
     def __iter__(self) -> Iterator[tuple[str, str]]:
         yield from self._by_line() if self.recipe.lines else self._by_position()
         for name, source in self.extra.items():
-            for text in whole_lines(self._blocks(source)):
+            for text in whole_lines(self._blocks(source), patient=self.recipe.lines):
                 yield name, "".join(self._documents(text)) if self.recipe.lines else text
 
     def _by_position(self) -> Iterator[tuple[str, str]]:
@@ -187,7 +187,7 @@ class _Texts:
         """Whole lines, the validating and testing ones spread evenly over the text."""
         valid, test = self.shares["valid"], self.shares["test"]
         self.blank_lines, number, held = 0, 0, 0
-        for text in whole_lines(self._blocks(self.main)):
+        for text in whole_lines(self._blocks(self.main), patient=True):
             parts: dict[str, list[str]] = {name: [] for name in SPLITS}
             for line in self._documents(text):
                 number, name = number + 1, "train"
@@ -213,13 +213,18 @@ def _falls(number: int, share: float) -> bool:
     return int(number * share) > int((number - 1) * share)
 
 
-def whole_lines(texts: Iterable[str]) -> Iterator[str]:
-    """The same text cut after newlines, where it has any, so that no word is cut in two."""
+def whole_lines(texts: Iterable[str], patient: bool = False) -> Iterator[str]:
+    """The same text cut after newlines, so that no word is cut in two.
+
+    A block without a newline is passed on as it is, unless `patient`: then its line is awaited.
+    """
     rest = ""
     for text in texts:
-        cut = text.rfind("\n") + 1 or len(text)
-        yield rest + text[:cut]
-        rest = text[cut:]
+        rest += text
+        cut = rest.rfind("\n") + 1 or (0 if patient else len(rest))
+        if cut:
+            yield rest[:cut]
+            rest = rest[cut:]
     if rest:
         yield rest
 

@@ -1,6 +1,7 @@
 """How likely a model finds a text, token by token, by the engine: torch is not imported."""
 
 import math
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -77,7 +78,9 @@ def read_text(
     path: Path, tokenizer: Tokenizer, encoding: str
 ) -> tuple[NDArray[np.unsignedinteger], int]:
     """The tokens of a file, and how many characters they stand for; CorpusError if it has none."""
-    texts = list(find([str(path)], path.parent, True).texts(encoding, tokenizer.name == "byte"))
+    with tempfile.TemporaryDirectory() as spool:
+        found = find([str(path)], Path(spool), True)
+        texts = list(found.texts(encoding, tokenizer.name == "byte"))
     tokens = [tokenizer.encode(text) for text in whole_lines(texts)]
     if not tokens:
         raise CorpusError(f"{path} is empty", "give a file with text")

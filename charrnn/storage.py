@@ -8,6 +8,7 @@ record, fail or reorder them. This module does not know what the bytes mean.
 import contextlib
 import hashlib
 import os
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def write_durably(path: Path, parts: Iterable[bytes | memoryview], disk: Disk = 
 
     Raises StorageError naming the path, the cause and how many bytes were written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     written = 0
     expected = hashlib.sha256()
     try:

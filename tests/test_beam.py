@@ -24,7 +24,7 @@ NEWLINE = CHARS.newline_id
 
 
 def table(**following: str) -> Table:
-    """A model of the probabilities of what follows: a="b9 c1" is 0.9 for b and 0.1 for c after a."""
+    """A model of what follows: a="b9 /1" is b with probability 0.9 after a, a newline with 0.1."""
     logits = np.full((CHARS.vocab_size, CHARS.vocab_size), -40.0)
     for before, shares in following.items():
         row = NEWLINE if before == "start" else int(CHARS.encode(before)[0])
@@ -34,9 +34,9 @@ def table(**following: str) -> Table:
     return Table(logits)
 
 
-def found(model: Table, width: int, length: int = 3, **settings: bool) -> Found:
+def found(model: Table, width: int, length: int = 3, lines: bool = False) -> Found:
     """The best continuation of an empty prompt."""
-    return search(CHARS, model, begin(CHARS, ""), width, Settings(length, **settings))
+    return search(CHARS, model, begin(CHARS, ""), width, Settings(length, lines=lines))
 
 
 def text(best: Found) -> str:
@@ -91,7 +91,8 @@ def test_a_model_with_a_state_is_searched_as_exactly(seed: int) -> None:
     model = smallest_checkpoint(step=seed, training=False, cell="gru", hidden_size=8)
     tokenizer, engine = model.tokenizer, Engine(model, threads=1)
     start = begin(tokenizer, "cat")
-    best, total = (), -math.inf
+    best: tuple[int, ...] = ()
+    total = -math.inf
     letters = [i for i in range(tokenizer.vocab_size) if i not in tokenizer.unsampled]
     logits, state = engine.read_prompt(start.ids[:, None], engine.zero_state(1))
     first = log_softmax(logits)[0]
@@ -142,16 +143,26 @@ def test_without_lines_a_newline_is_a_character() -> None:
 
 def test_a_longer_text_of_likelier_tokens_beats_a_short_one() -> None:
     model = table(start="/4 a6", a="a9 /1")
-    best = found(model, 3, 6, lines=True)
+    best = found(model, 8, 6, lines=True)
     assert (text(best), best.finish) == ("aaaaaa", "length")
 
 
 def test_a_text_that_is_not_complete_is_not_taken_for_one() -> None:
-    # Two lines end at once; c, still going, would have the best average so far.
-    model = table(start="a3 b3 c4", a="/10", b="/10", c="c6 a2 b2")
+    # Two lines end at once; c, still going, has the best average by then and keeps it.
+    model = table(start="a3 b3 c4", a="/10", b="/10", c="c9 a1")
+    assert found(model, 3, 9, lines=True).ids == tuple(CHARS.encode("c" * 9).tolist())
+    # And here it loses it, to what was complete before.
+    model = table(start="a3 b3 c4", a="/10", b="b3 c3 a2 /2", c="b9 a1")
     best = found(model, 2, 9, lines=True)
-    assert best.finish == "end"
-    assert text(best).endswith("\n")
+    assert (text(best), best.finish) == ("a\n", "end")
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_only_texts_of_full_length_end_by_it(seed: int, width: int) -> None:
+    best = found(noise(CHARS.vocab_size, seed), width, 7, lines=True)
+    assert (len(best.ids) == 7) if best.finish == "length" else best.ids[-1] == NEWLINE
+    assert NEWLINE not in best.ids[:-1]
 
 
 def test_the_search_ends_when_the_beam_is_full_of_complete_texts() -> None:

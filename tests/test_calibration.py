@@ -86,6 +86,24 @@ def test_steps_are_taken_until_the_time_is_over(
     assert taken == [0] * (3 + over) + [1]
 
 
+def test_a_rank_that_does_not_lead_never_ends_by_its_own_clock(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def advance(self: Learner, flag: int = 0) -> int:
+        asked.append(flag)
+        return int(len(asked) == 10)  # rank 0 says that it is time
+
+    monkeypatch.setattr(Learner, "advance", advance)
+    monkeypatch.setattr(Group, "mean", lambda self, value: value)
+    monkeypatch.setattr("charrnn.calibration.time.perf_counter", Clock(99.0))
+    model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
+    speed = calibrate(corpus, model, GIVEN, SHAPE, Group(torch.device("cpu"), 1, 2))
+    assert asked == [0] * 10
+    assert speed == pytest.approx(32 / 99)
+
+
 def test_even_a_step_longer_than_the_time_is_measured(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -564,3 +564,13 @@ def test_a_recipe_comes_back_from_its_json(recipe: Recipe) -> None:
 
 def test_the_splits_have_the_names_that_commands_offer() -> None:
     assert corpus.SPLITS == ("train", "valid", "test")
+
+
+def test_a_line_longer_than_a_block_is_one_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "BLOCK", 16)
+    source = tmp_path / "text.txt"
+    source.write_text("x" * 100 + "\n" + "ab\n" * 20)
+    made = prepare(Recipe((str(source),), lines=True, valid_fraction=0.0), tmp_path / "corpus")
+    assert int((made.splits["train"].load() == made.tokenizer.newline_id).sum()) == 21

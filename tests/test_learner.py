@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,30 @@ def test_each_step_drops_other_values() -> None:
         made.advance()
         losses.append(made.take_loss())
     assert len(set(losses)) == 3
+
+
+class Silent(Group):
+    """One of several processes, alone in its world: what it would tell the others stays here."""
+
+    def average(self, tensors: Sequence[torch.Tensor], flag: int) -> int:
+        """Leave the tensors as they are."""
+        return flag
+
+    def mean(self, value: float) -> float:
+        """The value itself."""
+        return value
+
+
+def test_each_rank_drops_other_values() -> None:
+    """Both read a text of one character, so that only dropout can tell them apart."""
+    losses = []
+    for rank in range(2):
+        config, group = tiny_train(), Silent(torch.device("cpu"), rank, 2)
+        batches = Batches(np.zeros(64, np.uint8), 4, 8, rank, 2)
+        made = Learner(tiny_model(**DROPOUT), config, batches, group)
+        made.advance()
+        losses.append(made.take_loss())
+    assert losses[0] != losses[1]
 
 
 @pytest.mark.parametrize("flag", [0, 2, 15])

@@ -167,6 +167,7 @@ def test_subword_size_too_large_is_a_corpus_error() -> None:
         {"name": "word", "split": "spaces", "words": ["a"]},
         {"name": "word", "split": "spaces", "words": ["\n", "a", "a"]},
         {"name": "word", "split": "spaces", "words": ["\n", 3]},
+        {"name": "word", "split": "spaces", "words": ["\n", "a\ud800"]},
         {"name": "subword", "vocab_size": 300, "model": "AAAA", "unsampled": []},
         {"name": "subword", "vocab_size": 300, "model": "!", "unsampled": []},
         {"name": "subword", "vocab_size": "300", "model": "", "unsampled": []},

@@ -9,6 +9,8 @@ import numpy as np
 
 from charrnn.tokenizer.base import NEWLINE, Ids, Tokenizer, damaged, id_type, to_bytes
 
+SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 class WordTokenizer(Tokenizer):
     """One id for each frequent word, punctuation mark or white space; the rest is `<unk>`.
@@ -75,4 +77,6 @@ class WordTokenizer(Tokenizer):
             raise damaged("its words are not texts")
         if NEWLINE not in words or len(set(words)) < len(words):
             raise damaged("its words are not distinct")
+        if any(SURROGATE.search(word) for word in words):
+            raise damaged("its words hold half characters")
         return cls(words, split)
