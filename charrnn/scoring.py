@@ -79,7 +79,7 @@ def read_text(
 ) -> tuple[NDArray[np.unsignedinteger], int]:
     """The tokens of a file, and how many characters they stand for; CorpusError if it has none."""
     with tempfile.TemporaryDirectory() as spool:
-        found = find([str(path)], Path(spool), True)
+        found = find([str(path)], Path(spool), tokenizer.name == "byte")
         texts = list(found.texts(encoding, tokenizer.name == "byte"))
     tokens = [tokenizer.encode(text) for text in whole_lines(texts)]
     if not tokens:

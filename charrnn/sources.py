@@ -138,11 +138,18 @@ def _spool(pipe: BinaryIO, target: Path) -> Path:
     """Keep what a pipe brings, because a corpus is read several times and again at a resume."""
     try:
         with target.open("wb") as file:
-            while block := pipe.read(BLOCK):
+            while block := _next(pipe):
                 file.write(block)
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror}", "free some space") from None
     return target
+
+
+def _next(pipe: BinaryIO) -> bytes:
+    try:
+        return pipe.read(BLOCK)
+    except OSError as error:
+        raise CorpusError(f"cannot read the pipe: {error.strerror}", "check it") from None
 
 
 def _decode(path: Path, encoding: str, exact: bool) -> Iterator[str]:

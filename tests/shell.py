@@ -68,7 +68,7 @@ class Done:
     @property
     def json(self) -> list[dict[str, Any]]:
         """The objects on stdout, one a line."""
-        return [json.loads(line) for line in self.out.splitlines()]
+        return [json.loads(line) for line in self.out.split("\n") if line]
 
     def succeeded(self) -> "Done":
         """The same, after making sure that it went well."""

@@ -31,14 +31,23 @@ FLOORS = [
     {"cli.signals", "cli.narrator", "cli.output", "cli.prompts", "cli.limits"},
     {"cli.session", "cli.writers", "cli.scores", "cli.desk"},
     {"cli.writing"},
-    {"cli.write", "cli.originality", "cli.score", "cli.train", "cli.sample", "cli.evaluate", "cli.list_runs", "cli.checkpoints"},
+    {
+        "cli.write",
+        "cli.originality",
+        "cli.score",
+        "cli.train",
+        "cli.sample",
+        "cli.evaluate",
+        "cli.list_runs",
+        "cli.checkpoints",
+    },
     {"cli.main"},
     {"__main__"},
 ]
 
 WITH_TORCH = {
-    "calibration", "cells", "distributed", "evaluation", "learner", "model", "optimizer", "planning",
-    "training", "events", "cli.session", "cli.narrator",
+    "calibration", "cells", "distributed", "evaluation", "events", "learner", "model", "optimizer",
+    "planning", "training", "cli.session", "cli.narrator",
 }  # fmt: skip
 """Modules that reach torch when imported; no other may."""
 

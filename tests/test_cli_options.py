@@ -171,12 +171,7 @@ def test_whole_numbers_take_no_fractions(
         trained.run(*path, f"{parameter.opts[0]}={text}").failed(2, parameter.opts[0])
 
 
-VARIABLES = [
-    (path, each) for path, each in OPTIONS if (path, each.name) != (("sample",), "as_json")
-]
-
-
-@every(VARIABLES)
+@every(OPTIONS)
 def test_every_option_can_be_set_by_its_environment_variable(
     path: tuple[str, ...], parameter: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from charrnn.engine import Engine
-from charrnn.generation import Stepper, begin, generate, resume
+from charrnn.generation import begin, generate, resume
 from charrnn.sampling import Logits
-from charrnn.texts import Piece, Settings, Start, State
+from charrnn.texts import Piece, Settings, Start, State, Stepper
 from charrnn.tokenizer import TOKENIZERS, Tokenizer
 from tests.tiny import tiny_checkpoint
 

@@ -26,7 +26,10 @@ ANY_TEXT = st.text(max_size=60) | st.text(alphabet="ab \n\r\t\0▁é€😀<>\u2
 
 def random_ids(name: str, seed: int, count: int = 400) -> list[int]:
     """Ids as a model that learned nothing would sample them."""
-    return np.random.default_rng(seed).integers(TRAINED[name].vocab_size, size=count).tolist()
+    ids: list[int] = (
+        np.random.default_rng(seed).integers(TRAINED[name].vocab_size, size=count).tolist()
+    )
+    return ids
 
 
 @pytest.mark.parametrize("name", LOSSLESS)

@@ -1,6 +1,5 @@
 """`charrnn originality`: what of a text stands in the corpus."""
 
-import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +24,6 @@ def originality(
     json: Json = False,
 ) -> None:
     """Find what a text copies from the corpus: how much, the longest spans, where they stand."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     from charrnn import checkpoint
     from charrnn.corpus import reopen
     from charrnn.originality import copied_share, open_index

@@ -1,7 +1,6 @@
 """`charrnn sample`: a model becomes text. Torch is not imported."""
 
 import secrets
-import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -125,15 +124,13 @@ def sample(
     precision: Precision = "float32",
     checkpoint: Which = "best",
     threads: Threads = None,
-    as_json: Json = False,
+    json: Json = False,
 ) -> None:
     """Write text with a model.
 
     The text goes to stdout as it is made, and nothing else does.
     """
     values = {name: value for name, value in locals().items() if name in NUMBERS}
-    # A reader that leaves ends this program at once and without a word, like any good filter.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     from charrnn import checkpoint as checkpoints
     from charrnn.cli.limits import Limits
     from charrnn.cli.prompts import read_prompt, read_prompts, remark_on_strangers
@@ -162,6 +159,6 @@ def sample(
     )
     limits = Limits(tuple(ban or ()), allow, tuple(bias or ()), regex, no_copy)
     job = Job(
-        texts, num_samples, settings, seed is not None, echo, as_json, beam, load_state, save_state
+        texts, num_samples, settings, seed is not None, echo, json, beam, load_state, save_state
     )
     write(job, model, path, Engine(model, threads or default_threads(), precision), limits)

@@ -1,6 +1,5 @@
 """`charrnn score`: how likely a model finds a text. Torch is not imported."""
 
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +46,6 @@ def score(
 
     Each line is judged by itself with --per-line, else the text as a whole.
     """
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if color and (per_line or json):
         other = "--per-line" if per_line else "--json"
         raise UsageError(f"{other} and --color contradict each other", "give one of them")

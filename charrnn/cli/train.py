@@ -1,6 +1,5 @@
 """`charrnn train`: a text becomes a model."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -115,9 +114,6 @@ def train(
             f"--tokenizer {tokenizer} --split-words {split_words} is not known",
             f"choose from {', '.join(TOKENIZERS)} and from punctuation, spaces",
         )
-    # Threads that wait spin, unless told otherwise before torch is loaded; where the machine has
-    # other work to do, spinning takes the processor from the very thread that is waited for.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from charrnn.cli.session import Request, start
 
     text = {key: values[key] for key in RECIPE} | {"sources": corpus}

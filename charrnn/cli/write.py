@@ -29,7 +29,7 @@ def write(
     run: RunName = None,
     runs_dir: RunsDir = Path("runs"),
     prompt: Annotated[str, option(help="How the text begins.", show_default="empty")] = "",
-    temperature: Annotated[float, option(min=0, max=1e308, help="Wildness of the draws.")] = 0.8,
+    temperature: Annotated[float, option(min=0, max=1e6, help="Wildness of the draws.")] = 0.8,
     length: Annotated[int, option(min=1, max=10**6, help="Tokens offered at a time.")] = 80,
     seed: Annotated[
         int | None, option(min=0, max=2**63 - 1, help="Seed of the draws.", show_default="random")
@@ -74,7 +74,7 @@ def _obey(desk: "Desk", line: str) -> bool:
         case "/edit":
             desk.edit(rest)
         case "/temp":
-            desk.temperature = _number(rest, 0, 1e308)
+            desk.temperature = _number(rest, 0, 1e6)
             desk.again()
         case "/length":
             desk.length = int(_number(rest, 1, 1e6))

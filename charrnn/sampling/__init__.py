@@ -93,7 +93,7 @@ FILTERS: dict[str, Kind] = {
     "temperature": Kind(
         temperature,
         {
-            "temperature": Number(1, 0, 1e308, "Below 1 bolder, above 1 wilder, 0 the likeliest."),
+            "temperature": Number(1, 0, 1e6, "Below 1 bolder, above 1 wilder, 0 the likeliest."),
             "dynatemp_range": Number(0, 0, 1e3, "Let the temperature vary by this, by certainty."),
             "dynatemp_exponent": Number(1, 0, 100, "How it follows the entropy.", False),
         },
@@ -101,7 +101,7 @@ FILTERS: dict[str, Kind] = {
     "mirostat": Kind(
         mirostat,
         {
-            "mirostat": Number(0, 0, 2, "2 holds the surprise near a target; 0 does nothing."),
+            "mirostat": Number(0, 0, 2, "2 holds the surprise of the text near a target."),
             "mirostat_tau": Number(5, 0, 100, "Its target, in bits a token.", False),
             "mirostat_eta": Number(0.1, 0, 1, "Its learning rate.", False),
         },
