@@ -16,7 +16,7 @@ COMMANDS = {
     "train": "charrnn train corpora/fables.txt --minutes 1",
     "sample": "charrnn sample --temperature 0.6 --length 400 --seed 1",
     "prompt": 'charrnn sample --prompt "The miller" --temperature 0.7 --length 200 --seed 7',
-    "score": "charrnn score corpora/README.md",
+    "score": 'echo "The miller looked at the river and said nothing." | charrnn score',
     "originality": "charrnn sample --temperature 0.3 --length 2000 --seed 1"
     " | charrnn originality -",
     "evaluate": "charrnn evaluate",

@@ -74,7 +74,7 @@ class _Batch:
         self._breakers = frozenset(int(tokenizer.encode(c)[-1]) for c in BREAKERS)
         self._generators = [np.random.default_rng([settings.seed, i]) for i in indices]
         for generator, start in zip(self._generators, starts, strict=True):
-            generator.random((start.drawn, 2))
+            generator.bit_generator.advance(2 * start.drawn)  # type: ignore[attr-defined]
         self._drawn = np.array([start.drawn for start in starts])
         self._uniform = np.empty((len(starts), 0, 2))
         self._used = 0

@@ -109,7 +109,7 @@ def dropout(epochs: float, parameters: int, tokens: int) -> float:
     What counts is how much of the text the model could store, so size goes in as well.
     """
     pressure = math.log2(max(1.0, epochs / 6)) * min(1.0, parameters / tokens) ** 0.25
-    return float(round(min(0.5, 0.12 * pressure), 2))
+    return float(round(min(0.5, 0.22 * pressure), 2))
 
 
 def memory(model: ModelConfig, train: TrainConfig) -> int:

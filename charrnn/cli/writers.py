@@ -26,8 +26,6 @@ class TextWriter:
         while pieces := self._waiting.pop(self._turn, None):
             for each in pieces:
                 self._print(each)
-            if pieces[-1].finish is None:
-                return
 
     def _print(self, piece: Piece) -> None:
         if not self._open:

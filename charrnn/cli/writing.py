@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from charrnn import statefile
-from charrnn.beam import search
+from charrnn.beam import Found, search
 from charrnn.checkpoint import Checkpoint
 from charrnn.cli.limits import Limits
 from charrnn.cli.writers import JsonWriter, TextWriter
@@ -45,6 +45,8 @@ def write(job: Job, model: Checkpoint, path: Path, engine: Engine, limits: Limit
             "--beam, --save-state and --load-state are for one text alone",
             "leave --num-samples and --prompts out",
         )
+    if job.beam and job.save_state:
+        raise UsageError("--beam draws nothing that could go on", "leave --save-state out")
     if job.save_state:
         _check_target(job.save_state, model)
     settings, starts = _starts(job, model)
@@ -59,8 +61,9 @@ def write(job: Job, model: Checkpoint, path: Path, engine: Engine, limits: Limit
         batch = [starts[i % len(starts)] for i in indices]
         extra, ends = limits.filters(model, path)
         if job.beam:
-            found = search(model.tokenizer, engine, batch[0], job.beam, settings, tuple(extra))
-            pieces = iter([_piece(found.ids, found.finish, model.tokenizer, settings.lines)])
+            rules = tuple(extra)
+            found = search(model.tokenizer, engine, batch[0], job.beam, settings, rules, ends)
+            pieces = iter([_piece(found, model.tokenizer)])
         else:
             pieces = generate(model.tokenizer, engine, batch, settings, indices, extra, ends)
         for piece in pieces:
@@ -80,9 +83,10 @@ def _starts(job: Job, model: Checkpoint) -> tuple[Settings, list[Start]]:
     return settings, [resume(model.tokenizer, start, job.prompts[0])]
 
 
-def _piece(ids: tuple[int, ...], finish: str, tokenizer: Tokenizer, lines: bool) -> Piece:
-    text = tokenizer.decode(ids)
-    return Piece(0, text.removesuffix("\n") if lines else text, len(ids), (), finish)
+def _piece(found: Found, tokenizer: Tokenizer) -> Piece:
+    """The text found; unless it was cut off, its last token is its end and not shown."""
+    shown = found.ids if found.finish == "length" else found.ids[:-1]
+    return Piece(0, tokenizer.decode(shown), len(found.ids), (), found.finish)
 
 
 def _check_target(path: Path, model: Checkpoint) -> None:
