@@ -80,12 +80,11 @@ def test_a_second_signal_leaves_at_once_with_its_own_code(
 
 
 def test_handlers_are_put_back() -> None:
-    before = [signal.getsignal(number) for number in (*STOPPING, signal.SIGPIPE)]
+    before = [signal.getsignal(number) for number in STOPPING]
     with Interrupts().listen():
-        during = [signal.getsignal(number) for number in (*STOPPING, signal.SIGPIPE)]
-    after = [signal.getsignal(number) for number in (*STOPPING, signal.SIGPIPE)]
-    assert after == before
-    assert not set(map(str, during)) & set(map(str, before[:-1]))
+        during = [signal.getsignal(number) for number in STOPPING]
+    assert [signal.getsignal(number) for number in STOPPING] == before
+    assert not set(map(str, during)) & set(map(str, before))
 
 
 def test_handlers_are_put_back_after_an_error() -> None:
@@ -106,12 +105,15 @@ def test_what_nohup_ignores_stays_ignored(number: signal.Signals) -> None:
     assert interrupts.number == 0
 
 
-def test_a_reader_who_leaves_does_not_kill_a_training() -> None:
-    with handlers_kept():
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        with Interrupts().listen():
-            signal.raise_signal(signal.SIGPIPE)
-        assert signal.getsignal(signal.SIGPIPE) is signal.SIG_DFL
+def test_a_training_ignores_readers_who_leave_from_its_start(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr(
+        "charrnn.cli.session.start", lambda _: seen.append(signal.getsignal(signal.SIGPIPE))
+    )
+    shell.run("train", "corpus.txt").succeeded()
+    assert seen == [signal.SIG_IGN]
 
 
 def test_a_signal_in_the_middle_of_a_line_to_stderr_does_no_harm(

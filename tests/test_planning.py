@@ -467,9 +467,10 @@ def test_dropout_is_a_share_that_grows_with_repetition_and_size(
 
 def test_dropout_exactly() -> None:
     assert dropout(6, 10**6, 10**6) == 0.0
-    assert dropout(12, 10**6, 10**6) == 0.12
-    assert dropout(48, 10**6, 10**6) == 0.36
-    assert dropout(12, 1, 16) == 0.06
+    assert dropout(12, 10**6, 10**6) == 0.22
+    assert dropout(24, 10**6, 10**6) == 0.44
+    assert dropout(48, 10**6, 10**6) == 0.5
+    assert dropout(12, 1, 16) == 0.11
     assert dropout(10**6, 10**6, 10) == 0.5
 
 

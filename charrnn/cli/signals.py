@@ -34,13 +34,9 @@ class Interrupts:
 
     @contextlib.contextmanager
     def listen(self) -> Iterator[None]:
-        """Take the stopping signals for as long as this lasts, but not what nohup has ignored.
-
-        A reader who leaves costs a training its words, not its work: SIGPIPE is ignored.
-        """
+        """Take the stopping signals for as long as this lasts, but not what nohup has ignored."""
         taken = [n for n in STOPPING if signal.getsignal(n) is not signal.SIG_IGN]
         before = {number: signal.signal(number, self.take) for number in taken}
-        before[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         try:
             yield
         finally:

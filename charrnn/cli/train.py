@@ -1,5 +1,6 @@
 """`charrnn train`: a text becomes a model."""
 
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -104,6 +105,8 @@ def train(
     Everything not given is planned from the text, the time and this machine.
     """
     values = dict(locals())
+    # A reader who leaves costs a training its words, not its work: from its start to its very end.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     if bool(corpus) == resume:
         raise UsageError(
             "give either a text to learn or --resume",
