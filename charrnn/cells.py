@@ -14,11 +14,32 @@ State = tuple[Tensor, ...]
 """A layer's hidden state: (h, c) for an LSTM, (h,) otherwise, each (B, H)."""
 
 
-class LSTM(nn.LSTM):
-    """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000)."""
+class OneLayer(nn.Module):
+    """What the cells share, put before torch's own module in a class's list of bases."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size, batch_first=True)
+
+    def reset_parameters(self) -> None:
+        """Set the start values of `start`."""
+        start(self)
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """(B, T, D) and a state -> (B, T, H) and the state after the last of the T inputs.
+
+        Torch wants a state of (1, B, H) tensors, and a tuple of them only for an LSTM.
+        """
+        if state is None:
+            y, last = super().forward(x)
+        else:
+            parts = tuple(part.unsqueeze(0) for part in state)
+            y, last = super().forward(x, parts if len(parts) > 1 else parts[0])
+        last = last if isinstance(last, tuple) else (last,)
+        return y, tuple(part.squeeze(0) for part in last)
+
+
+class LSTM(OneLayer, nn.LSTM):  # type: ignore[misc]
+    """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000)."""
 
     def reset_parameters(self) -> None:
         """Start values of `start`, and a forget bias of 1 (Jozefowicz et al. 2015, section 2.2)."""
@@ -26,39 +47,13 @@ class LSTM(nn.LSTM):
         forget = slice(self.hidden_size, 2 * self.hidden_size)  # torch's rows: i, f, g, o
         self.get_parameter("bias_ih_l0").data[forget] = 1.0
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
-        """(B, T, D) and a state -> (B, T, H) and the state after the last of the T inputs."""
-        return _run(super().forward, x, state)
 
-
-class GRU(nn.GRU):
+class GRU(OneLayer, nn.GRU):  # type: ignore[misc]
     """Gated recurrent unit (Cho et al. 2014), reset gate after the matrix product as in cuDNN."""
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size, batch_first=True)
 
-    def reset_parameters(self) -> None:
-        """Start values of `start`."""
-        start(self)
-
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
-        """(B, T, D) and a state -> (B, T, H) and the state after the last of the T inputs."""
-        return _run(super().forward, x, state)
-
-
-class RNN(nn.RNN):
+class RNN(OneLayer, nn.RNN):  # type: ignore[misc]
     """The simple recurrent network with tanh (Elman 1990)."""
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size, batch_first=True)
-
-    def reset_parameters(self) -> None:
-        """Start values of `start`."""
-        start(self)
-
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
-        """(B, T, D) and a state -> (B, T, H) and the state after the last of the T inputs."""
-        return _run(super().forward, x, state)
 
 
 def start(cell: Any) -> None:
@@ -70,17 +65,6 @@ def start(cell: Any) -> None:
         cell.weight_ih_l0.uniform_(-bound, bound)
         cell.bias_ih_l0.zero_()
         cell.bias_hh_l0.zero_()
-
-
-def _run(forward: Any, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-    """Call torch's module with its own idea of a state: (1, B, H), a tuple only for an LSTM."""
-    if state is None:
-        y, last = forward(x)
-    else:
-        parts = tuple(part.unsqueeze(0) for part in state)
-        y, last = forward(x, parts if len(parts) > 1 else parts[0])
-    last = last if isinstance(last, tuple) else (last,)
-    return y, tuple(part.squeeze(0) for part in last)
 
 
 CELLS: dict[str, type[nn.RNNBase]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}

@@ -61,7 +61,7 @@ def train(
                 raise InterruptedTraining(
                     signal_number,
                     f"stopped at step {session.learner.step} of {plan.train.steps}; it is saved",
-                    f"continue with: charrnn train --resume --name {run.name}",
+                    f"continue with: charrnn train --resume --name {run.folder}",
                 )
         yield session.finished()
 

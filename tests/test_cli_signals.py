@@ -188,7 +188,7 @@ def test_a_stopped_training_is_saved_and_goes_on_as_if_it_had_not_been(
     assert word == WORD
     assert line == (
         f"charrnn: error: stopped at step {max(shell.steps())} of 30; it is saved; "
-        "continue with: charrnn train --resume --name corpus\n"
+        f"continue with: charrnn train --resume --name {shell.runs / 'corpus'}\n"
     )
     shell.run("train", "--resume", "--quiet").succeeded()
     assert shell.weights() == whole
@@ -230,7 +230,7 @@ def test_a_signal_to_a_real_training_saves_it(shell: Shell) -> None:
     assert child.returncode == 143
     *_, word, line = err.decode().splitlines(keepends=True)
     assert word == WORD
-    assert "it is saved; continue with: charrnn train --resume --name corpus" in line
+    assert f"it is saved; continue with: charrnn train --resume --name {shell.runs}" in line
     assert b'"event": "saved"' in out.splitlines()[-1]
     assert len(shell.steps()) == 1
 

@@ -114,7 +114,7 @@ def test_a_reader_of_events_who_leaves_has_the_training_saved(shell: Shell) -> N
         line = child.stderr.read().decode()
     assert child.returncode == 128 + signal.SIGPIPE
     assert ERROR.fullmatch(line)
-    assert "it is saved; continue with: charrnn train --resume --name corpus" in line
+    assert f"it is saved; continue with: charrnn train --resume --name {shell.runs}" in line
     assert len(shell.steps()) == 1
 
 

@@ -505,7 +505,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     with pytest.raises(InterruptedTraining, match="stopped at step 3 of 14; it is saved") as caught:
         told += events
     assert caught.value.exit_code == 128 + number
-    assert "charrnn train --resume --name mine" in caught.value.remedy
+    assert f"charrnn train --resume --name {run.folder}" in caught.value.remedy
     assert newest(run).facts.step == 3
 
 
