@@ -233,3 +233,10 @@ def test_every_character_comes_whole(shell: Shell) -> None:
     done = shell.run("sample", *SEED, "--length", "300", "--json").succeeded()
     assert not any(unicodedata.category(c) == "Cs" for c in done.json[0]["text"])
     json.dumps(done.json[0]["text"]).encode("ascii")
+
+
+def test_escapes_are_read_in_stops_too(trained: Shell) -> None:
+    options = ("--seed", "2", "--length", "400", "--no-echo", "--stop", r"\n")
+    plain = sampled(trained, *options)
+    assert plain.strip("\n").count("\n") > 0
+    assert sampled(trained, "-e", *options).count("\n") == 1

@@ -41,7 +41,7 @@ def sample(
     ] = None,
     escapes: Annotated[
         bool,
-        option("--escapes", "-e", help="Read backslash escapes in prompts."),
+        option("--escapes", "-e", help="Read backslash escapes in prompts and --stop."),
     ] = False,
     echo: Annotated[bool, option(help="Print the prompt before its continuation.")] = True,
     length: Annotated[int, option(min=0, max=10**9, help="Tokens to write at most.")] = 500,
@@ -133,7 +133,12 @@ def sample(
     values = {name: value for name, value in locals().items() if name in NUMBERS}
     from charrnn import checkpoint as checkpoints
     from charrnn.cli.limits import Limits
-    from charrnn.cli.prompts import read_prompt, read_prompts, remark_on_strangers
+    from charrnn.cli.prompts import (
+        read_prompt,
+        read_prompts,
+        remark_on_strangers,
+        unescape,
+    )
     from charrnn.cli.writing import Job, write
     from charrnn.engine import Engine
     from charrnn.texts import Settings
@@ -151,7 +156,7 @@ def sample(
     settings = Settings(
         length=length,
         lines=model.facts.lines,
-        stop=tuple(stop or ()),
+        stop=tuple(unescape(text) if escapes else text for text in stop or ()),
         seed=secrets.randbits(32) if seed is None else seed,
         values=values | ({"temperature": 0.0} if greedy else {}),
         order=tuple(name for name in samplers.split(";") if name),
