@@ -51,7 +51,7 @@ WITH_TORCH = {
 }  # fmt: skip
 """Modules that reach torch when imported; no other may."""
 
-LONGEST_FILE, LONGEST_FUNCTION, MEAN_FUNCTION = 260, 60, 14
+LONGEST_FILE, LONGEST_FUNCTION, MEAN_FUNCTION = 251, 60, 12
 
 
 def modules() -> dict[str, Path]:
