@@ -4,7 +4,8 @@
 
 Each line is measured side by side in one run. The bound is the recurrent weights' bytes over the
 bandwidth with which ONNX Runtime's own matrix-vector product reads as many bytes, measured then and
-there; the engine column counts the whole way from token to token, filters and draw included.
+there; the engine column counts the whole way from token to token, filters and draw included. What
+bounds a batch is arithmetic: its GFLOP/s stand beside those of torch's own matrix product.
 """
 
 import argparse
@@ -24,6 +25,9 @@ from charrnn.texts import Settings
 from charrnn.tokenizer.char import CharTokenizer
 
 SHAPES = ((2, 128), (2, 256), (2, 512), (1, 1024), (3, 1024))
+
+
+BATCH = 64
 
 
 def model(layers: int, hidden: int, cell: str) -> Checkpoint:
@@ -84,9 +88,11 @@ def ours(checkpoint: Checkpoint, threads: int, precision: str) -> Callable[[int]
     return work
 
 
-def batched(checkpoint: Checkpoint, threads: int, rows: int) -> Callable[[int], object]:
+def batched(
+    checkpoint: Checkpoint, threads: int, precision: str, rows: int
+) -> Callable[[int], object]:
     """Many texts as one batch; the count is of steps."""
-    engine = Engine(checkpoint, threads)
+    engine = Engine(checkpoint, threads, precision)
     starts = [begin(checkpoint.tokenizer, "")] * rows
 
     def work(count: int) -> None:
@@ -97,10 +103,33 @@ def batched(checkpoint: Checkpoint, threads: int, rows: int) -> Callable[[int], 
     return work
 
 
+def operations(config: ModelConfig) -> int:
+    """Floating-point operations of a token: two for each weight of a product that is computed.
+
+    The first layer's input product is looked up.
+    """
+    shapes = parameter_shapes(config)
+    del shapes["embedding.weight"], shapes["layers.0.weight_ih_l0"]
+    return sum(2 * s[0] * s[1] for s in shapes.values() if len(s) == 2)
+
+
+def matmul_peak(threads: int, rows: int, seconds: float) -> float:
+    """Floating-point operations a second of torch.mm in float32 on (rows, 1024) by (1024, 4096)."""
+    torch.set_num_threads(threads)
+    a, b = torch.rand(rows, 1024), torch.rand(1024, 4096)
+
+    def work(count: int) -> None:
+        for _ in range(count):
+            torch.mm(a, b)
+
+    return rate(work, seconds) * 2 * rows * 1024 * 4096
+
+
 def weight_bytes(config: ModelConfig) -> int:
-    """Bytes of the recurrent layers' matrices in float32."""
-    shapes = parameter_shapes(config).items()
-    return sum(4 * s[0] * s[1] for n, s in shapes if n.startswith("layers") and len(s) == 2)
+    """Bytes of the recurrent layers' matrices in float32 that a token has to read."""
+    shapes = parameter_shapes(config)
+    del shapes["layers.0.weight_ih_l0"]
+    return sum(4 * s[0] * s[1] for n, s in shapes.items() if n[:6] == "layers" and len(s) == 2)
 
 
 def bandwidth(size: int, threads: int, seconds: float) -> float:
@@ -164,9 +193,12 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     plain, cooled = filter_cost(given.seconds)
     print(f"draw {plain:.1f} us a token, with temperature {cooled:.1f} us; {given.threads} threads")
+    for rows in (BATCH, 1024):
+        peak = matmul_peak(given.threads, rows, given.seconds)
+        print(f"torch.mm in float32 of {rows} rows: {peak / 1e9:.0f} GFLOP/s")
     print(
         "cell  shape     MB |  eager  float32  x eager    int8  x eager  x f32 | "
-        "GB/s   bound  f32 of it | batch 64  x one"
+        "GB/s   bound  f32 of it | batch 64 f32  x one  GFLOP/s | batch 64 int8  x one"
     )
     for cell in given.cells:
         for layers, hidden in SHAPES:
@@ -176,12 +208,17 @@ def main() -> None:
             fast = rate(ours(checkpoint, given.threads, "float32"), given.seconds)
             small = rate(ours(checkpoint, given.threads, "int8"), given.seconds)
             speed = bandwidth(size, given.threads, given.seconds)
-            many = 64 * rate(batched(checkpoint, given.threads, 64), given.seconds)
+            many, bytes64 = (
+                BATCH * rate(batched(checkpoint, given.threads, p, BATCH), given.seconds)
+                for p in ("float32", "int8")
+            )
+            reached = many * operations(checkpoint.model) / 1e9
             print(
                 f"{cell:4} {layers}x{hidden:<5} {size / 1e6:5.1f} | {slow:6.0f}  {fast:7.0f}  "
                 f"{fast / slow:7.1f}  {small:6.0f}  {small / slow:7.1f}  {small / fast:5.2f} | "
                 f"{speed / 1e9:4.0f}  {speed / size:6.0f}  {fast * size / speed:9.0%} | "
-                f"{many:8.0f}  {many / fast:5.1f}"
+                f"{many:12.0f}  {many / fast:5.1f}  {reached:7.0f} | "
+                f"{bytes64:13.0f}  {bytes64 / small:5.1f}"
             )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from charrnn.dropout import drop
+
 State = tuple[Tensor, ...]
 """A layer's hidden state: (h, c) for an LSTM, (h,) otherwise, each (B, H)."""
 
@@ -24,16 +26,28 @@ class OneLayer(nn.Module):
         """Set the start values of `start`."""
         start(self)
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor, state: State | None = None, weight_dropout: float = 0.0
+    ) -> tuple[Tensor, State]:
         """(B, T, D) and a state -> (B, T, H) and the state after the last of the T inputs.
 
-        Torch wants a state of (1, B, H) tensors, and a tuple of them only for an LSTM.
+        `weight_dropout`: the share of recurrent weights left out of all T steps (Wan et al. 2013;
+        in recurrent networks Merity et al. 2017). Torch wants a state of (1, B, H) tensors, and a
+        tuple of them only for an LSTM.
         """
-        if state is None:
-            y, last = super().forward(x)
-        else:
-            parts = tuple(part.unsqueeze(0) for part in state)
-            y, last = super().forward(x, parts if len(parts) > 1 else parts[0])
+        whole: list[Tensor] = self._flat_weights  # type: ignore[has-type]
+        if weight_dropout:
+            first, recurrent, *biases = whole
+            # The fused operator is kept: it reads this list.
+            self._flat_weights = [first, drop(recurrent, weight_dropout), *biases]
+        try:
+            if state is None:
+                y, last = super().forward(x)
+            else:
+                parts = tuple(part.unsqueeze(0) for part in state)
+                y, last = super().forward(x, parts if len(parts) > 1 else parts[0])
+        finally:
+            self._flat_weights = whole
         last = last if isinstance(last, tuple) else (last,)
         return y, tuple(part.squeeze(0) for part in last)
 

@@ -1,4 +1,7 @@
-"""A checkpoint -> an ONNX graph: for the engine in memory, and for other programs in a file."""
+"""A checkpoint -> an ONNX graph that reads sequences: for long prompts, and for other programs.
+
+Its recurrent layers are ONNX's own operators; `step_graph` makes the one that samples.
+"""
 
 import json
 from dataclasses import dataclass
@@ -9,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.checkpoint import Arrays, Checkpoint
-from charrnn.config import GATES, STATE_PARTS, ModelConfig, state_shapes
-from charrnn.quantized import LAYERS as QUANTIZED
+from charrnn.config import STATE_PARTS, ModelConfig, residual_at, state_shapes
+from charrnn.products import IR, OPSET
+from charrnn.step_graph import ROWS
 from charrnn.storage import write_durably
-
-OPSET, IR = 17, 8
 
 
 @dataclass(frozen=True)
@@ -23,19 +25,17 @@ class Operator:
     name: str
     gates: tuple[int, ...]
     attributes: dict[str, Any]
-    pairs: bool = False
-    """Whether a single row is computed by another routine, which rounds differently, than two."""
 
 
 OPERATORS = {
     "lstm": Operator("LSTM", (0, 3, 1, 2), {}),  # torch i f g o -> ONNX i o f c
     "gru": Operator("GRU", (1, 0, 2), {"linear_before_reset": 1}),  # torch r z n -> ONNX z r h
-    "rnn": Operator("RNN", (0,), {}, pairs=True),
+    "rnn": Operator("RNN", (0,), {}),
 }
 
 
-def graph(checkpoint: Checkpoint, precision: str = "float32", document: str = "") -> Any:
-    """The model as an ONNX ModelProto; with int8 it reads one token of one row, T = B = 1.
+def graph(checkpoint: Checkpoint, document: str = "") -> Any:
+    """The model as an ONNX ModelProto.
 
     Inputs: `ids` (T, B) int64 and each part of the state, `0.h` (B, H) and so on. Outputs:
     `logits` (T, B, V) and each part of the state after the last token, `0.h.after` (B, H).
@@ -43,27 +43,27 @@ def graph(checkpoint: Checkpoint, precision: str = "float32", document: str = ""
     from onnx import TensorProto, helper
 
     config = checkpoint.model
-    nodes, constants = _network(config, checkpoint.weights, precision)
-    names = list(state_shapes(config, 1))
-    size = config.hidden_size
+    nodes, constants = _network(config, checkpoint.weights)
+    shapes = state_shapes(config, 1)
     floats = TensorProto.FLOAT
     made = helper.make_graph(
         nodes,
         "charrnn",
         [
             helper.make_tensor_value_info("ids", TensorProto.INT64, ["T", "B"]),
-            *(helper.make_tensor_value_info(name, floats, ["B", size]) for name in names),
+            *(helper.make_tensor_value_info(n, floats, ["B", s[1]]) for n, s in shapes.items()),
         ],
         [
             helper.make_tensor_value_info("logits", floats, ["T", "B", config.vocab_size]),
-            *(helper.make_tensor_value_info(f"{n}.after", floats, ["B", size]) for n in names),
+            *(
+                helper.make_tensor_value_info(f"{n}.after", floats, ["B", s[1]])
+                for n, s in shapes.items()
+            ),
         ],
         constants,
         doc_string=document,
     )
     opsets = [helper.make_opsetid("", OPSET)]
-    if precision == "int8":
-        opsets.append(helper.make_opsetid("com.microsoft", 1))
     return helper.make_model(made, opset_imports=opsets, ir_version=IR, producer_name="charrnn")
 
 
@@ -85,14 +85,14 @@ has a newline. The metadata entry charrnn.tokenizer holds the tokenizer as JSON.
 """
 
 
-def _network(config: ModelConfig, weights: Arrays, precision: str) -> tuple[list[Any], list[Any]]:
+def _network(config: ModelConfig, weights: Arrays) -> tuple[list[Any], list[Any]]:
     """The nodes from ids to logits, and their constants."""
     from onnx import helper, numpy_helper
 
     constants = {"embedding": weights["embedding.weight"]}
     nodes = [helper.make_node("Gather", ["embedding", "ids"], ["x0"])]
     for layer in range(config.num_layers):
-        more, added = _layer(config, weights, layer, precision)
+        more, added = _layer(config, weights, layer)
         nodes += more
         constants |= added
     output = weights["embedding.weight" if config.tie_weights else "output.weight"]
@@ -108,7 +108,7 @@ def _network(config: ModelConfig, weights: Arrays, precision: str) -> tuple[list
 
 
 def _layer(
-    config: ModelConfig, weights: Arrays, layer: int, precision: str
+    config: ModelConfig, weights: Arrays, layer: int
 ) -> tuple[list[Any], dict[str, NDArray[Any]]]:
     """The nodes of one recurrent layer, `x<layer>` (T, B, D) -> `x<layer + 1>` (T, B, H)."""
     from onnx import helper
@@ -116,9 +116,8 @@ def _layer(
     before = [f"{layer}.{part}" for part in STATE_PARTS[config.cell]]
     raised, last = [f"{n}.raised" for n in before], [f"{n}.last" for n in before]
     own = {name: weights[f"layers.{layer}.{name}_l0"] for name in ROWS}
-    make = QUANTIZED[config.cell] if precision == "int8" else _operator
-    recurrent, constants = make(config, own, layer, raised, last)
-    residual = config.residual and layer > 0
+    recurrent, constants = _operator(config, own, layer, raised, last)
+    residual = residual_at(config, layer)
     out = f"y{layer}" if residual else f"x{layer + 1}"
     nodes = [
         helper.make_node("Unsqueeze", [n, "axis0"], [r])
@@ -142,10 +141,9 @@ def _operator(
     from onnx import helper
 
     operator = OPERATORS[config.cell]
-    order = np.concatenate(
-        [np.arange(config.hidden_size) + gate * config.hidden_size for gate in operator.gates]
-    )
-    assert len(order) == GATES[config.cell] * config.hidden_size
+    rows, size = own["weight_hh"].shape
+    order = np.concatenate([np.arange(size) + gate * size for gate in operator.gates])
+    assert len(order) == rows
     constants: dict[str, NDArray[Any]] = {
         f"W{layer}": own["weight_ih"][order][None],
         f"R{layer}": own["weight_hh"][order][None],
@@ -155,11 +153,7 @@ def _operator(
         operator.name,
         [f"x{layer}", f"W{layer}", f"R{layer}", f"B{layer}", "", *before],
         [f"directed{layer}", *after],
-        hidden_size=config.hidden_size,
+        hidden_size=size,
         **operator.attributes,
     )
     return [node], constants
-
-
-ROWS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-"""A layer's parameters, as torch names them less their suffix."""

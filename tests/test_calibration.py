@@ -1,6 +1,7 @@
 """Calibration: real steps, timed by a clock that the test holds, and what memory does to them."""
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,14 @@ import pytest
 import torch
 
 from charrnn import calibration
-from charrnn.calibration import CALIBRATION_SECONDS, calibrate, default_threads
+from charrnn.calibration import (
+    CALIBRATION_SECONDS,
+    CPU_FLAGS,
+    ROUNDED_UNITS,
+    best_precision,
+    calibrate,
+    default_threads,
+)
 from charrnn.corpus import Corpus
 from charrnn.distributed import Group
 from charrnn.errors import MemoryLimitError, UsageError
@@ -17,9 +25,7 @@ from tests.tiny import tiny_corpus, tiny_model
 
 ALONE = Group(torch.device("cpu"))
 
-SHAPE = {"batch_size": 4, "seq_length": 8}
-
-GIVEN = {"threads": 1}
+TRAIN = {"threads": 1, "batch_size": 4, "seq_length": 8}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +55,7 @@ def measure(
     """The speed that calibration finds when its steps take so long."""
     model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
     monkeypatch.setattr("charrnn.calibration.time.perf_counter", Clock(*seconds))
-    return calibrate(corpus, model, GIVEN | changes, SHAPE, ALONE)
+    return calibrate(corpus, model, TRAIN | changes, ALONE)
 
 
 def idle(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -99,7 +105,7 @@ def test_a_rank_that_does_not_lead_never_ends_by_its_own_clock(
     monkeypatch.setattr(Group, "mean", lambda self, value: value)
     monkeypatch.setattr("charrnn.calibration.time.perf_counter", Clock(99.0))
     model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
-    speed = calibrate(corpus, model, GIVEN, SHAPE, Group(torch.device("cpu"), 1, 2))
+    speed = calibrate(corpus, model, TRAIN, Group(torch.device("cpu"), 1, 2))
     assert asked == [0] * 10
     assert speed == pytest.approx(32 / 99)
 
@@ -113,7 +119,7 @@ def test_even_a_step_longer_than_the_time_is_measured(
 def test_a_real_clock_finds_some_speed(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "CALIBRATION_SECONDS", 0.0)
     model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
-    assert calibrate(corpus, model, GIVEN, SHAPE, ALONE) > 0
+    assert calibrate(corpus, model, TRAIN, ALONE) > 0
 
 
 def test_the_text_is_left_as_it_was(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,13 +138,43 @@ def test_the_given_threads_are_used(
     assert torch.get_num_threads() == threads
 
 
-def test_threads_not_given_are_those_of_torch(
-    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_not_given_are_those_of_torch() -> None:
     torch.set_num_threads(1)
     assert default_threads() == 1
-    measure(corpus, monkeypatch, 1.0, threads=None)
-    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize("flag", [*CPU_FLAGS, "none"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("units", [ROUNDED_UNITS - 1, ROUNDED_UNITS])
+def test_bfloat16_is_chosen_where_processor_and_model_make_it_pay(
+    flag: str, cell: str, units: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"processor : 0\nflags : fpu avx512f {flag} sse\n")
+    monkeypatch.setattr(calibration, "CPU_INFO", info)
+    model = tiny_model(cell, hidden_size=units, embedding_size=ROUNDED_UNITS)
+    pays = flag != "none" and cell == "lstm" and units == ROUNDED_UNITS
+    assert best_precision(model, ALONE) == ("bfloat16" if pays else "float32")
+
+
+def test_a_processor_that_does_not_say_is_taken_at_its_least(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "CPU_INFO", tmp_path / "nowhere")
+    assert best_precision(tiny_model(hidden_size=512, embedding_size=512), ALONE) == "float32"
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_a_gpu_is_asked(able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: able)
+    model = tiny_model(hidden_size=512, embedding_size=512)
+    chosen = best_precision(model, Group(torch.device("cuda")))
+    assert chosen == ("bfloat16" if able else "float32")
+
+
+def test_every_rank_takes_the_precision_of_rank_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Group, "share", lambda self, text: "bfloat16")
+    assert best_precision(tiny_model(), ALONE) == "bfloat16"
 
 
 @pytest.mark.parametrize(
@@ -187,4 +223,4 @@ def test_any_other_error_is_not_taken_for_memory(
 def test_rows_that_processes_cannot_share_are_an_error(corpus: Corpus) -> None:
     model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
     with pytest.raises(UsageError, match="--batch-size 4 cannot be shared by 3 processes"):
-        calibrate(corpus, model, GIVEN, SHAPE, Group(torch.device("cpu"), 0, 3))
+        calibrate(corpus, model, TRAIN, Group(torch.device("cpu"), 0, 3))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from charrnn.cells import CELLS
 from charrnn.config import GATES, parameter_shapes, state_shapes
-from charrnn.engine import READ_LENGTH, Engine
+from charrnn.engine import READ_FROM, READ_LENGTH, Engine
 from charrnn.graph import OPERATORS, export, graph
 from charrnn.model import CharRNN, from_weights
 from charrnn.texts import State
@@ -90,13 +90,24 @@ def test_steps_equal_the_model_and_carry_the_state(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
-def test_reading_equals_the_model_at_every_position(case: Case) -> None:
+@pytest.mark.parametrize("length", [11, READ_FROM - 1, READ_FROM])
+def test_reading_equals_the_model_at_every_position(case: Case, length: int) -> None:
     engine, model = pair(**case)
-    ids, state = some_ids(engine, 11, 2), some_state(engine, 2)
+    ids, state = some_ids(engine, length, 2), some_state(engine, 2)
     logits, after = engine.read(ids, state)
     expected, last = by_torch(model, ids, state)
     assert close(logits, expected)
     assert same_state(after, last)
+
+
+@pytest.mark.parametrize("case", CASES, ids=named)
+def test_a_model_without_a_table_equals_the_model_too(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charrnn.step_graph.LARGEST_TABLE", 0)
+    engine, model = pair(**case)
+    ids, state = some_ids(engine, 5, 2), some_state(engine, 2)
+    assert close(engine.read(ids, state)[0], by_torch(model, ids, state)[0])
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
@@ -163,9 +174,10 @@ def test_dropout_is_a_matter_of_training_alone(case: Case) -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_rows_of_a_batch_do_not_touch(cell: str) -> None:
+@pytest.mark.parametrize("length", [6, READ_FROM])
+def test_the_rows_of_a_batch_do_not_touch(cell: str, length: int) -> None:
     engine, _ = pair(cell=cell)
-    ids, state = some_ids(engine, 6, 4), some_state(engine, 4)
+    ids, state = some_ids(engine, length, 4), some_state(engine, 4)
     together, after = engine.read(ids, state)
     for row in range(4):
         alone, own = engine.read(ids[:, row : row + 1], [part[row : row + 1] for part in state])

@@ -1,7 +1,9 @@
-"""The graph as ONNX has it: valid in both precisions, small in int8, usable from its own words."""
+"""The graphs as ONNX has them: valid in both precisions, small in int8, clear to a stranger."""
 
 import json
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,20 @@ from charrnn.checkpoint import Checkpoint
 from charrnn.config import GATES, state_shapes
 from charrnn.engine import Engine
 from charrnn.errors import StorageError
-from charrnn.graph import DOCUMENT, IR, OPERATORS, OPSET, export, graph
-from charrnn.quantized import DOMAIN
+from charrnn.graph import DOCUMENT, OPERATORS, export, graph
+from charrnn.products import IR, OPSET
 from charrnn.scoring import score_by_engine
+from charrnn.step_graph import step_graph
 from charrnn.tokenizer import TOKENIZERS, from_json
 from tests.tiny import TEXT, smallest_checkpoint
 
 PRECISIONS = ("float32", "int8")
+
+KINDS: dict[str, Callable[[Checkpoint], Any]] = {
+    "sequence": graph,
+    "float32": step_graph,
+    "int8": lambda model: step_graph(model, "int8"),
+}
 
 
 def whole_model(cell: str = "lstm", **changes: Any) -> Checkpoint:
@@ -36,72 +45,86 @@ def constants(model: Any) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("cell", OPERATORS)
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_at_the_limits_of_float32_are_no_reason_to_warn(cell: str, kind: str) -> None:
+    made = whole_model(cell)
+    huge = {name: np.full_like(array, 3e38) for name, array in made.weights.items()}
+    KINDS[kind](replace(made, weights=huge))
+
+
+@pytest.mark.parametrize("cell", OPERATORS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "changes", [{}, {"num_layers": 1}, {"residual": True}, {"tie_weights": True}], ids=str
 )
-def test_every_graph_is_valid(cell: str, precision: str, changes: dict[str, Any]) -> None:
-    model = graph(whole_model(cell, **changes), precision)
-    onnx.checker.check_model(model, full_check=precision == "float32")
+def test_every_graph_is_valid_and_of_onnx_s_own_operators(
+    cell: str, kind: str, changes: dict[str, Any]
+) -> None:
+    model = KINDS[kind](whole_model(cell, **changes))
+    onnx.checker.check_model(model, full_check=True)
     assert model.ir_version == IR
     assert model.producer_name == "charrnn"
     names = [name for node in model.graph.node for name in node.output]
     assert len(names) == len(set(names))
+    assert [(each.domain, each.version) for each in model.opset_import] == [("", OPSET)]
+    assert {node.domain for node in model.graph.node} == {""}
     onnxruntime.InferenceSession(model.SerializeToString())
 
 
 @pytest.mark.parametrize("cell", OPERATORS)
-def test_only_int8_needs_operators_that_are_not_onnx_s_own(cell: str) -> None:
-    plain, small = (graph(whole_model(cell), precision) for precision in PRECISIONS)
-    assert [(each.domain, each.version) for each in plain.opset_import] == [("", OPSET)]
-    assert {(each.domain, each.version) for each in small.opset_import} == {
-        ("", OPSET), (DOMAIN, 1),
-    }  # fmt: skip
-    assert {node.domain for node in plain.graph.node} == {""}
-    assert {node.domain for node in small.graph.node} == {"", DOMAIN}
-    assert OPERATORS[cell].name in {node.op_type for node in plain.graph.node}
-    assert OPERATORS[cell].name not in {node.op_type for node in small.graph.node}
-
-
-@pytest.mark.parametrize("cell", OPERATORS)
 def test_int8_keeps_the_matrices_of_every_layer_in_a_byte_a_weight(cell: str) -> None:
-    model = whole_model(cell)
-    found = constants(graph(model, "int8"))
+    found = constants(step_graph(whole_model(cell), "int8"))
     small = sum(array.size for array in found.values() if array.dtype == np.int8)
-    matrices = 2 * 2 * GATES[cell] * 8 * 8
-    zeros = sum(array.size for name, array in found.items() if name.startswith("zero"))
-    assert small - zeros == matrices
+    assert small == (2 * 2 - 1) * GATES[cell] * 8 * 8  # the first layer's input is in the table
     large = {name: array for name, array in found.items() if array.dtype == np.float32}
-    assert {"embedding", "output", "output_bias"} <= set(large)
-    assert not any(array.size >= GATES[cell] * 64 for name, array in large.items() if "." in name)
-
-
-@pytest.mark.parametrize("cell", OPERATORS)
-def test_the_larger_the_model_the_closer_int8_is_to_a_quarter(cell: str) -> None:
-    model = whole_model(cell, hidden_size=128, embedding_size=128)
-    sizes = [len(graph(model, precision).SerializeToString()) for precision in PRECISIONS]
-    assert sizes[1] < (0.45 if cell == "rnn" else 0.35) * sizes[0]
+    assert {"table", "logits.weights", "output.bias"} <= set(large)
+    assert not any(
+        array.size >= GATES[cell] * 64 for name, array in large.items() if name.startswith("in")
+    )
 
 
 @pytest.mark.parametrize("cell", OPERATORS)
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_inputs_and_outputs_are_named_after_the_state(cell: str, precision: str) -> None:
+def test_a_large_vocabulary_has_no_table(
+    cell: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = whole_model(cell)
-    made = graph(model, precision).graph
+    small = constants(step_graph(model, precision))
+    assert "table" in small
+    assert small["table"].shape == (model.model.vocab_size, GATES[cell] * 8)
+    monkeypatch.setattr("charrnn.step_graph.LARGEST_TABLE", small["table"].size - 1)
+    large = constants(step_graph(model, precision))
+    assert "table" not in large
+    assert large["embedding"].shape == (model.model.vocab_size, 8)
+    monkeypatch.setattr("charrnn.step_graph.LARGEST_TABLE", small["table"].size)
+    assert "table" in constants(step_graph(model, precision))
+
+
+@pytest.mark.parametrize("cell", OPERATORS)
+def test_the_larger_the_model_the_closer_int8_is_to_a_quarter(cell: str) -> None:
+    model = whole_model(cell, hidden_size=256, embedding_size=128)
+    sizes = [len(step_graph(model, precision).SerializeToString()) for precision in PRECISIONS]
+    assert sizes[1] < (0.6 if cell == "rnn" else 0.45) * sizes[0]
+
+
+@pytest.mark.parametrize("cell", OPERATORS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_inputs_and_outputs_are_named_after_the_state(cell: str, kind: str) -> None:
+    model = whole_model(cell)
+    made = KINDS[kind](model).graph
     names = list(state_shapes(model.model, 1))
     assert [each.name for each in made.input] == ["ids", *names]
     assert [each.name for each in made.output] == ["logits", *(f"{name}.after" for name in names)]
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_document_is_kept_and_none_is_the_default(precision: str) -> None:
-    assert graph(whole_model(), precision).graph.doc_string == ""
-    assert graph(whole_model(), precision, "about it").graph.doc_string == "about it"
+def test_a_document_is_kept_and_none_is_the_default() -> None:
+    assert graph(whole_model()).graph.doc_string == ""
+    assert graph(whole_model(), "about it").graph.doc_string == "about it"
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_equal_models_make_equal_graphs(precision: str) -> None:
-    first, second = (graph(whole_model(), precision).SerializeToString() for _ in range(2))
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_models_make_equal_graphs(kind: str) -> None:
+    first, second = (KINDS[kind](whole_model()).SerializeToString() for _ in range(2))
     assert first == second
 
 

@@ -148,7 +148,7 @@ def test_tied_weights_are_one_tensor_and_stay_so() -> None:
     model = made(tie_weights=True)
     assert model.output.weight is model.embedding.weight
     assert "output.weight" not in dict(model.named_parameters())
-    loss, _ = model.loss(some_ids(), some_ids(seed=1), model.zero_state(2))
+    loss, _, _ = model.loss(some_ids(), some_ids(seed=1), model.zero_state(2))
     loss.backward()  # type: ignore[no-untyped-call]
     torch.optim.SGD(model.parameters(), lr=0.1).step()
     assert torch.equal(model.output.weight, model.embedding.weight)
@@ -214,7 +214,7 @@ def test_dropped_inputs_are_zero_and_the_others_scaled() -> None:
 def test_loss_is_the_mean_nats_per_token(cell: str) -> None:
     model, ids, targets = made(cell), some_ids(), some_ids(seed=1)
     state = some_state(model)
-    loss, _ = model.loss(ids, targets, state)
+    loss, _, _ = model.loss(ids, targets, state)
     logs = model(ids, state)[0].log_softmax(-1)
     picked = [logs[b, t, targets[b, t]].item() for b in range(2) for t in range(6)]
     assert loss.item() == pytest.approx(-sum(picked) / 12, abs=1e-5)
@@ -223,7 +223,7 @@ def test_loss_is_the_mean_nats_per_token(cell: str) -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_state_that_loss_gives_back_is_detached_and_right(cell: str) -> None:
     model, ids = made(cell), some_ids()
-    _, after = model.loss(ids, ids, some_state(model))
+    _, after, _ = model.loss(ids, ids, some_state(model))
     _, expected = model(ids, some_state(model))
     for layer, other in zip(after, expected, strict=True):
         assert not any(part.requires_grad for part in layer)
@@ -235,7 +235,7 @@ def test_a_flat_model_loses_the_logarithm_of_its_choices() -> None:
     with torch.no_grad():
         model.output.weight.zero_()
         model.output.bias.zero_()
-    loss, _ = model.loss(some_ids(), some_ids(seed=1), model.zero_state(2))
+    loss, _, _ = model.loss(some_ids(), some_ids(seed=1), model.zero_state(2))
     assert loss.item() == pytest.approx(math.log(11), abs=1e-5)
 
 
@@ -243,7 +243,7 @@ def test_a_flat_model_loses_the_logarithm_of_its_choices() -> None:
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_fresh_model_begins_near_the_uniform_distribution(cell: str, tied: bool) -> None:
     model = build(tiny_model(cell, tie_weights=tied), seed=0)
-    loss, _ = model.loss(some_ids(4, 30), some_ids(4, 30, seed=1), model.zero_state(4))
+    loss, _, _ = model.loss(some_ids(4, 30), some_ids(4, 30, seed=1), model.zero_state(4))
     assert loss.item() == pytest.approx(math.log(11), rel=0.1)
 
 
@@ -293,3 +293,57 @@ def test_from_weights_takes_arrays_that_cannot_be_written() -> None:
     for array in weights.values():
         array.flags.writeable = False
     assert from_weights(config, weights)(some_ids())[0].isfinite().all()
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_start_values_within_a_scale_are_uniform_and_biases_zero(tied: bool) -> None:
+    model = build(tiny_model(tie_weights=tied), 0, init_scale=0.05)
+    for name, parameter in model.named_parameters():
+        largest = float(parameter.detach().abs().max())
+        assert (0.04 < largest <= 0.05) if parameter.ndim > 1 else largest == 0.0, name
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_variational_mask_is_the_same_at_all_steps(training: bool) -> None:
+    config = tiny_model(variational=True, input_dropout=0.5, num_layers=1)
+    model = build(config, 0).train(training)
+    seen: list[torch.Tensor] = []
+    model.layers[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    model(torch.arange(11)[None, :].repeat(3, 1))
+    dropped = seen[0] == 0  # (B, T, D)
+    assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
+    assert bool(dropped.any()) is training
+    assert not dropped.all()
+
+
+def test_a_dropped_word_is_dropped_wherever_it_stands() -> None:
+    model = build(tiny_model(embedding_dropout=0.5), 0).train()
+    torch.manual_seed(1)
+    ids = torch.arange(11).repeat(4)[None, :]
+    embedded = model._embed(ids)[0].reshape(4, 11, -1)
+    gone = (embedded == 0).all(-1)
+    assert torch.equal(gone, gone[:1].expand_as(gone))
+    assert 0 < int(gone[0].sum()) < 11
+    whole = model.embedding.weight.detach()
+    kept = embedded[0][~gone[0]].detach() / whole[~gone[0]]
+    assert torch.allclose(kept, kept.flatten()[0].expand_as(kept))
+
+
+def test_penalties_are_mean_squares_of_the_output_and_of_its_change() -> None:
+    model = build(tiny_model(), 0)
+    ids = torch.arange(10).reshape(2, 5)
+    y, _ = model.top(ids, model.zero_state(2))
+    _, _, none = model.loss(ids, ids, model.zero_state(2))
+    _, _, both = model.loss(ids, ids, model.zero_state(2), (2.0, 3.0))
+    assert float(none) == 0.0
+    expected = 2 * y.square().mean() + 3 * (y[:, 1:] - y[:, :-1]).square().mean()
+    assert torch.allclose(both, expected)
+
+
+def test_a_narrow_top_is_tied_and_not_added_to() -> None:
+    config = tiny_model(tie_weights=True, embedding_size=5, hidden_size=9, residual=True)
+    model = build(config, 0)
+    logits, state = model(torch.zeros(1, 3, dtype=torch.long))
+    assert logits.shape == (1, 3, 11)
+    assert [layer[0].shape[1] for layer in state] == [9, 5]
+    assert model.output.weight is model.embedding.weight

@@ -77,12 +77,13 @@ def _repeats(ids: list[int], breakers: frozenset[int]) -> dict[int, int]:
 
 def exclude(ids: list[int]) -> Filter:
     """Rule out these tokens, unless nothing else would be left."""
+    places = np.array(ids, np.intp)  # a list would be converted at every token
 
     def apply(logits: Logits, context: Context) -> Logits:
         if not 0 < len(ids) < logits.shape[1]:
             return logits
         left = logits.copy()
-        left[:, ids] = OUT
+        left[:, places] = OUT
         return left
 
     return apply

@@ -8,14 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime import InferenceSession
 
 from charrnn.cells import CELLS
 from charrnn.checkpoint import Checkpoint
 from charrnn.config import state_shapes
 from charrnn.engine import Engine
 from charrnn.generation import begin, generate
-from charrnn.quantized import LAYERS, quantize
+from charrnn.products import IR, OPSET, Part, exact, quantize, rounded
 from charrnn.scoring import score_by_engine
+from charrnn.step_graph import LAYERS
 from charrnn.texts import Settings, State
 from tests.tiny import TEXT, smallest_checkpoint
 
@@ -93,6 +96,43 @@ def test_a_row_of_zeros_stays_zeros() -> None:
     assert np.isfinite(scale).all()
 
 
+def run(part: Part, x: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """What the node called `out` gives for `x`, by ONNX Runtime."""
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)
+    found = helper.make_tensor_value_info("out", TensorProto.FLOAT, (len(x), size))
+    nodes = [helper.make_node(name, *names, **more) for name, names, more in part.nodes]
+    held = [numpy_helper.from_array(a, n) for n, a in part.constants.items()]
+    made = helper.make_graph(nodes, "part", [given], [found], held)
+    whole = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+    result: NDArray[np.float32] = InferenceSession(whole.SerializeToString()).run(None, {"x": x})[0]
+    return result
+
+
+@pytest.mark.parametrize("bound", [0.5, 1.0, 3.0])
+def test_a_product_of_bytes_strays_by_its_two_roundings_at_most(bound: float) -> None:
+    generator = np.random.default_rng(2)
+    weights = generator.normal(size=(7, 30)).astype(np.float32)
+    x = generator.uniform(-bound, bound, size=(5, 30)).astype(np.float32)
+    bias = generator.normal(size=7).astype(np.float32)
+    whole, small = Part(), Part()
+    whole.add(exact("out", "x", weights, whole.constant("bias", bias)))
+    small.add(rounded("out", "x", weights, small.constant("bias", bias), bound))
+    expected = x @ weights.T + bias
+    assert np.allclose(run(whole, x, 7), expected, atol=1e-5)
+    of_inputs = 0.5 * bound / 127 * np.abs(weights).sum(1)
+    of_weights = 0.5 * np.abs(weights).max(1) / 127 * np.abs(x).sum(1, keepdims=True)
+    error = np.abs(run(small, x, 7) - expected)
+    assert error.max() > 0
+    assert np.all(error <= 1.01 * (of_inputs + of_weights) + 1e-5)
+
+
+def test_an_input_beyond_its_bound_counts_as_the_bound() -> None:
+    weights, x = np.ones((1, 1), np.float32), np.array([[5.0], [-5.0]], np.float32)
+    part = Part()
+    part.add(rounded("out", "x", weights, part.constant("bias", np.zeros(1, np.float32)), 1.0))
+    assert run(part, x, 1)[:, 0].tolist() == pytest.approx([1.0, -128 / 127])
+
+
 @pytest.mark.parametrize("cell", LAYERS)
 @pytest.mark.parametrize("layers", [1, 3])
 def test_logits_and_state_are_close_to_those_of_float32(cell: str, layers: int) -> None:
@@ -120,8 +160,10 @@ def test_int8_is_in_use(cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", LAYERS)
-def test_a_row_is_the_same_alone_and_in_a_batch(cell: str) -> None:
-    engine, _ = engines(cell)
+@pytest.mark.parametrize("precision", [0, 1])
+@pytest.mark.parametrize("width", [16, 40])
+def test_a_row_is_the_same_alone_and_in_a_batch(cell: str, precision: int, width: int) -> None:
+    engine = engines(cell, hidden_size=width)[precision]
     ids, state = some_ids(engine, 5, 4), some_state(engine, 4)
     together, after = engine.read(ids, state)
     for row in range(4):
