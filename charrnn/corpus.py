@@ -7,7 +7,7 @@ the validation part means the same text whatever the tokenizer.
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from charrnn import sources
 from charrnn.errors import CorpusError, StorageError
 from charrnn.recipe import Recipe, recipe_from_json
-from charrnn.sources import Sources
+from charrnn.sources import Sources, whole_lines
 from charrnn.tokenizer import TOKENIZERS, Tokenizer
 from charrnn.tokenizer.base import id_type
 from charrnn.tokens import Split, TokenWriter, shuffle_lines
@@ -55,8 +55,10 @@ class Corpus:
         return sum(split.characters for split in self.splits.values())
 
     def fingerprint(self) -> dict[str, Any]:
-        """What a checkpoint records of the text that it learned from."""
-        return {"sha256": self.sha256, "bytes": self.bytes, "characters": self.characters}
+        """What a checkpoint records of the text that it learned from, and of how it was parted."""
+        parts = {name: split.characters for name, split in self.splits.items()}
+        facts = {"sha256": self.sha256, "bytes": self.bytes, "characters": self.characters}
+        return facts | {"parts": parts, "lines": self.lines}
 
 
 def prepare(recipe: Recipe, folder: Path, tokenizer: Tokenizer | None = None) -> Corpus:
@@ -89,7 +91,12 @@ def _prepare(texts: "_Texts", folder: Path, tokenizer: Tokenizer | None) -> Corp
     if recipe.lines:
         shuffle_lines(splits["train"].path, tokenizer.newline_id)
     corpus = Corpus(
-        tokenizer, splits, texts.main.sha256(), texts.main.bytes, recipe.lines, texts.notes
+        tokenizer,
+        splits,
+        sources.digest(texts.sources),
+        texts.main.bytes,
+        recipe.lines,
+        texts.notes,
     )
     _write_index(corpus, folder)
     return corpus
@@ -103,7 +110,8 @@ def reopen(folder: Path, tokenizer: Tokenizer) -> Corpus | None:
             name: Split(folder / f"{name}.npy", part["tokens"], part["characters"])
             for name, part in data.pop("splits").items()
         }
-        whole = all(split.load().shape == (split.tokens,) for split in splits.values())
+        known = set(splits) <= set(SPLITS) and isinstance(data["sha256"], str)
+        whole = known and all(split.holds(tokenizer.vocab_size) for split in splits.values())
         return Corpus(tokenizer, splits, notes=(), **data) if whole else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
@@ -111,10 +119,11 @@ def reopen(folder: Path, tokenizer: Tokenizer) -> Corpus | None:
 
 def current_sha256(recipe: Recipe, folder: Path) -> str | None:
     """The hash of the recipe's text as it is now, or None where it is not there any more."""
-    names = recipe.kept(folder).sources
+    again = recipe.kept(folder)
+    names = (*again.sources, *again.valid, *again.test)
     try:
         gone = any(Path(name).is_fifo() for name in names)  # a pipe brings its text only once
-        return None if gone else sources.find(names, folder, recipe.binary).sha256()
+        return None if gone else sources.digest(_found(again, folder))
     except (CorpusError, OSError):
         return None
 
@@ -128,17 +137,23 @@ def _write_index(corpus: Corpus, folder: Path) -> None:
     (folder / "corpus.json").write_text(json.dumps(facts | {"splits": parts}))
 
 
+def _found(recipe: Recipe, folder: Path) -> dict[str, Sources]:
+    """The text, under "train", and the files of parts that have some of their own."""
+    named = {"train": recipe.sources, "valid": recipe.valid, "test": recipe.test}
+    return {
+        name: sources.find(names, folder, recipe.binary)
+        for name, names in named.items()
+        if names or name == "train"
+    }
+
+
 class _Texts:
     """The corpus as pairs of a split's name and a block of its text; iterated once per reading."""
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         self.recipe = recipe
-        self.main = sources.find(recipe.sources, folder, recipe.binary)
-        self.extra = {
-            name: sources.find(names, folder, recipe.binary)
-            for name, names in (("valid", recipe.valid), ("test", recipe.test))
-            if names
-        }
+        self.sources = _found(recipe, folder)
+        self.main = self.sources["train"]
         # A part that has files of its own takes nothing from the text.
         self.shares = {
             "valid": 0.0 if recipe.valid else recipe.valid_fraction,
@@ -165,7 +180,7 @@ class _Texts:
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         yield from self._by_line() if self.recipe.lines else self._by_position()
-        for name, source in self.extra.items():
+        for name, source in list(self.sources.items())[1:]:
             for text in whole_lines(self._blocks(source), patient=self.recipe.lines):
                 yield name, "".join(self._documents(text)) if self.recipe.lines else text
 
@@ -213,25 +228,9 @@ def _falls(number: int, share: float) -> bool:
     return int(number * share) > int((number - 1) * share)
 
 
-def whole_lines(texts: Iterable[str], patient: bool = False) -> Iterator[str]:
-    """The same text cut after newlines, so that no word is cut in two.
-
-    A block without a newline is passed on as it is, unless `patient`: then its line is awaited.
-    """
-    rest = ""
-    for text in texts:
-        rest += text
-        cut = rest.rfind("\n") + 1 or (0 if patient else len(rest))
-        if cut:
-            yield rest[:cut]
-            rest = rest[cut:]
-    if rest:
-        yield rest
-
-
 def _encode(texts: _Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Split]:
     kind = id_type(tokenizer.vocab_size)
-    own = {name for name in ("valid", "test") if texts.shares[name] or name in texts.extra}
+    own = {name for name in ("valid", "test") if texts.shares[name] or name in texts.sources}
     names = [name for name in SPLITS if name == "train" or name in own]
     with contextlib.ExitStack() as stack:
         writers = {

@@ -1,6 +1,6 @@
 """What happens in a training, as values: frozen, plain, ready to be shown or logged."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,15 @@ from charrnn.scoring import Score
 
 @dataclass(frozen=True)
 class Planned:
-    """Before the first step of this sitting: what is going to be done."""
+    """Before the first step of this sitting: what is going to be done.
+
+    beside: nats per character that a 5-gram, gzip and others need for the validation part.
+    """
 
     plan: Plan
     step: int
     run: str
+    beside: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,23 +58,36 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class Warned:
+    """Something is wrong with the training, and what may help."""
+
+    step: int
+    text: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Finished:
-    """The plan is carried out. `best` is the least validation loss in nats per character."""
+    """The plan is carried out: the text was read `epochs` times.
+
+    `best` is the least validation loss in nats per character.
+    """
 
     step: int
     best: float | None
     best_step: int
+    epochs: float
     seconds: float
 
 
-Event = Planned | Progress | Evaluated | Saved | Finished
+Event = Planned | Progress | Evaluated | Saved | Warned | Finished
 
 
 def to_json(event: Event) -> dict[str, Any]:
     """One line of metrics.jsonl and of `train --json`."""
     data: dict[str, Any] = {"event": type(event).__name__.lower(), "step": event.step}
     if isinstance(event, Planned):
-        return data | {"run": event.run, "plan": event.plan.to_json()}
+        return data | {"run": event.run, "plan": event.plan.to_json(), "beside": event.beside}
     fields = {k: v for k, v in asdict(event).items() if k != "score"}
     if isinstance(event, Evaluated):
         fields |= event.score.to_json()

@@ -13,11 +13,11 @@ import fcntl
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from charrnn import checkpoint
+from charrnn import checkpoint, journal
 from charrnn.checkpoint import SUFFIX, Checkpoint, Facts
 from charrnn.errors import CheckpointError, RunLockedError, StorageError, UsageError
 from charrnn.storage import DISK, Disk, remove_leftovers, write_durably
@@ -33,6 +33,7 @@ class Entry:
     step: int
     facts: Facts | None
     problem: str = ""
+    bytes: int = 0
 
     @property
     def valid(self) -> float | None:
@@ -45,6 +46,7 @@ class Run:
     """A training's folder."""
 
     folder: Path
+    _whole: dict[Path, bool] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -103,8 +105,10 @@ class Run:
         """Every checkpoint file, oldest step first, unreadable ones included."""
         found = []
         for path in self.folder.glob("step-*" + SUFFIX):
+            # What a training drops while this is read is no entry any more.
             if match := STEP_NAME.fullmatch(path.name):
-                found.append(_entry(path, int(match[1])))
+                with contextlib.suppress(FileNotFoundError):
+                    found.append(_entry(path, int(match[1])))
         return sorted(found, key=lambda entry: entry.step)
 
     def latest(self) -> Entry | None:
@@ -136,8 +140,13 @@ class Run:
     def save(self, model: Checkpoint, keep: int, disk: Disk = DISK) -> tuple[Path, list[str]]:
         """Save durably, then drop what `keep` does not keep; the path, and warnings of that."""
         path = self.path_of(model.facts.step)
+        self._whole.pop(path, None)
         checkpoint.save(model, path, disk)
-        _, warnings = self.prune(keep, disk, spared=path)
+        self._whole[path] = True
+        try:
+            _, warnings = self.prune(keep, disk, spared=path)
+        except OSError as error:  # what is saved is saved, even if the folder cannot be listed
+            warnings = [f"cannot remove older checkpoints of {self.folder}: {error.strerror}"]
         return path, warnings
 
     def prune(
@@ -146,13 +155,12 @@ class Run:
         """Remove all but the newest `keep` and the best; what was removed, and what would not go.
 
         `spared` stays, too: what was just saved need not be the newest by its step, where a
-        damaged file of a higher one was left behind. Unreadable files are left for a person.
+        damaged file of a higher one was left behind. Nothing goes for the sake of a file that has
+        not been read whole. Unreadable files are left for a person.
         """
         removed, warnings = [], []
-        readable = [entry for entry in self.entries() if entry.facts]
-        best = best_of(readable)
-        for entry in readable[: -max(1, keep)]:
-            if entry.path == spared or (best is not None and entry.path == best.path):
+        for entry in self._dispensable(max(1, keep)):
+            if entry.path == spared:
                 continue
             try:
                 disk.remove(entry.path)
@@ -160,6 +168,32 @@ class Run:
             except OSError as error:
                 warnings.append(f"cannot remove {entry.path}: {error.strerror}")
         return removed, warnings
+
+    def _dispensable(self, keep: int) -> list[Entry]:
+        """The readable entries besides the newest `keep` whole ones, the best one, and damage."""
+        readable = [entry for entry in self.entries() if entry.facts]
+        if len(readable) <= keep:
+            return []
+        whole: list[Entry] = []
+        damaged: list[Entry] = []
+        for entry in reversed(readable):
+            if len(whole) < keep:
+                (whole if self._is_whole(entry) else damaged).append(entry)
+        rest = list(readable)
+        while (best := best_of(rest)) and not self._is_whole(best):
+            rest.remove(best)
+            damaged.append(best)
+        stay = {entry.path for entry in (*whole, *damaged, best) if entry}
+        return [entry for entry in readable if entry.path not in stay]
+
+    def _is_whole(self, entry: Entry) -> bool:
+        """Whether every bit of a file is as it was written; asked of the disk once."""
+        if entry.path not in self._whole:
+            self._whole[entry.path] = False
+            with contextlib.suppress(CheckpointError):
+                checkpoint.load(entry.path)
+                self._whole[entry.path] = True
+        return self._whole[entry.path]
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Add one line to metrics.jsonl."""
@@ -174,12 +208,7 @@ class Run:
 
     def events(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a line cut short or spoiled by a crash is left out."""
-        events: list[Any] = []
-        with contextlib.suppress(FileNotFoundError):
-            for line in self.metrics.read_bytes().splitlines():
-                with contextlib.suppress(ValueError):
-                    events.append(json.loads(line))
-        return [event for event in events if isinstance(event, dict)]
+        return journal.read(self.metrics)[0]
 
     def rewind(self, step: int) -> None:
         """Forget events after a step, because a resumed training will tell them again."""
@@ -198,7 +227,10 @@ def best_of(entries: list[Entry]) -> Entry | None:
 
 
 def _entry(path: Path, step: int) -> Entry:
+    """FileNotFoundError when it has gone meanwhile."""
+    size = path.lstat().st_size
     try:
-        return Entry(path, step, checkpoint.read_facts(path))
+        return Entry(path, step, checkpoint.read_facts(path), bytes=size)
     except CheckpointError as error:
-        return Entry(path, step, None, error.problem)
+        path.lstat()
+        return Entry(path, step, None, error.problem, size)

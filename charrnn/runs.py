@@ -5,7 +5,8 @@ import re
 from os.path import isfile
 from pathlib import Path
 
-from charrnn.checkpoint import SUFFIX
+from charrnn import checkpoint
+from charrnn.checkpoint import SUFFIX, Checkpoint
 from charrnn.errors import CheckpointError, StorageError, UsageError
 from charrnn.run import Run
 
@@ -71,3 +72,16 @@ def find_checkpoint(root: Path, name: str | None, which: str = "best") -> Path:
     if name is not None and (isfile(name) or Path(name).suffix == SUFFIX):
         return Path(name)
     return find(root, name).pick(which).path
+
+
+def load_checkpoint(root: Path, name: str | None, which: str = "best") -> tuple[Path, Checkpoint]:
+    """The checkpoint that a command-line argument means, and its file; without training state."""
+    path = find_checkpoint(root, name, which)
+    try:
+        return path, checkpoint.load(path)
+    except CheckpointError:
+        if path.exists() or name == str(path):
+            raise
+    # Between finding and loading, a training has dropped it for a newer one.
+    path = find_checkpoint(root, name, which)
+    return path, checkpoint.load(path)

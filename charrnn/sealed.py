@@ -7,7 +7,6 @@ metadata and answers with the exact tensors that the file has to hold.
 import contextlib
 import hashlib
 import json
-import math
 import os
 import re
 import stat
@@ -20,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn import strict_json
 from charrnn.errors import CheckpointError, UsageError
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -55,14 +55,19 @@ def serialize(metadata: dict[str, Any], tensors: Arrays) -> list[bytes | memoryv
     blank = save({name: np.ascontiguousarray(a) for name, a in tensors.items()}, {KEY: text})
     size = 8 + struct.unpack_from("<Q", blank)[0]
     head, data = blank[:size], memoryview(blank)[size:]
-    if size - 8 > HEADER_LIMIT or _brackets(head) > NESTING_LIMIT:
-        raise UsageError(
-            f"a vocabulary that takes {size:,} bytes is too large for a checkpoint",
-            "give a smaller --vocab-size",
-        )
+    check_size(size - 8, _brackets(head))
     # The seal's field is the only run of 64 zeros between escaped quotes in the header.
     seal = hashlib.sha256(blank).hexdigest()
     return [head.replace(_field(BLANK), _field(seal), 1), data]
+
+
+def check_size(size: int, brackets: int) -> None:
+    """UsageError when a header of so many bytes and brackets would be refused by `read`."""
+    if size > HEADER_LIMIT or brackets > NESTING_LIMIT:
+        raise UsageError(
+            f"a vocabulary that takes {size:,} bytes is too large for a checkpoint",
+            "give a smaller --vocab-size, or a larger --min-count",
+        )
 
 
 def read(path: Path, wanted: tuple[str, ...], check: Check) -> SealedFile:
@@ -111,14 +116,14 @@ def _read_header(
 ) -> tuple[dict[str, Any], dict[str, tuple[tuple[int, ...], int, int]], bytes]:
     """Metadata without its seal, places, and the header's bytes with the seal blanked."""
     size = os.fstat(file.fileno()).st_size
-    start = file.read(8)
+    start = file.read(8) or b""  # nothing where there is nothing to read yet
     length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
     if not 2 <= length <= min(HEADER_LIMIT, size - 8):
         # Only now: a length of 640 bytes begins like a pickle, but no pickle reads as a length.
         if start.startswith(FOREIGN_MAGIC):
             raise _pickled()
         raise _broken("it is cut short or not a checkpoint")
-    raw = file.read(length)
+    raw = file.read(length) or b""
     if _brackets(raw) > NESTING_LIMIT:
         raise _broken("its header is nested beyond reason")
     table = _strict_json(raw)
@@ -197,42 +202,13 @@ def _brackets(raw: bytes) -> int:
 
 
 def _strict_json(raw: bytes) -> dict[str, Any]:
-    """JSON without duplicate keys, NaN, huge numbers or bottomless nesting."""
     try:
-        value = json.loads(
-            raw.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-            parse_int=_small_int,
-        )
-    except (ValueError, RecursionError):
+        value = strict_json.parse(raw)
+    except ValueError:
         raise _broken("its header is not strict JSON") from None
     if not isinstance(value, dict):
         raise _broken("its header is not a JSON object")
     return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) < len(pairs):
-        raise ValueError("duplicate key")
-    return dict(pairs)
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(text)
-
-
-def _finite(text: str) -> float:
-    if not math.isfinite(float(text)):
-        raise ValueError("huge number")
-    return float(text)
-
-
-def _small_int(text: str) -> int:
-    if len(text) > 20:
-        raise ValueError("huge integer")
-    return int(text)
 
 
 def _field(seal: str) -> bytes:

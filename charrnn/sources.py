@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -39,13 +39,12 @@ class Sources:
         return sum(path.stat().st_size for path in self.files)
 
     def sha256(self) -> str:
-        """The hash of all bytes in order; file names do not count."""
-        total = hashlib.sha256()
+        """The hash of one file, or that of several files' hashes; file names do not count."""
+        hashes = []
         for path in self.files:
             with path.open("rb") as file:
-                while block := file.read(BLOCK):
-                    total.update(block)
-        return total.hexdigest()
+                hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+        return hashes[0] if len(hashes) == 1 else _joint(hashes)
 
     def texts(self, encoding: str, exact: bool) -> Iterator[str]:
         """The text in blocks; a newline is put between files where the earlier one has none.
@@ -78,6 +77,34 @@ def find(names: Iterable[str], spool: Path, binary: bool = False) -> Sources:
             for path in _expand(name):
                 files += _files(path, spool, binary, notes)
     return Sources(tuple(files), tuple(notes))
+
+
+def digest(parts: Mapping[str, Sources]) -> str:
+    """The hash of a corpus: of its text, and of which parts have files of their own."""
+    hashes = {name: source.sha256() for name, source in parts.items()}
+    if len(hashes) == 1:
+        return next(iter(hashes.values()))
+    return _joint(f"{name} {each}" for name, each in hashes.items())
+
+
+def _joint(hashes: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def whole_lines(texts: Iterable[str], patient: bool = False) -> Iterator[str]:
+    """The same text cut after newlines, so that no word is cut in two.
+
+    A block without a newline is passed on as it is, unless `patient`: then its line is awaited.
+    """
+    rest = ""
+    for text in texts:
+        rest += text
+        cut = rest.rfind("\n") + 1 or (0 if patient else len(rest))
+        if cut:
+            yield rest[:cut]
+            rest = rest[cut:]
+    if rest:
+        yield rest
 
 
 def _expand(name: str) -> list[Path]:
@@ -156,16 +183,22 @@ def _decode(path: Path, encoding: str, exact: bool) -> Iterator[str]:
     """The blocks of one file that hold any text."""
     plain = codecs.lookup(encoding).name == "utf-8"
     name = "utf-8-sig" if plain and not exact else encoding
-    decoder = codecs.getincrementaldecoder(name)("surrogateescape" if exact else "strict")
+    errors = "surrogateescape" if exact else "strict"
+    decoder = codecs.getincrementaldecoder(name)(errors)
     read = 0
     try:
         with path.open("rb") as file:
             while block := file.read(BLOCK):
                 read += len(block)
                 if text := decoder.decode(block):
-                    yield text
+                    yield text if plain else _whole(text, errors)
             if text := decoder.decode(b"", final=True):
-                yield text
+                yield text if plain else _whole(text, errors)
+    except UnicodeEncodeError:
+        raise CorpusError(
+            f"{path}, read as {encoding}, holds half a character, a lone surrogate",
+            "give its right --encoding",
+        ) from None
     except UnicodeError as error:
         # What the decoder was looking at ends where the reading has come to.
         seen = getattr(error, "object", b"")
@@ -176,3 +209,9 @@ def _decode(path: Path, encoding: str, exact: bool) -> Iterator[str]:
         ) from None
     except OSError as error:
         raise CorpusError(f"cannot read {path}: {error.strerror}", "check the file") from None
+
+
+def _whole(text: str, errors: str) -> str:
+    """The same text, if it can be written as UTF-8; utf-7 and the escapes can spell what cannot."""
+    text.encode("utf-8", errors)
+    return text

@@ -41,8 +41,12 @@ class Disk:
 
     def digest(self, path: Path) -> str:
         """The sha256 of a file as it reads back."""
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        total = hashlib.sha256()
+        with path.open("rb", buffering=0) as file:
+            # Not hashlib.file_digest, which loops for ever where there is nothing to read yet.
+            while block := file.read(BLOCK):
+                total.update(block)
+        return total.hexdigest()
 
     def rename(self, source: Path, target: Path) -> None:
         """Give the finished file its name, at one stroke."""

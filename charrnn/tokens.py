@@ -27,6 +27,14 @@ class Split:
         """The tokens, memory-mapped."""
         return np.lib.format.open_memmap(self.path, mode="r")
 
+    def holds(self, vocab_size: int) -> bool:
+        """Whether all its tokens are there, and are ids of such a vocabulary."""
+        if type(self.tokens) is not int or type(self.characters) is not int:
+            return False
+        tokens = self.load()
+        fits = tokens.shape == (self.tokens,) and tokens.dtype.kind == "u"
+        return fits and int(tokens.max(initial=0)) < vocab_size
+
 
 class TokenWriter(AbstractContextManager["TokenWriter"]):
     """A .npy file of ids that grows; its header is written when the length is known."""

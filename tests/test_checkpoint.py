@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 from charrnn import checkpoint
-from charrnn.checkpoint import FORMAT, Checkpoint, Facts
+from charrnn.checkpoint import Checkpoint, Facts
 from charrnn.config import GATES, ModelConfig, TrainConfig, state_shapes
 from charrnn.errors import CheckpointError, StorageError
+from charrnn.metadata import FACTS, FORMAT
 from charrnn.tokenizer import TOKENIZERS
 from tests import forge
 from tests.disks import Recorder
@@ -483,7 +484,9 @@ def test_facts_hold_what_a_person_asks_for_first() -> None:
         "lines": False,
         "valid_nats_per_char": None,
         "versions": {},
+        "setbacks": 0,
     }
+    assert set(FACTS) == set(Facts.__dataclass_fields__)
 
 
 def test_slim_takes_away_the_training_and_nothing_else() -> None:

@@ -574,3 +574,77 @@ def test_a_line_longer_than_a_block_is_one_document(
     source.write_text("x" * 100 + "\n" + "ab\n" * 20)
     made = prepare(Recipe((str(source),), lines=True, valid_fraction=0.0), tmp_path / "corpus")
     assert int((made.splits["train"].load() == made.tokenizer.newline_id).sum()) == 21
+
+
+def test_the_fingerprint_tells_splits_of_the_same_text_apart(tmp_path: Path) -> None:
+    """What is learned from is the text and how it is parted, not the text alone."""
+    whole = made_of(tmp_path, TEXT, "a.txt")
+    less = made_of(tmp_path, TEXT, "a.txt", valid_fraction=0.2)
+    (tmp_path / "v.txt").write_text(TEXT[:200])
+    (tmp_path / "w.txt").write_text(TEXT[200:400])
+    own = made_of(tmp_path, TEXT, "a.txt", valid=(str(tmp_path / "v.txt"),))
+    other = made_of(tmp_path, TEXT, "a.txt", valid=(str(tmp_path / "w.txt"),))
+    test = made_of(tmp_path, TEXT, "a.txt", test=(str(tmp_path / "v.txt"),), valid_fraction=0.0)
+    lines = made_of(tmp_path, TEXT, "a.txt", lines=True)
+    found = [made.fingerprint() for made in (whole, less, own, other, test, lines)]
+    assert [found.count(each) for each in found] == [1] * len(found)
+
+
+def test_a_changed_file_of_a_part_is_a_changed_text(tmp_path: Path) -> None:
+    path = tmp_path / "v.txt"
+    path.write_text(TEXT)
+    (tmp_path / "a.txt").write_text(TEXT)
+    recipe = Recipe((str(tmp_path / "a.txt"),), valid=(str(path),))
+    made = prepare(recipe, tmp_path / "corpus")
+    assert current_sha256(recipe, tmp_path / "corpus") == made.sha256
+    path.write_text(TEXT + "more")
+    assert current_sha256(recipe, tmp_path / "corpus") not in (made.sha256, None)
+    path.unlink()
+    assert current_sha256(recipe, tmp_path / "corpus") is None
+
+
+def test_tokens_beyond_the_vocabulary_are_not_opened(tmp_path: Path) -> None:
+    """As in the folder of a stranger, or on a bad disk."""
+    made = made_of(tmp_path, TEXT)
+    folder = made.splits["train"].path.parent
+    assert reopen(folder, made.tokenizer) is not None
+    ids = made.splits["train"].load().copy()
+    ids[7] = made.tokenizer.vocab_size
+    np.save(made.splits["train"].path, ids)
+    assert reopen(folder, made.tokenizer) is None
+    ids[7] = 0
+    np.save(made.splits["train"].path, ids.astype(np.int64))
+    assert reopen(folder, made.tokenizer) is None
+
+
+@pytest.mark.parametrize("encoding", ["idna", "punycode", "IDNA"])
+def test_encodings_of_host_names_are_none_of_files(encoding: str) -> None:
+    """Found by the fuzzer: read in blocks, they give another text than read whole."""
+    with pytest.raises(UsageError, match=f"there is no encoding '{encoding}'"):
+        Recipe(("a.txt",), encoding=encoding)
+
+
+@pytest.mark.parametrize(
+    ("part", "facts"),
+    [
+        ("../other", {"tokens": 3, "characters": 3}),
+        ("train", {"tokens": 3.0, "characters": 3}),
+        ("train", {"tokens": 3, "characters": "3"}),
+        ("train", {"tokens": 4, "characters": 3}),
+        ("train", 7),
+    ],
+)
+def test_an_index_that_is_not_ours_is_not_believed(
+    tmp_path: Path, part: str, facts: object
+) -> None:
+    """A stranger's index may neither lead out of its folder nor hold what is no count."""
+    made = made_of(tmp_path, TEXT)
+    folder = made.splits["train"].path.parent
+    for name in ("train", "../other"):
+        np.save(folder / f"{name}.npy", np.zeros(3, np.uint8))
+    index = json.loads((folder / "corpus.json").read_text())
+    whole = index | {"splits": {"train": {"tokens": 3, "characters": 3}}}
+    (folder / "corpus.json").write_text(json.dumps(whole))
+    assert reopen(folder, made.tokenizer) is not None
+    (folder / "corpus.json").write_text(json.dumps(index | {"splits": {part: facts}}))
+    assert reopen(folder, made.tokenizer) is None

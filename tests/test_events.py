@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Saved, to_json
+from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Saved, Warned, to_json
 from charrnn.scoring import Score
 from tests.tiny import tiny_model, tiny_plan, tiny_train
 
@@ -31,9 +31,11 @@ SAVED = Saved(step=100, path=Path("runs/a/step-000000100.safetensors"), warnings
 
 PLANNED = Planned(plan=tiny_plan(tiny_model(), tiny_train()), step=3, run="runs/a")
 
-FINISHED = Finished(step=200, best=1.5, best_step=100, seconds=60.0)
+FINISHED = Finished(step=200, best=1.5, best_step=100, epochs=2.5, seconds=60.0)
 
-ALL: list[Event] = [PLANNED, PROGRESS, EVALUATED, SAVED, FINISHED]
+WARNED = Warned(step=100, text="the gradient explodes", seconds=7.5)
+
+ALL: list[Event] = [PLANNED, PROGRESS, EVALUATED, SAVED, WARNED, FINISHED]
 
 
 def test_every_kind_of_event_is_tried_here() -> None:
@@ -96,7 +98,7 @@ def test_a_saved_checkpoint_is_a_path_in_text() -> None:
 
 def test_a_plan_is_told_whole() -> None:
     data = to_json(PLANNED)
-    assert data.keys() == {"event", "step", "run", "plan"}
+    assert data.keys() == {"event", "step", "run", "plan", "beside"}
     assert data["run"] == "runs/a"
     assert data["plan"] == PLANNED.plan.to_json()
     assert data["plan"]["model"]["hidden_size"] == 8
@@ -105,5 +107,9 @@ def test_a_plan_is_told_whole() -> None:
 
 
 def test_the_end_without_validation_has_no_best() -> None:
-    data = json.loads(json.dumps(to_json(Finished(step=9, best=None, best_step=0, seconds=1.0))))
-    assert data == {"event": "finished", "step": 9, "best": None, "best_step": 0, "seconds": 1.0}
+    data = json.loads(
+        json.dumps(to_json(Finished(step=9, best=None, best_step=0, epochs=0.5, seconds=1.0)))
+    )
+    assert data == {
+        "event": "finished", "step": 9, "best": None, "best_step": 0, "epochs": 0.5, "seconds": 1.0,
+    }  # fmt: skip

@@ -26,6 +26,7 @@ from charrnn.errors import CheckpointError, RunLockedError, StorageError, UsageE
 from charrnn.run import Entry, Run, best_of
 from charrnn.storage import Disk
 from tests.disks import Recorder
+from tests.shell import flip
 from tests.tiny import smallest_checkpoint
 
 Scores = dict[int, float | None]
@@ -249,6 +250,20 @@ def test_a_save_reports_what_would_not_go(run: Run) -> None:
     _, warnings = run.save(smallest_checkpoint(3, 1.0), 1, Stubborn())
     assert warnings == [f"cannot remove {run.path_of(1)}: Device or resource busy"]
     assert steps(run) == [1, 3]
+
+
+def test_a_folder_that_cannot_be_listed_after_a_save_costs_a_warning_only(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scandir(folder: Path) -> Any:
+        raise OSError(errno.EIO, "Input/output error", str(folder))
+
+    put_all(run, {1: 3.0})
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        path, warnings = run.save(smallest_checkpoint(3, 1.0), 1)
+    assert warnings == [f"cannot remove older checkpoints of {run.folder}: Input/output error"]
+    assert (path, steps(run)) == (run.path_of(3), [1, 3])
 
 
 def test_what_was_just_saved_is_never_dropped_for_a_later_step_left_behind(run: Run) -> None:
@@ -590,3 +605,45 @@ def test_facts_decide_and_the_step_is_that_of_the_name(run: Run) -> None:
     assert entry.step == 7
     assert isinstance(entry.facts, Facts)
     assert entry.facts.step == 5
+
+
+def test_nothing_whole_is_dropped_for_what_is_only_whole_in_its_header(run: Run) -> None:
+    """A file damaged in its numbers neither counts as the best nor as one of the newest."""
+    put_all(run, {1: 0.5, 2: 1.0, 3: 1.5, 4: 2.0, 5: 2.5})
+    for step in (1, 5):
+        flip(run.path_of(step))
+    assert run.prune(1)[0] == [run.path_of(3)]
+    assert steps(run) == [1, 2, 4, 5]
+
+
+def test_a_file_is_read_whole_once_and_not_at_every_save(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_all(run, {1: 1.0, 2: 2.0})
+    read: list[int] = []
+    load = checkpoint.load
+
+    def noted(path: Path, training: bool = False) -> checkpoint.Checkpoint:
+        read.append(int(path.stem[5:]))
+        return load(path, training)
+
+    monkeypatch.setattr(checkpoint, "load", noted)
+    for step in (3, 4, 5):
+        run.save(smallest_checkpoint(step, 3.0), 2)
+    assert sorted(read) == [1, 2]
+    assert steps(run) == [1, 4, 5]
+
+
+def test_what_is_pruned_while_it_is_listed_is_no_entry(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_all(run, {1: 1.0, 2: 2.0})
+    read = checkpoint.read_facts
+
+    def late(path: Path) -> Facts:
+        if path == run.path_of(1):
+            path.unlink()
+        return read(path)
+
+    monkeypatch.setattr(checkpoint, "read_facts", late)
+    assert steps(run) == [2]

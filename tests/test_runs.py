@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn import checkpoint, runs
-from charrnn.errors import StorageError, UsageError
+from charrnn.checkpoint import Checkpoint
+from charrnn.errors import CheckpointError, StorageError, UsageError
 from charrnn.run import Run
 from tests.tiny import smallest_checkpoint
 
@@ -241,3 +242,41 @@ def test_a_run_without_checkpoints_is_a_usage_error(tmp_path: Path) -> None:
     trained(tmp_path, "empty", 1)
     with pytest.raises(UsageError, match=r"the run empty has no checkpoint best; .*: none yet"):
         runs.find_checkpoint(tmp_path, None)
+
+
+def test_a_checkpoint_is_found_and_loaded(tale: Run) -> None:
+    path, model = runs.load_checkpoint(tale.folder.parent, "tale", "latest")
+    assert (path, model.facts.step) == (tale.path_of(model.facts.step), model.facts.step)
+
+
+def test_what_is_pruned_between_finding_and_loading_is_looked_for_again(
+    tale: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a training drops the best of a moment ago while it is about to be sampled."""
+    best, load = tale.best(), checkpoint.load
+    assert best is not None
+
+    def late(path: Path) -> Checkpoint:
+        best.path.unlink(missing_ok=True)
+        return load(path)
+
+    monkeypatch.setattr(checkpoint, "load", late)
+    path, model = runs.load_checkpoint(tale.folder.parent, "tale")
+    assert path == tale.path_of(model.facts.step) != best.path
+
+
+def test_it_is_looked_for_again_only_once(tale: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, load = [], checkpoint.load
+
+    def late(path: Path) -> Checkpoint:
+        tried.append(path)
+        path.unlink()
+        return load(path)
+
+    monkeypatch.setattr(checkpoint, "load", late)
+    with pytest.raises(CheckpointError, match="No such file"):
+        runs.load_checkpoint(tale.folder.parent, "tale")
+    assert len(tried) == 2
+    with pytest.raises(CheckpointError, match="No such file"):
+        runs.load_checkpoint(tale.folder, str(tale.path_of(30)))
+    assert len(tried) == 3

@@ -1,6 +1,7 @@
 """A sealed file: what comes back, and that nothing else than what was written is believed."""
 
 import hashlib
+import io
 import json
 import os
 import random
@@ -10,7 +11,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -511,6 +512,39 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.safetensors")
     with pytest.raises(CheckpointError, match="it is not a regular file"):
         read(tmp_path / "pipe.safetensors")
+
+
+class Later(io.RawIOBase):
+    """A file that has nothing to read yet after its first bytes."""
+
+    def __init__(self, file: BinaryIO, left: int) -> None:
+        self.file, self.left = file, left
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def fileno(self) -> int:
+        """The file's own."""
+        return self.file.fileno()
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Some of what is left, then nothing for now."""
+        data = self.file.read(min(len(buffer), self.left))
+        self.left -= len(data)
+        buffer[: len(data)] = data
+        return len(data) or None
+
+
+@pytest.mark.parametrize("left", [0, 4, 8, 100, 200])
+def test_what_cannot_be_read_now_is_cut_short(
+    path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    opened = sealed._open
+    with opened(path) as file:
+        monkeypatch.setattr(sealed, "_open", lambda _: io.BufferedReader(Later(file, left)))
+        with pytest.raises(CheckpointError, match="cannot use"):
+            read(path)
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null", "/dev/full"])

@@ -189,8 +189,9 @@ def test_the_hash_is_of_all_bytes_in_order(tmp_path: Path, block: int) -> None:
     (tmp_path / "a").write_bytes(b"one\r\n")
     (tmp_path / "b").write_bytes(b"\xfftwo")
     files = (tmp_path / "a", tmp_path / "b")
-    assert Sources(files).sha256() == hashlib.sha256(b"one\r\n\xfftwo").hexdigest()
-    assert Sources(files[::-1]).sha256() == hashlib.sha256(b"\xfftwoone\r\n").hexdigest()
+    both = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    assert Sources(files).sha256() == hashlib.sha256("\n".join(both).encode()).hexdigest()
+    assert Sources(files[::-1]).sha256() != Sources(files).sha256()
     assert Sources(files).bytes == 9
 
 
@@ -379,3 +380,35 @@ def test_the_same_text_is_read_as_often_as_asked(tmp_path: Path, block: int) -> 
         return found.texts("utf-8", exact=False)
 
     assert "".join(read()) == "".join(read()) == "one\ntwo"
+
+
+def test_where_files_end_counts_for_the_hash(tmp_path: Path) -> None:
+    """A newline is put between files, so other ends make another text."""
+    for name, text in (("a", "ab"), ("b", "c"), ("c", "a"), ("d", "bc")):
+        (tmp_path / name).write_text(text)
+    first = Sources((tmp_path / "a", tmp_path / "b")).sha256()
+    assert first != Sources((tmp_path / "c", tmp_path / "d")).sha256()
+    assert first != hashlib.sha256(b"abc").hexdigest()
+
+
+def test_the_hash_of_one_file_is_the_files_own(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"one\r\n\xff")
+    assert Sources((tmp_path / "a",)).sha256() == hashlib.sha256(b"one\r\n\xff").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "raw"),
+    [
+        ("unicode_escape", b"\\ud800"),
+        ("raw_unicode_escape", b"\\udbff"),
+        ("utf-7", b"+2AA-"),
+    ],
+)
+@pytest.mark.parametrize("exact", [False, True])
+def test_half_a_character_is_an_error_that_says_so(
+    tmp_path: Path, encoding: str, raw: bytes, exact: bool
+) -> None:
+    """Found by the fuzzer: some encodings can spell a lone surrogate, which no UTF-8 can hold."""
+    (tmp_path / "a").write_bytes(b"text " + raw)
+    with pytest.raises(CorpusError, match="half a character"):
+        list(Sources((tmp_path / "a",)).texts(encoding, exact))

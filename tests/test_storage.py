@@ -1,6 +1,7 @@
 """A durable write: the order of its operations, and what is left when any of them fails."""
 
 import errno
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,6 +141,34 @@ def test_what_does_not_read_back_is_not_kept(target: Path, disk: Disk) -> None:
         write_durably(target, PARTS, disk)
     assert target.read_bytes() == OLD
     assert list(target.parent.iterdir()) == [target]
+
+
+class Later(io.RawIOBase):
+    """A file that has nothing to read yet, however often it is asked."""
+
+    asked = 0
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> None:
+        """Nothing for now."""
+        self.asked += 1
+        assert self.asked < 100
+
+
+def test_what_cannot_be_read_back_now_is_not_waited_for(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(path: Path, mode: str, buffering: int = -1) -> Any:
+        return io.BufferedReader(Later()) if buffering else Later()
+
+    monkeypatch.setattr(Path, "open", opened)
+    with pytest.raises(StorageError, match="what was written does not read back"):
+        write_durably(target, PARTS)
+    monkeypatch.undo()
+    assert target.read_bytes() == OLD
 
 
 def test_a_disk_that_takes_nothing_is_an_error_and_not_a_hang(target: Path) -> None:

@@ -180,3 +180,11 @@ def test_subword_size_too_large_is_a_corpus_error() -> None:
 def test_damaged_json_is_a_checkpoint_error(data: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match="tokenizer is damaged"):
         from_json(data)
+
+
+@pytest.mark.parametrize("model", ["\u00e9", "\ud800", "=", "!!!!", "QUJD", ""])
+def test_a_sentencepiece_model_that_is_none_is_a_checkpoint_error(model: str) -> None:
+    """The first two were found by the fuzzer: they are not even ASCII."""
+    good = TRAINED["subword"].to_json()
+    with pytest.raises(CheckpointError, match="sentencepiece model"):
+        from_json(good | {"model": model})

@@ -1,7 +1,6 @@
 """One id for each frequent run of characters, learned by sentencepiece."""
 
 import base64
-import binascii
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from charrnn.errors import CorpusError
+from charrnn.tokenizer import pieces
 from charrnn.tokenizer.base import (
     NEWLINE,
     Ids,
@@ -156,18 +156,13 @@ class SubwordTokenizer(Tokenizer):
         size, model = data.get("vocab_size"), data.get("model")
         if not isinstance(model, str) or type(size) is not int:
             raise damaged("its sentencepiece model is missing")
+        unsampled = read_ids(data, "unsampled", size)
         try:
-            tokenizer = cls(
-                base64.b64decode(model, validate=True), read_ids(data, "unsampled", size)
-            )
-        except (RuntimeError, binascii.Error):
+            tokenizer = cls(pieces.rebuilt(base64.b64decode(model, validate=True)), unsampled)
+        except (RuntimeError, ValueError):
             raise damaged("its sentencepiece model cannot be read") from None
-        if (
-            tokenizer.vocab_size != size
-            or min(tokenizer._byte_ids) == 0
-            or not tokenizer.newline_id
-        ):
-            raise damaged("its sentencepiece model is not one of ours")
+        if tokenizer.vocab_size != size:
+            raise damaged(f"it has {tokenizer.vocab_size} pieces and says {size}")
         return tokenizer
 
 
