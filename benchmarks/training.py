@@ -1,6 +1,6 @@
 """Training speed: the learner's steps beside bare nn.LSTM, and beside the matmul peak.
 
-    python benchmarks/training.py [--threads 2] [--seconds 3]
+    python benchmarks/training.py [--threads 2] [--seconds 3] [--precisions float32 bfloat16]
 
 Each line is measured side by side in one run, in turns, and gives medians. GFLOP/s count two
 operations for each weight of the matrices, three times for forward and backward. What bounds a step
@@ -13,12 +13,13 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import torch
 from torch import nn
 
+from charrnn.allocator import keep_freed_memory
 from charrnn.batches import Batches
 from charrnn.config import ModelConfig, TrainConfig, parameter_shapes
 from charrnn.distributed import Group
@@ -39,30 +40,34 @@ def operations(config: ModelConfig, recurrent: bool) -> int:
     return 6 * sum(rows * columns for rows, columns in matrices)
 
 
-def learner(config: ModelConfig, batch: int, threads: int) -> Callable[[], object]:
+def learner(config: ModelConfig, batch: int, threads: int, precision: str) -> Callable[[], object]:
     """One whole optimizer step, as in training."""
     tokens = np.random.default_rng(0).integers(0, VOCABULARY, 200_000).astype(np.uint8)
-    train = TrainConfig(batch_size=batch, seq_length=WINDOW, threads=threads)
+    train = TrainConfig(batch_size=batch, seq_length=WINDOW, threads=threads, precision=precision)
     whole = Learner(config, train, Batches(tokens, batch, WINDOW), Group(torch.device("cpu")))
     return whole.advance
 
 
-def bare(config: ModelConfig, batch: int) -> Callable[[], object]:
+def bare(config: ModelConfig, batch: int, precision: str) -> Callable[[], object]:
     """Forward and backward of torch's own module with the same layers, and nothing else."""
+    half = precision == "bfloat16"
     module = nn.LSTM(EMBEDDING, config.hidden_size, config.num_layers, batch_first=True)
     inputs = torch.randn(batch, WINDOW, EMBEDDING)
 
     def work() -> None:
         module.zero_grad()
-        module(inputs)[0].sum().backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            outputs = module(inputs)[0]
+        outputs.float().sum().backward()
 
     return work
 
 
-def peak(config: ModelConfig, batch: int) -> Callable[[], object]:
+def peak(config: ModelConfig, batch: int, precision: str) -> Callable[[], object]:
     """The product of all of a window's inputs with a layer's weights, which bounds a step."""
     rows, columns = batch * WINDOW, config.hidden_size
-    left, right = torch.randn(rows, columns), torch.randn(columns, 4 * columns)
+    kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    left, right = torch.randn(rows, columns).to(kind), torch.randn(columns, 4 * columns).to(kind)
     return lambda: torch.mm(left, right)
 
 
@@ -85,19 +90,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=3.0, help="for each figure")
+    parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    print("shape   batch |  tokens/s  GFLOP/s |  bare tokens/s  GFLOP/s  of peak | of bare | peak")
-    for layers, hidden, batch in SHAPES:
+    keep_freed_memory()
+    print(
+        "precision shape   batch |  tokens/s  GFLOP/s |  bare tokens/s  GFLOP/s  of peak | of bare "
+        "| peak"
+    )
+    for precision, (layers, hidden, batch) in product(given.precisions, SHAPES):
         config = ModelConfig(VOCABULARY, "lstm", layers, hidden, EMBEDDING)
-        works = [learner(config, batch, given.threads), bare(config, batch), peak(config, batch)]
-        step, module, product = medians(works, given.seconds)
+        works = [
+            learner(config, batch, given.threads, precision),
+            bare(config, batch, precision),
+            peak(config, batch, precision),
+        ]
+        step, module, multiply = medians(works, given.seconds)
         tokens = batch * WINDOW
         ours = tokens * operations(config, recurrent=False) / step / 1e9
         theirs = tokens * operations(config, recurrent=True) / module / 1e9
-        limit = 2 * tokens * hidden * 4 * hidden / product / 1e9
+        limit = 2 * tokens * hidden * 4 * hidden / multiply / 1e9
         print(
-            f"{layers}x{hidden:<5} {batch:5} | {tokens / step:9.0f}  {ours:7.0f} | "
+            f"{precision:9} {layers}x{hidden:<5} {batch:5} | {tokens / step:9.0f}  {ours:7.0f} | "
             f"{tokens / module:14.0f}  {theirs:7.0f}  {theirs / limit:7.0%} | "
             f"{module / step:7.0%} | {limit:4.0f}"
         )

@@ -61,3 +61,16 @@ def share(batch_size: int, world_size: int) -> int:
             "make one a multiple of the other",
         )
     return batch_size // world_size
+
+
+def steps_for(epochs: float, tokens: int, per_step: int, most: int) -> int:
+    """The steps, at least 1, that read N tokens `epochs` times; UsageError beyond `most`."""
+    steps = max(1, round(epochs * tokens / per_step))
+    if steps > most:
+        fewer = 0.999 * most * per_step / tokens
+        raise UsageError(
+            f"--epochs {epochs:g} takes {steps:,} steps of {per_step:,} tokens, and {most:,} is "
+            "the most",
+            f"give --epochs {fewer:.4g} or less",
+        )
+    return steps

@@ -13,12 +13,25 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
-from charrnn.errors import MemoryLimitError, UsageError
+from charrnn.errors import MemoryLimitError, StorageError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-OUT_OF_MEMORY = ("DefaultCPUAllocator", "bad_alloc")
-"""What the message of a RuntimeError holds that means it."""
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "bad_alloc", "could not create a primitive")
+"""What the message of a RuntimeError holds that means it; the last is oneDNN's."""
+
+
+@contextlib.contextmanager
+def _together() -> Iterator[None]:
+    """StorageError when another process has gone; what it said on its way is the cause."""
+    try:
+        yield
+    except RuntimeError as error:
+        if _out_of_memory(error):
+            raise
+        raise StorageError(
+            "another process of this training has ended", "see what it said, and start all again"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,7 @@ class Group:
         """Whether this process is the one that reads, writes and speaks."""
         return self.rank == 0
 
+    @_together()
     def average(self, tensors: Sequence[Tensor], flag: int) -> int:
         """Replace the tensors by their mean over all ranks; the largest flag that any rank gives.
 
@@ -55,6 +69,7 @@ class Group:
             begin += tensor.numel()
         return int(message[begin:].max().item())
 
+    @_together()
     def mean(self, value: float) -> float:
         """The mean of a number over all ranks."""
         if self.world_size == 1:
@@ -63,6 +78,7 @@ class Group:
         distributed.all_reduce(total)
         return float(total.item()) / self.world_size
 
+    @_together()
     def gather(self, rows: Tensor) -> Tensor:
         """The rows (B/W, ...) of all ranks, one below the other, (B, ...)."""
         if self.world_size == 1:
@@ -71,6 +87,7 @@ class Group:
         distributed.all_gather(parts, rows.contiguous())
         return torch.cat(parts)
 
+    @_together()
     def share(self, text: str) -> str:
         """The text that rank 0 has, on every rank."""
         if self.world_size == 1:
@@ -84,6 +101,7 @@ class Group:
         distributed.broadcast(raw, src=0)
         return bytes(raw.cpu().tolist()).decode()
 
+    @_together()
     def wait(self) -> None:
         """Go on when every rank has come here."""
         if self.world_size > 1:
@@ -103,7 +121,8 @@ def join(device: str) -> Group:
         # threads, beyond `leave`: what they still do at the interpreter's end aborts the process.
         importlib.import_module("torch.distributed.nn.functional")
         backend = "nccl" if chosen.type == "cuda" else "gloo"
-        distributed.init_process_group(backend, timeout=timedelta(hours=2))
+        with _together():
+            distributed.init_process_group(backend, timeout=timedelta(hours=2))
     return Group(chosen, rank, world_size)
 
 
@@ -137,8 +156,12 @@ def memory_limit(problem: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # Where a GPU has an error of its own, torch's CPU allocator raises a bare RuntimeError.
-        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not known and not any(words in str(error) for words in OUT_OF_MEMORY):
+        if not _out_of_memory(error):
             raise
         raise MemoryLimitError(f"{problem} ({type(error).__name__})", remedy) from None
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # Where a GPU has an error of its own, torch's CPU allocator raises a bare RuntimeError.
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or any(words in str(error) for words in OUT_OF_MEMORY)

@@ -4,17 +4,20 @@ That is the whole state of a training, because everything else is a function of 
 can be written into a checkpoint and taken up from it bit for bit.
 """
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from charrnn.averaging import Mean
 from charrnn.batches import Batches
 from charrnn.checkpoint import Arrays, Checkpoint, Training
-from charrnn.config import ModelConfig, TrainConfig, state_shapes
+from charrnn.config import ModelConfig, TrainConfig, averages, state_shapes
 from charrnn.distributed import Group
 from charrnn.errors import DivergedError
 from charrnn.model import build
-from charrnn.optimizer import AdamW, learning_rate
+from charrnn.optimizer import Optimizer, learning_rate
 
 
 class Learner:
@@ -26,8 +29,9 @@ class Learner:
         self.config = config
         self.batches = batches
         self.group = group
-        self.model = build(model, config.seed).to(group.device)
-        self.optimizer = AdamW(self.model, config)
+        self.model = build(model, config.seed, config.init_scale).to(group.device)
+        self.optimizer = Optimizer(self.model, config)
+        self.mean = Mean(self.model, config)
         self.state = self.model.zero_state(len(batches.rows))
         self.step = 0
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=_double(group.device))
@@ -38,18 +42,24 @@ class Learner:
         """Take one optimizer step; the largest flag that any rank was given."""
         torch.manual_seed(_mix(self.config.seed, self.step, self.group.rank))
         inputs, targets = map(self._tensor, self.batches[self.step])
-        loss, self.state = self.model.loss(inputs, targets, self.state)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        penalties = (self.config.output_penalty, self.config.change_penalty)
+        with torch.autocast(self.group.device.type, torch.bfloat16, enabled=self._half):
+            loss, self.state, penalty = self.model.loss(inputs, targets, self.state, penalties)
+        self.model.zero_grad()
+        (loss + penalty).backward()  # type: ignore[no-untyped-call]
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         flag = self.group.average(gradients, flag)
         self.norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
-        self.optimizer.set_rate(learning_rate(self.step, self.config))
-        self.optimizer.step()
+        self.optimizer.step(learning_rate(self.step, self.config))
         self.loss_sum += loss.detach().to(self.loss_sum.device)
         self.loss_count += 1
         self.step += 1
+        self.mean.take(self.step)
         return flag
+
+    @property
+    def _half(self) -> bool:
+        return self.config.precision == "bfloat16"
 
     def _tensor(self, ids: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Tensor:
         tensor = torch.from_numpy(ids)
@@ -60,13 +70,17 @@ class Learner:
     def take_loss(self) -> float:
         """Mean nats per token since the last call; DivergedError when training has come to nothing.
 
-        So it has when that mean or the norm of the last gradient is not a finite number.
+        So it has when that mean or the norm of the last gradient is not a finite number, or the
+        mean more than twice that of guessing.
         """
         mean = self.group.mean(float(self.loss_sum) / max(1, self.loss_count))
         if not np.isfinite(mean):
             raise self._diverged("the loss is not a number any more")
         if not np.isfinite(float(self.norm)):
             raise self._diverged("the gradient is not a number any more")
+        guessing = math.log(self.model.config.vocab_size)
+        if mean > 2 * guessing + 1:
+            raise self._diverged(f"the loss is {mean:.1f}, and guessing would give {guessing:.1f}")
         self.loss_sum.zero_()
         self.loss_count = 0
         return mean
@@ -77,8 +91,9 @@ class Learner:
             raise self._diverged("the weights are not numbers any more")
 
     def weights(self) -> Arrays:
-        """The model's parameters as arrays."""
-        return {n: p.detach().cpu().numpy().copy() for n, p in self.model.named_parameters()}
+        """The model's parameters as arrays, their mean where the plan says so."""
+        with self.mean.shown(self.step):
+            return _arrays(self.model)
 
     def training(self) -> Training:
         """What a checkpoint needs besides the weights; every rank has to call it.
@@ -95,6 +110,7 @@ class Learner:
             state={n: p.cpu().numpy().copy() for n, p in zip(names, parts, strict=True)},
             loss_sum=self.group.mean(float(self.loss_sum)),
             loss_count=self.loss_count,
+            raw=_arrays(self.model) if averages(self.config, self.step) else {},
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -103,8 +119,10 @@ class Learner:
         assert training is not None
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
-                parameter.copy_(torch.from_numpy(checkpoint.weights[name].copy()))
+                last = training.raw or checkpoint.weights
+                parameter.copy_(torch.from_numpy(last[name].copy()))
         self.step = checkpoint.facts.step
+        self.mean.restore(checkpoint.weights, self.step)
         moments = {n: torch.from_numpy(a.copy()) for n, a in training.moments.items()}
         self.optimizer.load_moments(moments, self.step)
         rows = self.batches.rows
@@ -122,6 +140,10 @@ class Learner:
             f"resume or start again with a --learning-rate below {self.config.learning_rate:g}; "
             "the last saved checkpoint is intact",
         )
+
+
+def _arrays(model: nn.Module) -> Arrays:
+    return {n: p.detach().cpu().numpy().copy() for n, p in model.named_parameters()}
 
 
 def _mix(seed: int, step: int, rank: int) -> int:

@@ -1,7 +1,7 @@
 """Corpus, machine and budget -> a plan: configurations, and what carrying them out will cost.
 
-What a person gives is kept; the rest is filled in. A short calibration runs a few real steps, and
-from then on the plan is fixed: it holds numbers of steps, not a clock.
+What a person gives is kept; the rest is filled in by `rules`. A short calibration runs a few real
+steps, and from then on the plan is fixed: it holds numbers of steps, not a clock.
 """
 
 import dataclasses
@@ -10,30 +10,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from charrnn.batches import share
-from charrnn.calibration import CALIBRATION_SECONDS, calibrate, default_threads
+from charrnn import rules
+from charrnn.batches import share, steps_for
+from charrnn.calibration import CALIBRATION_SECONDS, best_precision, calibrate, default_threads
 from charrnn.config import ModelConfig, TrainConfig, num_parameters
 from charrnn.corpus import Corpus
 from charrnn.distributed import Group
 from charrnn.errors import CorpusError, UsageError
-
-SIZES = ((1, 64), (1, 128), (1, 192), (2, 192), (2, 256), (2, 384), (2, 512), (2, 768), (2, 1024))
-"""Layers and units that the planner chooses from, smallest first."""
-
-TOKENS_PER_PARAMETER = 3.5
-"""A budget is best spent on about so many training tokens for each parameter."""
-
-PARAMETERS_PER_TOKEN = 12
-"""A model larger than this share of its corpus only learns it by heart."""
-
-EVALUATION_SHARE = 0.06
-"""Of the time, at most, for evaluating."""
-
-EVALUATION_TOKENS = 50_000
-"""At least so many are read, if there are, because fewer would not tell two models apart."""
-
-SECONDS_BETWEEN_EVALUATIONS = 6
-"""At least, because a person reads each of them."""
+from charrnn.presets import Preset
 
 MOST_STEPS: int = TrainConfig.__dataclass_fields__["steps"].metadata["high"]
 """However fast the machine and long the time."""
@@ -41,11 +25,12 @@ MOST_STEPS: int = TrainConfig.__dataclass_fields__["steps"].metadata["high"]
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train: one of the three, or none for the planner's own choice."""
+    """How long to train: one of the three, or none for the planner's own choice; and how large."""
 
     minutes: float | None = None
     epochs: float | None = None
     steps: int | None = None
+    max_parameters: int | None = None
 
     def __post_init__(self) -> None:
         if sum(value is not None for value in (self.minutes, self.epochs, self.steps)) > 1:
@@ -75,55 +60,80 @@ class Plan:
         return asdict(self) | {"parameters": self.parameters}
 
 
-def make_plan(corpus: Corpus, given: Mapping[str, Any], budget: Budget, group: Group) -> Plan:
+@dataclass(frozen=True)
+class _Task:
+    """What a plan is made from; `train` holds the settled fields of TrainConfig."""
+
+    corpus: Corpus
+    given: Mapping[str, Any]
+    train: dict[str, Any]
+    budget: Budget
+    group: Group
+
+    @property
+    def tokens(self) -> int:
+        return self.corpus.splits["train"].tokens
+
+    @property
+    def per_step(self) -> int:
+        """Tokens of one step."""
+        return int(self.train["batch_size"] * self.train["seq_length"])
+
+    @property
+    def minutes(self) -> float:
+        return self.budget.minutes or rules.default_minutes(self.corpus.characters)
+
+
+def make_plan(
+    corpus: Corpus,
+    given: Mapping[str, Any],
+    budget: Budget,
+    group: Group,
+    preset: Preset | None = None,
+) -> Plan:
     """Fill in what is not given, in this order: batch and window, model, speed, steps, cadence.
 
-    `given` maps fields of ModelConfig and TrainConfig to values. UsageError or CorpusError says
-    which of them cannot be had together.
+    `given` maps fields of ModelConfig and TrainConfig to values, which come before the preset's.
+    UsageError or CorpusError says which of them cannot be had together.
     """
+    task = _task(corpus, given, budget, group, preset)
+    model, speed = _choose(task)
+    steps = _steps(task, speed)
+    epochs = steps * task.per_step / task.tokens
+    if not any("dropout" in name for name in task.given):
+        part = rules.dropout(epochs, num_parameters(model), task.tokens)
+        below = round(rules.input_dropout(part, model.vocab_size), 2)
+        model = dataclasses.replace(model, input_dropout=below, dropout=part, output_dropout=part)
+    train = _train_config(task, model, steps, speed)
+    seconds = steps * task.per_step / speed / (1 - rules.EVALUATION_SHARE)
+    return Plan(model, train, speed, epochs, seconds, rules.memory(model, train))
+
+
+def _task(
+    corpus: Corpus,
+    given: Mapping[str, Any],
+    budget: Budget,
+    group: Group,
+    preset: Preset | None,
+) -> _Task:
+    """What is settled before any size: all that is given, and what the speed hangs on."""
     tokens = corpus.splits["train"].tokens
-    shape = _batch(tokens, given, group)
-    minutes = budget.minutes or default_minutes(corpus.characters)
-    model, speed = _choose(corpus, given, shape, minutes, budget, group)
-    per_step = shape["batch_size"] * shape["seq_length"]
-    steps = _steps(tokens, per_step, speed, minutes, budget)
-    epochs = steps * per_step / tokens
-    if not any("dropout" in name for name in given):
-        part = dropout(epochs, num_parameters(model), tokens)
-        model = dataclasses.replace(
-            model, input_dropout=round(part / 4, 2), dropout=part, output_dropout=part
-        )
-    train = _train_config(corpus, given, shape, model, steps, speed)
-    seconds = steps * per_step / speed / (1 - EVALUATION_SHARE)
-    return Plan(model, train, speed, epochs, seconds, memory(model, train))
-
-
-def default_minutes(characters: int) -> float:
-    """How long to train when nothing is said: from one minute for a list to ten for a library."""
-    return min(10.0, max(1.0, characters / 300_000))
-
-
-def dropout(epochs: float, parameters: int, tokens: int) -> float:
-    """Dropout of a run that reads its text `epochs` times: none for few, more the more it repeats.
-
-    What counts is how much of the text the model could store, so size goes in as well.
-    """
-    pressure = math.log2(max(1.0, epochs / 6)) * min(1.0, parameters / tokens) ** 0.25
-    return float(round(min(0.5, 0.22 * pressure), 2))
-
-
-def memory(model: ModelConfig, train: TrainConfig) -> int:
-    """Bytes of a training: weights, gradients, moments and activations, and torch itself."""
-    per_token = model.num_layers * model.hidden_size * 14 + model.embedding_size * 4
-    per_token += 3 * model.vocab_size
-    batch = train.batch_size * train.seq_length
-    return 4 * (5 * num_parameters(model) + batch * per_token) + 350 * 2**20
+    whole = dict(preset.given if preset else {}) | dict(given)
+    shape = _batch(tokens, whole, group)
+    names = {item.name for item in dataclasses.fields(TrainConfig)}
+    own = {name: value for name, value in whole.items() if name in names}
+    if preset:
+        own = preset.settled(tokens / (shape["batch_size"] * shape["seq_length"])) | own
+        if not (budget.minutes or budget.epochs or budget.steps):
+            budget = dataclasses.replace(budget, epochs=preset.epochs)
+    train = {"threads": default_threads(), **shape, **own}
+    return _Task(corpus, whole, train, budget, group)
 
 
 def _batch(tokens: int, given: Mapping[str, Any], group: Group) -> dict[str, int]:
     """Batch size and window that fit the text: each stream holds at least a window and a token."""
-    length = given.get("seq_length") or min(64, max(8, tokens // 64))
-    batch = given.get("batch_size") or 2 ** max(2, min(4, int(math.log2(tokens / length / 8 + 1))))
+    length = given.get("seq_length") or rules.window(tokens)
+    batch = given.get("batch_size") or rules.streams(tokens, length, group.device.type)
     if "batch_size" not in given:
         batch = math.ceil(batch / group.world_size) * group.world_size
     share(batch, group.world_size)
@@ -136,44 +146,46 @@ def _batch(tokens: int, given: Mapping[str, Any], group: Group) -> dict[str, int
     return {"batch_size": batch, "seq_length": length}
 
 
-def _choose(
-    corpus: Corpus,
-    given: Mapping[str, Any],
-    shape: Mapping[str, int],
-    minutes: float,
-    budget: Budget,
-    group: Group,
-) -> tuple[ModelConfig, float]:
+def _choose(task: _Task) -> tuple[ModelConfig, float]:
     """The largest size that corpus and budget can teach, and its measured tokens per second."""
-    tokens = corpus.splits["train"].tokens
-    configs = list(dict.fromkeys(_model(corpus, given, size) for size in SIZES))
-    fitting = [c for c in configs if num_parameters(c) <= PARAMETERS_PER_TOKEN * tokens]
-    fitting = fitting or configs[:1]
-    if budget.steps or budget.epochs:
-        total = (budget.steps or 0) * shape["batch_size"] * shape["seq_length"]
-        total = total or int((budget.epochs or 1.0) * tokens)
-        enough = [c for c in fitting if num_parameters(c) * TOKENS_PER_PARAMETER <= total]
+    fitting = _fitting(task)
+    if task.budget.steps or task.budget.epochs:
+        total = (task.budget.steps or 0) * task.per_step
+        total = total or int((task.budget.epochs or 1.0) * task.tokens)
+        enough = [c for c in fitting if num_parameters(c) * rules.TOKENS_PER_PARAMETER <= total]
         chosen = (enough or fitting[:1])[-1]
-        return chosen, calibrate(corpus, chosen, given, shape, group)
-    return _by_time(corpus, given, shape, minutes, group, fitting)
+        return chosen, _speed(task, chosen)
+    return _by_time(task, fitting)
 
 
-def _by_time(
-    corpus: Corpus,
-    given: Mapping[str, Any],
-    shape: Mapping[str, int],
-    minutes: float,
-    group: Group,
-    fitting: list[ModelConfig],
-) -> tuple[ModelConfig, float]:
+def _fitting(task: _Task) -> list[ModelConfig]:
+    """The models to choose from, smallest first: none too large for text or wish, one at least."""
+    configs = list(
+        dict.fromkeys(
+            _model(task.corpus, task.given, size) for size in rules.sizes(task.group.device.type)
+        )
+    )
+    configs.sort(key=num_parameters)
+    most = task.budget.max_parameters
+    if most and num_parameters(configs[0]) > most:
+        raise UsageError(
+            f"the smallest model for this text has {num_parameters(configs[0]):,} parameters, "
+            f"and --max-parameters is {most:,}",
+            "allow more, or make --hidden-size, --embedding-size or --vocab-size smaller",
+        )
+    bound = min(most or math.inf, rules.PARAMETERS_PER_TOKEN * task.tokens)
+    return [c for c in configs if num_parameters(c) <= bound] or configs[:1]
+
+
+def _by_time(task: _Task, fitting: list[ModelConfig]) -> tuple[ModelConfig, float]:
     """Measure one size, guess the best from its speed, and measure on until the guess holds."""
-    index = len(fitting) // 2
+    index, minutes = len(fitting) // 2, task.minutes
     speeds: dict[int, float] = {}
     while True:
         if index not in speeds:
-            speeds[index] = calibrate(corpus, fitting[index], given, shape, group)
+            speeds[index] = _speed(task, fitting[index])
         total = speeds[index] * minutes * 60
-        enough = total >= num_parameters(fitting[index]) * TOKENS_PER_PARAMETER
+        enough = total >= num_parameters(fitting[index]) * rules.TOKENS_PER_PARAMETER
         step = 1 if enough else -1
         beyond = not 0 <= index + step < len(fitting)
         if beyond or (enough and index + 1 in speeds):
@@ -181,68 +193,55 @@ def _by_time(
         index += step
 
 
+def _speed(task: _Task, model: ModelConfig) -> float:
+    """Tokens per second, measured for longer where more hangs on it."""
+    times = min(4.0, max(1.0, task.minutes / 4))
+    return calibrate(task.corpus, model, _settled(task, model), task.group, times)
+
+
+def _settled(task: _Task, model: ModelConfig) -> dict[str, Any]:
+    """The fields of TrainConfig that are settled once the model is."""
+    return {"precision": best_precision(model, task.group), **task.train}
+
+
 def _model(corpus: Corpus, given: Mapping[str, Any], size: tuple[int, int]) -> ModelConfig:
     layers, hidden = size
+    vocabulary = corpus.tokenizer.vocab_size
     names = {item.name for item in dataclasses.fields(ModelConfig)} - {"vocab_size"}
     chosen: dict[str, Any] = {"num_layers": layers, "hidden_size": hidden, "residual": True}
-    if given.get("tie_weights"):
+    if given.get("tie_weights", vocabulary >= rules.MANY_TOKENS):
         width = given.get("hidden_size") or given.get("embedding_size") or hidden
-        chosen |= {"hidden_size": width, "embedding_size": width}
+        chosen |= {"tie_weights": True, "hidden_size": width, "embedding_size": width}
     chosen |= {name: value for name, value in given.items() if name in names}
-    return ModelConfig(vocab_size=corpus.tokenizer.vocab_size, **chosen)
+    return ModelConfig(vocab_size=vocabulary, **chosen)
 
 
-def _steps(tokens: int, per_step: int, speed: float, minutes: float, budget: Budget) -> int:
-    if budget.steps:
-        return budget.steps
-    if budget.epochs:
-        return max(1, round(budget.epochs * tokens / per_step))
-    seconds = minutes * 60 * (1 - EVALUATION_SHARE) - 2 * CALIBRATION_SECONDS - 3
-    return min(MOST_STEPS, max(10, int(seconds * speed / per_step)))
+def _steps(task: _Task, speed: float) -> int:
+    if task.budget.steps:
+        return task.budget.steps
+    if task.budget.epochs:
+        return steps_for(task.budget.epochs, task.tokens, task.per_step, MOST_STEPS)
+    seconds = task.minutes * 60 * (1 - rules.EVALUATION_SHARE) - 2 * CALIBRATION_SECONDS - 3
+    return min(MOST_STEPS, max(10, int(seconds * speed / task.per_step)))
 
 
-def _train_config(
-    corpus: Corpus,
-    given: Mapping[str, Any],
-    shape: Mapping[str, int],
-    model: ModelConfig,
-    steps: int,
-    speed: float,
-) -> TrainConfig:
-    """The whole TrainConfig: given values, else those that suit size, speed and number of steps."""
-    names = {item.name for item in dataclasses.fields(TrainConfig)}
-    seconds_per_step = shape["batch_size"] * shape["seq_length"] / speed
-    evaluations, eval_tokens = _evaluations(corpus, speed, steps * seconds_per_step)
-    eval_every = given.get("eval_every") or max(1, math.ceil(steps / evaluations))
-    five_minutes = max(1, int(300 / seconds_per_step))
+def _train_config(task: _Task, model: ModelConfig, steps: int, speed: float) -> TrainConfig:
+    """The whole TrainConfig: known values, else those that suit size, speed and number of steps."""
+    per_step = task.per_step / speed
+    validation = task.corpus.splits.get("valid")
+    times, eval_tokens = rules.evaluations(
+        validation.tokens if validation else None, speed, steps * per_step
+    )
+    eval_every = task.train.get("eval_every") or max(1, math.ceil(steps / times))
+    five_minutes = max(1, int(300 / per_step))
     chosen: dict[str, Any] = {
         "steps": steps,
-        "learning_rate": round(6e-3 * math.sqrt(256 / model.hidden_size), 5),
+        "learning_rate": rules.learning_rate(model.hidden_size),
         "weight_decay": 0.1,
         "warmup_steps": steps // 20,
-        "threads": default_threads(),
         "eval_every": eval_every,
         "eval_tokens": eval_tokens,
         "save_every": min(eval_every, five_minutes),
-        "log_every": max(1, min(steps // 20, int(2 / seconds_per_step))),
+        "log_every": max(1, min(steps // 20, int(2 / per_step))),
     }
-    chosen |= shape
-    chosen |= {name: value for name, value in given.items() if name in names}
-    return TrainConfig(**chosen)
-
-
-def _evaluations(corpus: Corpus, speed: float, seconds: float) -> tuple[int, int]:
-    """How often to evaluate, and on how many tokens (0: all), within EVALUATION_SHARE of the time.
-
-    Reading takes about a third of the time of learning.
-    """
-    if "valid" not in corpus.splits:
-        return 20, 0
-    tokens = corpus.splits["valid"].tokens
-    allowed = seconds * EVALUATION_SHARE * 3 * speed
-    often = min(20, 1 + int(seconds / SECONDS_BETWEEN_EVALUATIONS))
-    few = min(4, often)
-    if allowed >= few * tokens:
-        return min(often, int(allowed / tokens)), 0
-    part = max(EVALUATION_TOKENS, int(allowed / few))
-    return few, part if part < tokens else 0
+    return TrainConfig(**(chosen | _settled(task, model)))

@@ -1,5 +1,6 @@
 """What to make of which text. It knows names of files and shares, and opens no file."""
 
+import codecs
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +9,9 @@ from typing import Any
 
 from charrnn import sources
 from charrnn.errors import UsageError
+
+NOT_OF_FILES = ("idna", "punycode")
+"""Encodings of host names, which cannot be read in blocks."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Recipe:
             )
         try:
             "".encode(self.encoding)
+            if codecs.lookup(self.encoding).name in NOT_OF_FILES:
+                raise LookupError
         except (LookupError, ValueError):
             raise UsageError(
                 f"there is no encoding {self.encoding!r}", "give one like utf-8, utf-16 or latin-1"
@@ -59,7 +65,23 @@ class Recipe:
 
 
 def recipe_from_json(data: Mapping[str, Any]) -> Recipe:
-    """A recipe as run.json records it."""
-    lists = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
-    names = {item.name for item in dataclasses.fields(Recipe)}
-    return Recipe(**{key: value for key, value in (dict(data) | lists).items() if key in names})
+    """A recipe as run.json records it; TypeError or ValueError when a field is none of ours."""
+    values: dict[str, Any] = {}
+    for item in dataclasses.fields(Recipe):
+        if item.name in data:
+            value = data[item.name]
+            if not _fits(item.name, value):
+                raise ValueError(f"{item.name} is {value!r}")
+            values[item.name] = tuple(value) if isinstance(value, list) else value
+    return Recipe(**values)
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a parsed value is of the kind that a field holds."""
+    if name in ("sources", "valid", "test"):
+        return isinstance(value, list) and all(isinstance(text, str) for text in value)
+    if name == "vocab_size":
+        return value is None or type(value) is int
+    if name in ("valid_fraction", "test_fraction"):
+        return type(value) in (int, float) and 0 <= value <= 1
+    return type(value) is type(Recipe.__dataclass_fields__[name].default)

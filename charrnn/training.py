@@ -4,31 +4,29 @@ It draws nothing, prints nothing and knows no terminal. Whoever runs it renders 
 """
 
 import math
-import platform
-import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from dataclasses import replace
 
 import torch
 
-from charrnn import __version__
-from charrnn.batches import Batches
-from charrnn.checkpoint import Checkpoint, Facts
+from charrnn import checkpoint
+from charrnn.allocator import keep_freed_memory
+from charrnn.checkpoint import Checkpoint
 from charrnn.corpus import Corpus
 from charrnn.distributed import Group, memory_limit
-from charrnn.errors import InterruptedTraining
-from charrnn.evaluation import TorchStepper, evaluate
-from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Saved
-from charrnn.generation import begin, generate
-from charrnn.learner import Learner
-from charrnn.optimizer import learning_rate
+from charrnn.errors import DivergedError, InterruptedTraining
+from charrnn.events import Event, Planned, Warned
 from charrnn.planning import Plan
 from charrnn.run import Run
-from charrnn.scoring import Score
-from charrnn.texts import Settings
+from charrnn.sitting import Sitting
+from charrnn.yardsticks import yardsticks
 
-SAMPLE = Settings(length=160, values={"temperature": 0.8})
-"""What is shown at each evaluation."""
+SETBACK = 0.5
+"""What the learning rate is multiplied by when a diverged run is taken back."""
+
+
+COUNTED, JUDGED = 2_000_000, 200_000
+"""Tokens that a run's yardsticks learn from and are judged on: a second's work."""
 
 
 def train(
@@ -42,152 +40,76 @@ def train(
     """Carry out a plan, from a checkpoint of its own on if one is given.
 
     `interrupted` is asked before every step for the number of a signal that came, 0 for none; then
-    the work is saved and InterruptedTraining raised. DivergedError ends a run whose loss is not a
-    number; what was saved before stays. The caller holds the run's lock.
+    the work is saved and InterruptedTraining raised. A run that diverges goes on from its last
+    checkpoint with a lower rate, once; the second time DivergedError ends it, and what was saved
+    before stays. The caller holds the run's lock.
     """
     torch.set_num_threads(plan.train.threads)
+    keep_freed_memory()
     with memory_limit(
         f"training {plan.parameters:,} parameters takes more memory than there is",
         "make --batch-size, --seq-length or --hidden-size smaller",
     ):
-        session = _Session(plan, corpus, run, group, start)
-        yield Planned(plan, session.learner.step, str(run.folder))
-        if start is not None:
-            yield from session.missed(start)
-        while session.learner.step < plan.train.steps:
-            signal_number = session.learner.advance(interrupted())
-            yield from session.events(stopping=signal_number > 0)
-            if signal_number:
-                raise InterruptedTraining(
-                    signal_number,
-                    f"stopped at step {session.learner.step} of {plan.train.steps}; it is saved",
-                    f"continue with: charrnn train --resume --name {run.folder}",
-                )
-        yield session.finished()
-
-
-class _Session:
-    """One sitting at a run: what happens after each step, and when."""
-
-    def __init__(
-        self, plan: Plan, corpus: Corpus, run: Run, group: Group, start: Checkpoint | None
-    ) -> None:
-        self.plan, self.corpus, self.run, self.group = plan, corpus, run, group
-        config = plan.train
-        tokens = corpus.splits["train"].load()
-        batches = Batches(
-            tokens, config.batch_size, config.seq_length, group.rank, group.world_size
-        )
-        self.learner = Learner(plan.model, config, batches, group)
-        if start is not None:
-            self.learner.restore(start)
-        best = run.best() if group.leads else None
-        self.best = best.valid if best else None
-        self.best_step = best.step if best and self.best is not None else 0
-        self.began = self.marked = time.perf_counter()
-        self.first = self.marked_step = self.learner.step
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of this sitting so far."""
-        return time.perf_counter() - self.began
-
-    def events(self, stopping: bool) -> Iterator[Event]:
-        """What is due after the step just taken; when stopping, a checkpoint and no more."""
-        step, config = self.learner.step, self.plan.train
-        last = step == config.steps
-        if step % config.log_every == 0 or last:
-            yield self._progress()
-        if stopping or not self._due():
-            if stopping or last or step % config.save_every == 0:
-                yield from self._save(None)
-        else:
-            yield from self._judge()
-
-    def missed(self, start: Checkpoint) -> Iterator[Event]:
-        """The evaluation that a signal kept from following the checkpoint's step."""
-        if start.facts.valid_nats_per_char is None and self._due():
-            yield from self._judge()
-
-    def _due(self) -> bool:
-        step, config = self.learner.step, self.plan.train
-        now = step % config.eval_every == 0 or step == config.steps
-        return now and "valid" in self.corpus.splits
-
-    def _judge(self) -> Iterator[Event]:
-        """Evaluate, on rank 0 while the others wait, and save these weights with their score."""
-        self.learner.check()
-        score = self._score() if self.group.leads else None
-        if score is not None:
-            nats = score.nats_per_char
-            best = self.best is None or nats <= self.best
-            if best:
-                self.best, self.best_step = nats, self.learner.step
-            yield Evaluated(self.learner.step, score, best, self._sample(), self.seconds)
-        yield from self._save(score)
-
-    def _progress(self) -> Progress:
-        now, step, config = time.perf_counter(), self.learner.step, self.plan.train
-        loss = self.learner.take_loss()
-        part = self.corpus.splits["train"]
-        per_step = config.batch_size * config.seq_length
-        rate = (step - self.marked_step) * per_step / max(1e-9, now - self.marked)
-        self.marked, self.marked_step = now, step
-        overall = (now - self.began) / max(1, step - self.first)
-        return Progress(
-            step=step,
-            epoch=step / self.learner.batches.steps_per_epoch,
-            loss=loss,
-            bits_per_char=loss * part.tokens / part.characters / math.log(2),
-            learning_rate=learning_rate(step - 1, config),
-            grad_norm=float(self.learner.norm),
-            tokens_per_second=rate,
-            seconds=now - self.began,
-            seconds_left=overall * (config.steps - step),
-        )
-
-    def _score(self) -> Score:
-        """The loss over the validation part."""
-        split = self.corpus.splits["valid"]
-        tokens, characters = split.load(), split.characters
-        limit = self.plan.train.eval_tokens
-        if 0 < limit < len(tokens):
-            characters = max(1, round(characters * limit / len(tokens)))
-            tokens = tokens[:limit]
-        return evaluate(self.learner.model, tokens, characters, self.corpus.tokenizer.newline_id)
-
-    def _sample(self) -> str:
-        lines = Settings(SAMPLE.length, self.corpus.lines, values=SAMPLE.values)
-        stepper = TorchStepper(self.learner.model)
-        start = begin(self.corpus.tokenizer, "")
-        pieces = generate(self.corpus.tokenizer, stepper, [start], lines)
-        return "".join(piece.text for piece in pieces)
-
-    def _save(self, score: Score | None) -> Iterator[Saved]:
-        """Put a checkpoint on disk; no rank goes on, or away, before it is safe there."""
-        training = self.learner.training()
-        if self.group.leads:
-            facts = Facts(
-                step=self.learner.step,
-                epoch=self.learner.step / self.learner.batches.steps_per_epoch,
-                corpus=self.corpus.fingerprint(),
-                lines=self.corpus.lines,
-                valid_nats_per_char=score.nats_per_char if score else None,
-                versions=versions(),
+        sitting = Sitting(plan, corpus, run, group, start)
+        beside = _beside(corpus) if start is None and group.leads else {}
+        yield Planned(plan, sitting.learner.step, str(run.folder), beside)
+        try:
+            yield from _carry_out(sitting, start, interrupted)
+            return
+        except DivergedError as error:
+            if sitting.setbacks:
+                raise
+            problem = error.problem
+        last = _last(run)
+        plan = _slower(plan)
+        if group.leads:
+            run.rewind(last.facts.step if last else 0)
+            yield Warned(
+                sitting.learner.step,
+                f"{problem}; going on from step {last.facts.step if last else 0} with half the "
+                f"learning rate, {plan.train.learning_rate:g}",
+                sitting.seconds,
             )
-            checkpoint = Checkpoint(
-                self.plan.model, self.corpus.tokenizer, self.learner.weights(), facts, training
+        again = Sitting(plan, corpus, run, group, last)
+        again.setbacks = 1
+        yield from _carry_out(again, last, interrupted)
+
+
+def _beside(corpus: Corpus) -> dict[str, float]:
+    """Nats per character that models a reader knows need for the validation part's beginning."""
+    if "valid" not in corpus.splits:
+        return {}
+    tokens = corpus.splits["valid"].load()[:JUDGED]
+    text = corpus.tokenizer.decode(tokens)
+    found = yardsticks(corpus, tokens, text, COUNTED) if text else ()
+    return {name: bits * math.log(2) for name, bits in found}
+
+
+def _carry_out(
+    sitting: Sitting, start: Checkpoint | None, interrupted: Callable[[], int]
+) -> Iterator[Event]:
+    """All steps that are left, until the last one or a signal."""
+    steps = sitting.plan.train.steps
+    if start is not None:
+        yield from sitting.missed(start)
+    while sitting.learner.step < steps:
+        signal_number = sitting.learner.advance(interrupted())
+        yield from sitting.events(stopping=signal_number > 0)
+        if signal_number:
+            raise InterruptedTraining(
+                signal_number,
+                f"stopped at step {sitting.learner.step} of {steps}; it is saved",
+                f"continue with: charrnn train --resume --name {sitting.run.folder}",
             )
-            path, warnings = self.run.save(checkpoint, self.plan.train.keep)
-            yield Saved(self.learner.step, path, tuple(warnings), self.seconds)
-        self.group.wait()
-
-    def finished(self) -> Finished:
-        """The last event."""
-        return Finished(self.learner.step, self.best, self.best_step, self.seconds)
+    yield sitting.finished()
 
 
-def versions() -> dict[str, str]:
-    """What bit-exact resuming depends on besides the plan."""
-    names = {"torch": torch.__version__, "numpy": version("numpy"), "charrnn": __version__}
-    return names | {"python": platform.python_version(), "machine": platform.machine()}
+def _last(run: Run) -> Checkpoint | None:
+    """The newest checkpoint, which is sound: what is not finite is never saved."""
+    entry = run.latest()
+    return checkpoint.load(entry.path, training=True) if entry else None
+
+
+def _slower(plan: Plan) -> Plan:
+    rate = plan.train.learning_rate * SETBACK
+    return replace(plan, train=replace(plan.train, learning_rate=rate))

@@ -16,13 +16,16 @@ LIMIT = 20_000_000
 
 
 def yardsticks(
-    corpus: Corpus | None, tokens: NDArray[np.unsignedinteger], text: str
+    corpus: Corpus | None, tokens: NDArray[np.unsignedinteger], text: str, limit: int | None = None
 ) -> Iterator[tuple[str, float]]:
-    """Names and bits per character of a text; those that need the corpus only where it is there."""
+    """Names and bits per character of a text; those that need the corpus only where it is there.
+
+    The n-gram model counts the first `limit` tokens of the training part, LIMIT unless given.
+    """
     if corpus is not None:
         size = corpus.tokenizer.vocab_size - len(corpus.tokenizer.unsampled)
         yield "uniform", math.log2(size) * len(tokens) / len(text)
-        model = NGram(corpus.splits["train"].load()[:LIMIT], corpus.tokenizer.vocab_size)
+        model = NGram(corpus.splits["train"].load()[: limit or LIMIT], corpus.tokenizer.vocab_size)
         bits = -float(np.log2(model.probabilities(tokens)).sum())
         yield "5-gram", bits / len(text)
     raw = text.encode("utf-8", "surrogateescape")

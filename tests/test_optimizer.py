@@ -1,4 +1,4 @@
-"""The learning rate's exact values, AdamW's groups and arithmetic, and moments that come back."""
+"""The learning rate's exact values, the optimizers' arithmetic, and moments that come back."""
 
 import itertools
 import math
@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.cells import CELLS
-from charrnn.checkpoint import MOMENTS
 from charrnn.config import TrainConfig, parameter_shapes
+from charrnn.metadata import MOMENTS
 from charrnn.model import CharRNN, build
-from charrnn.optimizer import BETAS, AdamW, learning_rate
+from charrnn.optimizer import BETAS, Optimizer, learning_rate
 from tests.tiny import tiny_model, tiny_train
 
 
@@ -80,9 +80,9 @@ def test_the_fall_is_symmetric_about_half_the_peak(step: int) -> None:
     assert pair == pytest.approx(1.0, abs=1e-12)
 
 
-def optimized(cell: str = "lstm", tied: bool = False, **changes: Any) -> tuple[CharRNN, AdamW]:
+def optimized(cell: str = "lstm", tied: bool = False, **changes: Any) -> tuple[CharRNN, Optimizer]:
     model = build(tiny_model(cell, tie_weights=tied), 0)
-    return model, AdamW(model, tiny_train(**changes))
+    return model, Optimizer(model, tiny_train(**changes))
 
 
 def give_gradients(model: CharRNN, seed: int) -> None:
@@ -95,10 +95,7 @@ def give_gradients(model: CharRNN, seed: int) -> None:
 @pytest.mark.parametrize("tied", [False, True])
 def test_matrices_decay_and_embeddings_and_biases_do_not(cell: str, tied: bool) -> None:
     model, optimizer = optimized(cell, tied, weight_decay=0.25)
-    names = {p: name for name, p in model.named_parameters()}
-    decay = {
-        names[p]: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]
-    }
+    decay = {name: decay for names, decay in optimizer.groups for name in names}
     assert set(decay) == set(parameter_shapes(model.config))
     for name, value in decay.items():
         matrix = "weight" in name and "embedding" not in name
@@ -110,8 +107,7 @@ def test_what_decays_shrinks_and_the_rest_stays_when_gradients_are_zero() -> Non
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    optimizer.set_rate(0.1)
-    optimizer.step()
+    optimizer.step(0.1)
     for name, p in model.named_parameters():
         factor = 0.95 if "weight" in name and "embedding" not in name else 1.0
         assert torch.allclose(p, before[name] * factor, atol=1e-7), name
@@ -129,23 +125,15 @@ def test_two_steps_are_the_equations_of_the_paper() -> None:
         m, v = BETAS[0] * m + (1 - BETAS[0]) * g, BETAS[1] * v + (1 - BETAS[1]) * g * g
         update = (m / (1 - BETAS[0] ** step)) / ((v / (1 - BETAS[1] ** step)).sqrt() + 1e-8)
         expected = expected * (1 - rate * 0.1) - rate * update
-        optimizer.set_rate(rate)
-        optimizer.step()
+        optimizer.step(rate)
     assert torch.allclose(parameter.detach().double(), expected, atol=1e-6)
-
-
-def test_the_rate_is_set_for_every_group() -> None:
-    _, optimizer = optimized()
-    optimizer.set_rate(0.125)
-    assert [group["lr"] for group in optimizer.param_groups] == [0.125, 0.125]
 
 
 def test_a_rate_of_zero_changes_nothing() -> None:
     model, optimizer = optimized()
     before = [p.detach().clone() for p in model.parameters()]
     give_gradients(model, 0)
-    optimizer.set_rate(0.0)
-    optimizer.step()
+    optimizer.step(0.0)
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
@@ -154,7 +142,7 @@ def test_moments_are_named_and_shaped_after_the_parameters_and_begin_at_zero(tie
     model, optimizer = optimized(tied=tied)
     moments = optimizer.moments()
     shapes = parameter_shapes(model.config)
-    assert set(moments) == {f"{m}.{n}" for m in MOMENTS for n in shapes}
+    assert set(moments) == {f"{m}.{n}" for m in MOMENTS["adamw"] for n in shapes}
     for name, tensor in moments.items():
         assert tuple(tensor.shape) == shapes[name.split(".", 1)[1]]
         assert not tensor.any()
@@ -165,7 +153,7 @@ def test_asking_for_the_moments_first_changes_no_step() -> None:
     asked[1].moments()
     for model, optimizer in (one, asked):
         give_gradients(model, 0)
-        optimizer.step()
+        optimizer.step(4e-3)
     pairs = zip(one[0].parameters(), asked[0].parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
 
@@ -175,7 +163,7 @@ def test_moments_come_back_and_the_next_steps_are_equal_bit_for_bit(cell: str) -
     first, optimizer = optimized(cell)
     for seed in range(3):
         give_gradients(first, seed)
-        optimizer.step()
+        optimizer.step(4e-3)
     second, again = optimized(cell)
     second.load_state_dict(first.state_dict())
     again.load_moments({n: t.clone() for n, t in optimizer.moments().items()}, 3)
@@ -183,7 +171,7 @@ def test_moments_come_back_and_the_next_steps_are_equal_bit_for_bit(cell: str) -
     for seed in (8, 9):
         for model, each in ((first, optimizer), (second, again)):
             give_gradients(model, seed)
-            each.step()
+            each.step(4e-3)
     for name, tensor in optimizer.moments().items():
         assert torch.equal(tensor, again.moments()[name])
         assert tensor.any()
@@ -196,20 +184,64 @@ def test_a_wrong_count_of_steps_changes_the_next_step(step: int) -> None:
     first, optimizer = optimized()
     for seed in range(3):
         give_gradients(first, seed)
-        optimizer.step()
+        optimizer.step(4e-3)
     second, again = optimized()
     second.load_state_dict(first.state_dict())
     again.load_moments({n: t.clone() for n, t in optimizer.moments().items()}, step)
     for model, each in ((first, optimizer), (second, again)):
         give_gradients(model, 8)
-        each.step()
+        each.step(4e-3)
     assert not torch.equal(first.output.weight, second.output.weight)
 
 
-def test_the_betas_are_those_of_short_runs() -> None:
-    _, optimizer = optimized()
-    assert BETAS == (0.9, 0.99)
-    assert all(group["betas"] == BETAS for group in optimizer.param_groups)
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_adamw_is_torch_s_own(decay: float) -> None:
+    model, optimizer = optimized(weight_decay=decay)
+    other, _ = optimized(weight_decay=decay)
+    named = other.named_parameters()
+    split: dict[bool, list[torch.Tensor]] = {True: [], False: []}
+    for name, p in named:
+        split[p.ndim > 1 and "embedding" not in name].append(p)
+    groups: list[dict[str, Any]] = [
+        {"params": split[True], "weight_decay": decay},
+        {"params": split[False]},
+    ]
+    reference = torch.optim.AdamW(groups, lr=4e-3, betas=BETAS, weight_decay=0.0)
+    for seed in range(4):
+        for each in (model, other):
+            give_gradients(each, seed)
+        optimizer.step(4e-3)
+        reference.step()
+    for (name, p), q in zip(model.named_parameters(), other.parameters(), strict=True):
+        assert torch.allclose(p, q, atol=1e-6), name
+
+
+def test_plain_descent_is_a_step_against_the_gradient_and_decay() -> None:
+    model, optimizer = optimized(optimizer="sgd", weight_decay=0.5)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    give_gradients(model, 1)
+    optimizer.step(0.1)
+    for name, p in model.named_parameters():
+        assert p.grad is not None
+        kept = 0.95 if "weight" in name and "embedding" not in name else 1.0
+        assert torch.allclose(p, kept * before[name] - 0.1 * p.grad, atol=1e-6), name
+    assert optimizer.moments() == {}
+
+
+def test_a_rate_by_steps_is_held_then_falls_at_once_and_again() -> None:
+    found = rates(
+        steps=9, warmup_steps=0, learning_rate=8.0, schedule="steps",
+        hold_steps=4, decay_every=2, decay_factor=0.5,
+    )  # fmt: skip
+    assert found == [8.0] * 4 + [4.0] * 2 + [2.0] * 2 + [1.0]
+
+
+def test_a_rate_by_steps_rises_first() -> None:
+    found = rates(
+        steps=4, warmup_steps=2, learning_rate=8.0, schedule="steps",
+        hold_steps=3, decay_every=5, decay_factor=0.25,
+    )  # fmt: skip
+    assert found == [4.0, 8.0, 8.0, 2.0]
 
 
 @pytest.mark.parametrize("bound", ["low", "high"])

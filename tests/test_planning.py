@@ -18,23 +18,25 @@ from charrnn.config import ModelConfig, TrainConfig, num_parameters
 from charrnn.corpus import Corpus
 from charrnn.distributed import Group
 from charrnn.errors import CorpusError, UsageError
-from charrnn.planning import (
+from charrnn.planning import Budget, Plan, make_plan
+from charrnn.presets import PRESETS, preset
+from charrnn.rules import (
     EVALUATION_SHARE,
     EVALUATION_TOKENS,
+    MANY_TOKENS,
     PARAMETERS_PER_TOKEN,
     SIZES,
     TOKENS_PER_PARAMETER,
-    Budget,
-    Plan,
     default_minutes,
     dropout,
-    make_plan,
     memory,
 )
 from charrnn.tokens import Split
-from tests.tiny import tiny_model, tiny_tokenizer, tiny_train
+from tests.tiny import tiny_corpus, tiny_model, tiny_tokenizer, tiny_train
 
 ALONE = Group(torch.device("cpu"))
+
+BUDGET = ("minutes", "epochs", "steps", "max_parameters")
 
 NOWHERE = Path("nowhere.npy")
 
@@ -50,9 +52,9 @@ class Machine:
         self,
         corpus: Corpus,
         model: ModelConfig,
-        given: Mapping[str, Any],
-        shape: Mapping[str, int],
+        train: Mapping[str, Any],
         group: Group,
+        times: float = 1.0,
     ) -> float:
         """Tokens per second of a model, in place of `calibrate`."""
         self.measured.append(model)
@@ -63,6 +65,7 @@ class Machine:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine()
     monkeypatch.setattr(planning, "calibrate", made)
+    monkeypatch.setattr(planning, "best_precision", lambda *_: "bfloat16")
     return made
 
 
@@ -75,9 +78,9 @@ def text(train: int, valid: int | None = None) -> Corpus:
 
 def planned(train: int = 100_000, valid: int | None = 10_000, **asked: Any) -> Plan:
     """A plan; what is asked for may be a budget, the group, or fields of the configs."""
-    budget = Budget(**{key: asked.pop(key, None) for key in ("minutes", "epochs", "steps")})
-    group = asked.pop("group", ALONE)
-    return make_plan(text(train, valid), asked, budget, group)
+    budget = Budget(**{key: asked.pop(key, None) for key in BUDGET})
+    group, known = asked.pop("group", ALONE), asked.pop("preset", None)
+    return make_plan(text(train, valid), asked, budget, group, preset(known) if known else None)
 
 
 @pytest.mark.parametrize(
@@ -109,12 +112,25 @@ KEPT: dict[str, Any] = {
     "output_dropout": 0.13,
     "residual": False,
     "tie_weights": False,
+    "variational": True,
+    "embedding_dropout": 0.14,
+    "weight_dropout": 0.15,
     "batch_size": 6,
     "seq_length": 20,
+    "optimizer": "sgd",
     "learning_rate": 0.0123,
+    "schedule": "steps",
     "warmup_steps": 17,
+    "hold_steps": 18,
+    "decay_every": 19,
+    "decay_factor": 0.25,
     "weight_decay": 0.07,
     "grad_clip": 0.5,
+    "average_from": 21,
+    "output_penalty": 0.6,
+    "change_penalty": 0.7,
+    "init_scale": 0.8,
+    "precision": "float32",
     "seed": 99,
     "eval_every": 33,
     "eval_tokens": 444,
@@ -236,7 +252,7 @@ def test_evaluating_takes_its_share_of_the_time_at_most(
     steps, each = plan.train.steps, plan.train.eval_tokens or valid
     times = math.ceil(steps / plan.train.eval_every)
     learned = steps * plan.train.batch_size * plan.train.seq_length
-    allowed = 3 * EVALUATION_SHARE * learned
+    allowed = 2 * EVALUATION_SHARE * learned
     assert each <= valid
     assert times * each <= max(allowed, 4 * EVALUATION_TOKENS) * 1.01
     assert 1 <= times <= 20
@@ -399,6 +415,14 @@ def test_larger_texts_have_larger_batches() -> None:
     assert (shapes[0], shapes[-1]) == ((4, 8), (16, 64))
 
 
+def test_a_gpu_has_sizes_in_multiples_of_128_and_more_streams() -> None:
+    gpu = Group(torch.device("cuda"))
+    for minutes in (0.1, 1.0, 30.0):
+        plan = planned(10**7, minutes=minutes, group=gpu)
+        assert plan.model.hidden_size % 128 == 0
+        assert plan.train.batch_size == 64
+
+
 def test_the_vocabulary_is_that_of_the_tokenizer() -> None:
     assert planned().model.vocab_size == tiny_tokenizer().vocab_size
 
@@ -430,9 +454,75 @@ def test_tied_weights_alone_follow_the_planned_size() -> None:
     assert (plan.model.num_layers, plan.model.hidden_size) in SIZES
 
 
-def test_tied_weights_of_two_given_sizes_are_an_error() -> None:
-    with pytest.raises(UsageError, match="tied weights need equal sizes"):
-        planned(tie_weights=True, hidden_size=64, embedding_size=32)
+def test_tied_weights_of_one_layer_and_two_given_sizes_are_an_error() -> None:
+    with pytest.raises(UsageError, match="tied weights of one layer need equal sizes"):
+        planned(tie_weights=True, hidden_size=64, embedding_size=32, num_layers=1)
+
+
+def test_a_large_vocabulary_ties_its_weights_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not planned().model.tie_weights
+    monkeypatch.setattr("charrnn.rules.MANY_TOKENS", tiny_tokenizer().vocab_size)
+    tied = planned().model
+    assert tied.tie_weights
+    assert tied.embedding_size == tied.hidden_size
+    assert not planned(tie_weights=False).model.tie_weights
+    assert MANY_TOKENS > 300
+
+
+@pytest.mark.parametrize("most", [60_000, 400_000, 10**7])
+@pytest.mark.parametrize("budget", [{"minutes": 1e4}, {"steps": 10**6}])
+def test_no_model_is_larger_than_allowed(most: int, budget: dict[str, Any]) -> None:
+    plan = planned(10**8, max_parameters=most, **budget)
+    assert most / 8 < plan.parameters <= most
+
+
+def test_fewer_parameters_than_the_smallest_model_has_are_an_error() -> None:
+    with pytest.raises(UsageError, match="and --max-parameters is 1,000") as told:
+        planned(max_parameters=1000)
+    assert "--hidden-size" in told.value.remedy
+
+
+def test_a_given_precision_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "best_precision", lambda *_: "bfloat16")
+    assert planned(precision="float32").train.precision == "float32"
+
+
+def test_the_precision_is_the_best() -> None:
+    assert planned().train.precision == "bfloat16"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_planned_as_it_stands(name: str) -> None:
+    plan, known = planned(20_000, preset=name), preset(name)
+    assert plan.epochs == pytest.approx(known.epochs, rel=0.05)
+    assert {key: found(plan, key) for key in known.given} == known.given
+    assert plan.train.warmup_steps == 0
+
+
+def test_the_falls_of_a_preset_are_at_its_epochs() -> None:
+    train = planned(20 * 20 * 100, preset="ptb-small").train
+    assert (train.hold_steps, train.decay_every, train.decay_factor) == (400, 100, 0.5)
+    assert train.average_from == 0
+    assert train.steps == 1300
+
+
+def test_the_mean_of_a_preset_begins_at_its_epoch() -> None:
+    assert planned(20 * 70 * 10, preset="awd-lstm").train.average_from == 600
+
+
+def test_what_is_given_comes_before_the_preset() -> None:
+    plan = planned(20_000, preset="ptb-small", hidden_size=24, hold_steps=3, epochs=2.0)
+    assert plan.model.hidden_size == 24
+    assert plan.train.hold_steps == 3
+    assert plan.epochs == pytest.approx(2.0, rel=0.1)
+    assert plan.model.embedding_size == 200
+
+
+def test_a_preset_that_is_none_is_an_error() -> None:
+    with pytest.raises(UsageError, match="there is no preset 'ptb'; choose from ptb-small"):
+        preset("ptb")
 
 
 def test_a_value_out_of_bounds_is_an_error_that_names_the_option() -> None:
@@ -553,3 +643,18 @@ def test_the_last_step_is_always_told_and_saved_in_time(steps: int, power: float
     assume(seconds < 300)
     assert plan.train.save_every * seconds <= 300
     assert plan.train.log_every <= max(1, steps // 20)
+
+
+def test_too_many_epochs_are_told_in_epochs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the most that is offered can be had."""
+    corpus = tiny_corpus(tmp_path)
+    monkeypatch.setattr(planning, "calibrate", Machine())
+    given = {"hidden_size": 8, "batch_size": 1, "seq_length": 1}
+    with pytest.raises(UsageError, match=r"--epochs 1e\+09 takes [\d,]+ steps") as caught:
+        make_plan(corpus, given, Budget(epochs=1e9), ALONE)
+    assert "--steps" not in str(caught.value)
+    most = float(caught.value.remedy.split()[2])
+    plan = make_plan(corpus, given, Budget(epochs=most), ALONE)
+    assert 0.99e9 < plan.train.steps <= 1e9

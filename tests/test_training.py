@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from charrnn import checkpoint as files
-from charrnn import training
+from charrnn import sitting
 from charrnn.cells import CELLS
 from charrnn.checkpoint import Checkpoint, digest
 from charrnn.config import ModelConfig, TrainConfig
@@ -29,14 +29,15 @@ from charrnn.errors import (
     UsageError,
 )
 from charrnn.evaluation import evaluate
-from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Saved, to_json
+from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Saved, Warned, to_json
 from charrnn.learner import Learner
 from charrnn.model import from_weights
 from charrnn.optimizer import learning_rate
 from charrnn.planning import Plan
 from charrnn.run import Run
+from charrnn.sitting import versions
 from charrnn.storage import Disk
-from charrnn.training import train, versions
+from charrnn.training import train
 from tests.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_train
 
 ALONE = Group(torch.device("cpu"))
@@ -68,7 +69,7 @@ def corpus(corpora: Corpora) -> Corpus:
 @pytest.fixture(autouse=True)
 def short_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Show two tokens at an evaluation instead of a paragraph."""
-    monkeypatch.setattr(training, "SAMPLE", replace(training.SAMPLE, length=2))
+    monkeypatch.setattr(sitting, "SAMPLE", replace(sitting.SAMPLE, length=2))
 
 
 def plan_for(corpus: Corpus, cell: str = "lstm", train: Any = None, **model: Any) -> Plan:
@@ -172,6 +173,57 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
         assert bytes_of_step(run, STEPS) == last, where
 
 
+TECHNIQUES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "bfloat16": ({"precision": "bfloat16"}, {}),
+    "plain descent": ({"optimizer": "sgd", "schedule": "steps", "hold_steps": 5}, {}),
+    "a mean from early on": ({"average_from": 2}, {}),
+    "a mean from late on": ({"average_from": 8, "optimizer": "sgd"}, {}),
+    "penalties": ({"output_penalty": 2.0, "change_penalty": 1.0}, {}),
+    "start values": ({"init_scale": 0.2}, {}),
+    "variational": ({}, {"variational": True, "dropout": 0.3, "output_dropout": 0.3}),
+    "dropped weights": ({}, {"weight_dropout": 0.5}),
+    "dropped words": ({}, {"embedding_dropout": 0.3}),
+    "a narrow top": ({}, {"tie_weights": True, "embedding_size": 6, "residual": True}),
+}
+
+
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_every_technique_matters_and_goes_on_bit_for_bit(
+    name: str, corpus: Corpus, tmp_path: Path
+) -> None:
+    train, model = TECHNIQUES[name]
+    plan = plan_for(corpus, train=train, **model)
+    whole = carry_out(plan, corpus, a_run(tmp_path, "whole"))
+    run = a_run(tmp_path, "stopped")
+    told = interrupted(plan, corpus, run, (3, 7, 10))
+    assert told.figures() == whole.figures()
+    last = bytes_of_step(run, STEPS)
+    assert last == bytes_of_step(a_run(tmp_path, "whole"), STEPS)
+    plain = a_run(tmp_path, "plain")
+    carry_out(plan_for(corpus), corpus, plain)
+    assert digest(newest(run).weights) != digest(newest(plain).weights)
+
+
+def test_what_is_evaluated_and_saved_is_the_mean(corpus: Corpus, tmp_path: Path) -> None:
+    """The mean of the weights after steps 13 and 14, as two runs without it have them."""
+    kept = {}
+    for steps_kept in (13, 14):
+        run = a_run(tmp_path, f"plain{steps_kept}")
+        carry_out(plan_for(corpus, train={"save_every": 13}), corpus, run)
+        kept[steps_kept] = files.load(run.path_of(steps_kept), training=True).weights
+    run = a_run(tmp_path, "mean")
+    told = carry_out(plan_for(corpus, train={"average_from": 12}), corpus, run)
+    found = newest(run)
+    assert found.training is not None
+    for name, array in found.weights.items():
+        assert np.allclose(array, (kept[13][name] + kept[14][name]) / 2, atol=1e-6)
+        assert np.array_equal(found.training.raw[name], kept[14][name])
+    model = from_weights(found.model, found.weights)
+    split = corpus.splits["valid"]
+    score = evaluate(model, split.load(), split.characters, corpus.tokenizer.newline_id)
+    assert told.of(Evaluated)[-1].score.nats == pytest.approx(score.nats)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_run_stopped_at_every_single_step_is_the_same_run(
     cell: str, corpus: Corpus, tmp_path: Path
@@ -217,7 +269,7 @@ def forgetful(found: Checkpoint, part: str) -> Checkpoint:
         "upper hidden state": {"state": state | zeroed({"1.h": state["1.h"]})},
         "cell state": {"state": state | zeroed({"0.c": state["0.c"]})},
         "loss_sum": {"loss_sum": 0.0},
-        "loss_count": {"loss_count": 0},
+        "loss_count": {"loss_count": found.training.loss_count + 1},
     }
     if part == "step":
         return replace(found, facts=replace(found.facts, step=found.facts.step - 1))
@@ -295,8 +347,23 @@ def test_events_come_in_order_and_are_told_when_they_are_due(
 
 def test_the_first_event_is_the_plan(corpus: Corpus, tmp_path: Path) -> None:
     plan, run = plan_for(corpus), a_run(tmp_path)
-    assert next(train(plan, corpus, run, ALONE)) == Planned(plan, 0, str(run.folder))
+    first = next(train(plan, corpus, run, ALONE))
+    assert isinstance(first, Planned)
+    assert replace(first, beside={}) == Planned(plan, 0, str(run.folder))
     assert run.entries() == []
+
+
+def test_the_plan_comes_with_what_the_loss_can_be_held_against(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    run = a_run(tmp_path)
+    (planned,) = carry_out(plan_for(corpus), corpus, run).of(Planned)
+    assert list(planned.beside) == ["uniform", "5-gram", "gzip", "xz"]
+    size = corpus.tokenizer.vocab_size - len(corpus.tokenizer.unsampled)
+    assert planned.beside["uniform"] == pytest.approx(math.log(size), rel=0.05)
+    assert planned.beside["5-gram"] < planned.beside["uniform"]
+    (again,) = carry_out(plan_for(corpus), corpus, run, newest(run)).of(Planned)
+    assert again.beside == {}
 
 
 def test_progress_says_where_the_run_is(corpus: Corpus, tmp_path: Path) -> None:
@@ -369,7 +436,7 @@ def test_samples_are_text_of_the_tokenizer(corpus: Corpus, tmp_path: Path) -> No
 def test_a_sample_of_a_corpus_of_lines_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "SAMPLE", replace(training.SAMPLE, length=300))
+    monkeypatch.setattr(sitting, "SAMPLE", replace(sitting.SAMPLE, length=300))
     corpus = tiny_corpus(tmp_path, lines=True)
     told = carry_out(plan_for(corpus), corpus, a_run(tmp_path))
     assert len(told.of(Evaluated)) == 3
@@ -413,7 +480,7 @@ def test_a_worse_evaluation_is_not_the_best(
         score = real(*arguments)
         return replace(score, nats=next(values) * score.characters)
 
-    monkeypatch.setattr(training, "evaluate", scripted)
+    monkeypatch.setattr(sitting, "evaluate", scripted)
     run = a_run(tmp_path)
     told = carry_out(plan_for(corpus, train={"keep": 1}), corpus, run)
     assert [event.best for event in told.of(Evaluated)] == [True, True, False]
@@ -432,7 +499,7 @@ def test_a_resumed_run_remembers_the_best_of_before(
         score = real(*arguments)
         return replace(score, nats=next(values) * score.characters)
 
-    monkeypatch.setattr(training, "evaluate", scripted)
+    monkeypatch.setattr(sitting, "evaluate", scripted)
     told = interrupted(plan_for(corpus), corpus, a_run(tmp_path), (7,))
     assert [event.best for event in told.of(Evaluated)] == [True, False, False]
     assert (told.of(Finished)[0].best, told.of(Finished)[0].best_step) == (pytest.approx(1.0), 6)
@@ -563,7 +630,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, step: int, how: str, value: float = m
             forward = self.model.loss
             with monkeypatch.context() as patch:
                 patch.setattr(
-                    self.model, "loss", lambda *a: (forward(*a)[0] * value, forward(*a)[1])
+                    self.model, "loss", lambda *a: (forward(*a)[0] * value, *forward(*a)[1:])
                 )
                 return real(self, flag)
         if mine and how == "gradient":
@@ -609,6 +676,66 @@ def test_no_number_that_is_none_is_ever_saved_or_told(
         files.load(entry.path, training=True)
     for event in told.events:
         json.dumps(to_json(event), allow_nan=False)
+
+
+def spoil_once(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Let a training go wrong in that step the first time it is taken."""
+    real = Learner.advance
+    spoiled: list[int] = []
+
+    def advance(self: Learner, flag: int = 0) -> int:
+        flag = real(self, flag)
+        if self.step == step and not spoiled:
+            spoiled.append(step)
+            with torch.no_grad():
+                self.model.output.bias[0] = math.nan
+        return flag
+
+    monkeypatch.setattr(Learner, "advance", advance)
+
+
+@pytest.mark.parametrize(("step", "back"), [(4, 0), (8, 6), (13, 12)])
+def test_a_run_that_diverges_goes_back_once_with_half_the_rate(
+    step: int, back: int, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil_once(monkeypatch, step)
+    run, plan = a_run(tmp_path), plan_for(corpus)
+    told = carry_out(plan, corpus, run)
+    assert told.error is None
+    (warned,) = told.of(Warned)
+    assert f"going on from step {back} with half the learning rate, 0.002" in warned.text
+    assert told.of(Finished)[0].step == STEPS
+    last = newest(run)
+    assert last.training is not None
+    assert last.training.config == replace(plan.train, learning_rate=plan.train.learning_rate / 2)
+    assert last.facts.setbacks == 1
+
+
+def test_a_run_taken_back_is_the_same_after_an_interruption(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, runs = plan_for(corpus), [a_run(tmp_path, "whole"), a_run(tmp_path, "stopped")]
+    for run in runs:
+        with monkeypatch.context() as patch:
+            spoil_once(patch, 8)
+            carry_out(plan, corpus, run, stop=11 if run is runs[1] else 0)
+    start = newest(runs[1])
+    assert start.training is not None
+    carry_out(replace(plan, train=start.training.config), corpus, runs[1], start)
+    assert bytes_of_step(runs[0], STEPS) == bytes_of_step(runs[1], STEPS)
+
+
+def test_a_resumed_run_that_was_taken_back_is_not_taken_back_again(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, run = plan_for(corpus), a_run(tmp_path)
+    carry_out(plan, corpus, run, stop=7)
+    start = newest(run)
+    start = replace(start, facts=replace(start.facts, setbacks=1))
+    spoil_once(monkeypatch, 9)
+    told = carry_out(plan, corpus, run, start)
+    assert isinstance(told.error, DivergedError)
+    assert told.of(Warned) == []
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.checkpoint import MOMENTS, Checkpoint, Facts, Training
+from charrnn.checkpoint import Checkpoint, Facts, Training
 from charrnn.config import (
     ModelConfig,
     TrainConfig,
@@ -16,6 +16,7 @@ from charrnn.config import (
     state_shapes,
 )
 from charrnn.corpus import Corpus, Recipe, prepare
+from charrnn.metadata import MOMENTS
 from charrnn.planning import Plan
 from charrnn.run import Run
 from charrnn.runs import create
@@ -124,7 +125,7 @@ def smallest_checkpoint(
     }
     moments = {
         f"{moment}.{name}": array
-        for seed, moment in enumerate(MOMENTS)
+        for seed, moment in enumerate(MOMENTS["adamw"])
         for name, array in random_weights(model, seed + 1).items()
     }
     made = Training(config, moments, state, loss_sum=2.5, loss_count=2)
