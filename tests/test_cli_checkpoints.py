@@ -59,7 +59,7 @@ def test_list_as_json(many: Shell) -> None:
 def test_list_shows_what_cannot_be_read(many: Shell) -> None:
     path_of(many, 25).write_bytes(b"nothing")
     rows = many.run("checkpoints", "list", "--json").succeeded().json
-    assert rows[-1]["problem"].startswith("cannot use ")
+    assert rows[-1]["problem"].startswith("cannot use")
     assert rows[-1]["epoch"] is None
     assert [row["latest"] for row in rows] == [False, False, False, True, False]
     assert "unreadable" in many.run("checkpoints", "list").out.splitlines()[-1]
@@ -75,7 +75,7 @@ def test_list_of_a_run_without_checkpoints(copied: Shell) -> None:
 
 @pytest.mark.parametrize("command", ["list", "show", "prune", "export", "verify"])
 def test_an_unknown_run_is_a_usage_error(command: str, trained: Shell) -> None:
-    said = trained.run("checkpoints", command, "nope").failed(2, "there is no run nope in ")
+    said = trained.run("checkpoints", command, "nope").failed(2, "there is no run nope in")
     assert said.endswith("; the runs there are: corpus\n")
 
 
@@ -157,7 +157,7 @@ def test_a_file_that_is_no_checkpoint_exits_4(
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
-    trained.run(*command, path).failed(4, "cannot use ")
+    trained.run(*command, path).failed(4, "cannot use")
     assert not list(trained.folder.glob("*.safetensors"))
 
 
@@ -178,7 +178,7 @@ def test_prune_keeps_as_many_as_asked(keep: int, left: list[int] | None, many: S
     assert many.steps() == (left or [5, 10, 15, 20, 25])
     again = many.run("checkpoints", "prune", "corpus", "--keep", str(keep)).succeeded()
     assert again.raw == b""
-    assert again.err.startswith("removed 0, kept ")
+    assert again.err.startswith("removed 0, kept")
 
 
 def test_prune_leaves_what_it_cannot_read(many: Shell) -> None:
@@ -225,7 +225,7 @@ def test_an_exported_file_samples_and_evaluates_as_its_run_does(copied: Shell) -
 def test_export_does_not_overwrite_unless_forced(file_format: str, copied: Shell) -> None:
     words = ("checkpoints", "export", "--format", file_format)
     target = copied.write(f"corpus.{file_format}", "mine")
-    said = copied.run(*words).failed(2, f"corpus.{file_format} exists; ")
+    said = copied.run(*words).failed(2, f"corpus.{file_format} exists;")
     assert "--force" in said
     assert target.read_text() == "mine"
     copied.run(*words, "--force").succeeded()
@@ -233,7 +233,7 @@ def test_export_does_not_overwrite_unless_forced(file_format: str, copied: Shell
 
 
 def test_export_into_nowhere_is_one_line(copied: Shell) -> None:
-    copied.run("checkpoints", "export", "-o", "no/where").failed(1, "cannot write no/where: ")
+    copied.run("checkpoints", "export", "-o", "no/where").failed(1, "cannot write no/where:")
 
 
 @pytest.mark.parametrize("name", ["pickle", "", "ONNX", "[red]"])
@@ -272,7 +272,9 @@ def test_verify_reads_every_checkpoint(trained: Shell) -> None:
     done = trained.run("checkpoints", "verify").succeeded()
     assert done.out.splitlines() == [f"{path_of(trained, step)} is whole" for step in (15, 20)]
     rows = trained.run("checkpoints", "verify", "--json").succeeded().json
-    assert rows == [{"path": str(path_of(trained, step)), "problem": ""} for step in (15, 20)]
+    assert rows == [
+        {"path": str(path_of(trained, step)), "problem": "", "instead": None} for step in (15, 20)
+    ]
 
 
 @pytest.mark.parametrize("position", [0, 9, 100, 700, -1000, -1])
@@ -282,7 +284,8 @@ def test_verify_finds_one_flipped_bit_and_exits_4(position: int, copied: Shell) 
     assert done.code == 4
     whole, broken = done.out.splitlines()
     assert whole == f"{path_of(copied, 15)} is whole"
-    assert broken.startswith(f"cannot use {path_of(copied, 20)}: ")
+    assert broken.startswith(f"cannot use {path_of(copied, 20)}:")
+    assert broken.endswith(f"; use {path_of(copied, 15)}")
     assert done.err == (
         "charrnn: error: 1 of 2 checkpoints are damaged; "
         f"the newest whole one is {path_of(copied, 15)}\n"
@@ -321,3 +324,38 @@ def test_a_pipe_or_folder_is_not_read_as_a_checkpoint(trained: Shell, tmp_path: 
     (tmp_path / "link.safetensors").symlink_to(path_of(trained))
     for name in ("pipe", "folder", "link"):
         trained.run("checkpoints", "show", tmp_path / f"{name}.safetensors").failed(4)
+
+
+def test_verify_says_of_each_damaged_one_which_older_one_to_use(many: Shell) -> None:
+    flip(path_of(many, 5))
+    flip(path_of(many, 15))
+    path_of(many, 20).write_bytes(b"")
+    done = many.run("checkpoints", "verify", "--json")
+    assert done.code == 4
+    found = {Path(row["path"]): (row["problem"], row["instead"]) for row in done.json}
+    assert found[path_of(many, 5)][1] is None
+    assert found[path_of(many, 10)] == found[path_of(many, 25)] == ("", None)
+    assert found[path_of(many, 15)][1] == found[path_of(many, 20)][1] == str(path_of(many, 10))
+    assert "cut short" in found[path_of(many, 20)][0]
+    assert done.err.endswith(
+        f"3 of 5 checkpoints are damaged; the newest whole one is {path_of(many, 25)}\n"
+    )
+
+
+def test_verify_of_a_damaged_file_looks_beside_it(many: Shell) -> None:
+    flip(path_of(many, 20))
+    done = many.run("checkpoints", "verify", path_of(many, 20))
+    assert done.out.endswith(f"; use {path_of(many, 15)}\n")
+    assert done.err.endswith(f"the newest whole one is {path_of(many, 25)}\n")
+
+
+def test_verify_reads_the_training_state_too(copied: Shell) -> None:
+    """A moment that is no number is found, though sampling would never read it."""
+    found = checkpoint.load(path_of(copied), training=True)
+    assert found.training is not None
+    next(iter(found.training.moments.values())).flags.writeable = True
+    next(iter(found.training.moments.values())).flat[0] = np.nan
+    checkpoint.save(found, path_of(copied))
+    done = copied.run("checkpoints", "verify")
+    assert "not finite" in done.out
+    assert done.code == 4

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from charrnn import evaluation
 from charrnn.run import Run
 from tests.shell import Shell, sentences
 
@@ -140,3 +141,14 @@ def test_a_better_trained_model_foretells_better(shell: Shell) -> None:
     for steps in ("2", "150"):
         shell.train("corpus.txt", "--steps", steps, "--name", f"s{steps}", "--quiet").succeeded()
     assert figures(shell, "s150")["loss"] < figures(shell, "s2")["loss"] - 0.5
+
+
+def test_memory_that_is_out_names_the_way_out(
+    trained: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate")
+
+    monkeypatch.setattr(evaluation, "evaluate", broken)
+    said = trained.run("evaluate").failed(7, "evaluating", "more memory than there is")
+    assert "--precision int8" in said

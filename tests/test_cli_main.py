@@ -1,6 +1,7 @@
 """The program's outermost layer: help, versions, every error as one line with its exit code."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 
 import charrnn
 from charrnn import errors, runs
+from charrnn.cli.main import COMMANDS, _asked
 from charrnn.errors import CharRNNError, InterruptedTraining
 from tests.shell import ERROR, Shell
 
@@ -194,6 +196,9 @@ except SystemExit as left:
         (("checkpoints", "list"), False),
         (("checkpoints", "show"), False),
         (("checkpoints", "verify"), False),
+        (("plot",), False),
+        (("plot", "--output", "a.svg"), False),
+        (("compare",), False),
         (("sample", "--length", "3"), True),
     ],
     ids=str,
@@ -212,11 +217,66 @@ def test_commands_that_need_no_torch_do_not_import_it(
 
 @pytest.mark.parametrize(
     "words",
-    [("runs",), ("runs", "--json"), ("checkpoints", "list"), ("evaluate",), ("sample",),
-     ("checkpoints", "show"), ("checkpoints", "verify"), ("--version",), ("--help",)],
+    [("runs",), ("runs", "--json"), ("plot",), ("compare",), ("checkpoints", "list"),
+     ("evaluate",), ("sample",), ("checkpoints", "show"), ("checkpoints", "verify"),
+     ("--version",), ("--help",)],
     ids=" ".join,
 )  # fmt: skip
 def test_what_goes_well_says_nothing_on_stderr(words: tuple[str, ...], trained: Shell) -> None:
     done = trained.run(*words).succeeded()
     assert done.err == ""
     assert done.raw.endswith(b"\n")
+
+
+UNFORESEEN = [KeyError("it"), ValueError("a\nb"), ZeroDivisionError(), RecursionError("deep")]
+
+
+@pytest.mark.parametrize("error", UNFORESEEN, ids=lambda error: type(error).__name__)
+def test_an_unforeseen_error_is_one_line_too(
+    error: Exception, trained: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "every", breaking(error))
+    line = trained.run("runs").failed(1, f"internal error: {type(error).__name__}")
+    assert line.endswith("; run again with --debug and report it\n")
+
+
+@pytest.mark.parametrize("error", [KeyError("it"), PermissionError(13, "no", "/a/b")])
+def test_debug_shows_the_traceback_of_an_unforeseen_error(
+    error: Exception, trained: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "every", breaking(error))
+    with pytest.raises(type(error)):
+        trained.run("--debug", "runs")
+
+
+def test_every_command_is_a_name_of_its_module() -> None:
+    for name, module in COMMANDS.items():
+        assert hasattr(importlib.import_module(f"charrnn.cli.{module}"), name)
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["sample", "runs"], ["sample"]),
+        (["--debug", "plot"], ["plot"]),
+        (["checkpoints", "list"], ["checkpoints"]),
+        (["--help"], list(COMMANDS)),
+        ([], list(COMMANDS)),
+        (["samples"], list(COMMANDS)),
+    ],
+)
+def test_only_the_command_that_is_asked_for_is_imported(words: list[str], asked: list[str]) -> None:
+    assert list(_asked(words)) == asked
+
+
+def test_sampling_imports_no_other_command() -> None:
+    code = (
+        "import sys; sys.argv = ['charrnn', 'sample', '--help']\n"
+        "from charrnn.cli.main import run\n"
+        "try:\n    run()\nexcept SystemExit:\n"
+        "    assert 'charrnn.cli.sample' in sys.modules\n"
+        "    assert not {'charrnn.cli.plot', 'charrnn.cli.checkpoints'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--temperature" in done.stdout

@@ -2,13 +2,14 @@
 
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from charrnn import optimizer, training
+from charrnn import optimizer, sealed, sitting, training
 from charrnn.checkpoint import load
 from charrnn.errors import MemoryLimitError
 from charrnn.run import Run
@@ -117,6 +118,7 @@ def test_files_folders_and_globs_are_one_text(shell: Shell) -> None:
         (("*.none",), 3, "there is no file or folder *.none; "),
         (("corpus.txt", "missing.txt"), 3, "there is no file or folder missing.txt; "),
         (("/dev/null",), 3, "/dev/null"),
+        (("loop",), 3, "cannot read loop: Too many levels of symbolic links; "),
         (("[red].txt",), 3, "there is no file or folder [red].txt; "),
         (("a\x1b[2J\n",), 3, "there is no file or folder a^[[2J^J; "),
         (("corpus.txt", "--encoding", "utf-16"), 3, "is not valid utf-16 at byte "),
@@ -132,7 +134,7 @@ def test_files_folders_and_globs_are_one_text(shell: Shell) -> None:
         (("corpus.txt", "--device", "tpu"), 2, "there is no device tpu on this machine; "),
         (("corpus.txt", "--epochs", "1"), 2, "--minutes, --epochs and --steps contradict"),
         (("corpus.txt", "--minutes", "1"), 2, "--minutes, --epochs and --steps contradict"),
-        (("corpus.txt", "--tie-weights", "--embedding-size", "4"), 2, "tied weights need equal"),
+        (("corpus.txt", "--tie-weights", "--embedding-size", "4"), 2, "tied weights of one layer"),
         (("corpus.txt", "--batch-size", "900"), 3, "--batch-size 900 with --seq-length 16 needs"),
         (("corpus.txt", "--valid-fraction", "0.6", "--test-fraction", "0.6"), 2, "than a tenth"),
         (("corpus.txt", "--tokenizer", "subword", "--vocab-size", "99"), 3, "--vocab-size"),
@@ -149,6 +151,7 @@ def test_a_training_that_cannot_begin_is_one_line_and_leaves_nothing(
     shell.write("bad.txt", b"a" * 150 + b"\xff" + b"b" * 100)
     shell.write("late.txt", "é".encode() * 1002 + b"\xc3")
     shell.write("folder/picture", b"\0\0\0")
+    (shell.folder / "loop").symlink_to("loop")
     shell.train(*words, "--steps", "4").failed(code, said)
     assert left(shell) == []
 
@@ -303,7 +306,7 @@ def test_without_a_terminal_progress_is_plain_lines_on_stderr(shell: Shell) -> N
     assert "\r" not in done.err
     lines = [line for line in done.err.splitlines() if line and not line.startswith("    ")]
     words = [line.split()[0] for line in lines]
-    assert words[:5] == ["text", "model", "plan", "run", "step"]
+    assert words[:6] == ["text", "model", "plan", "beside", "run", "step"]
     assert words[-1] == "done"
     assert "step 4/4  epoch " in done.err
     assert "step 4: validation " in done.err
@@ -533,9 +536,18 @@ def test_resume_of_a_slim_file_in_a_run_says_what_it_is(stopped: Shell) -> None:
     assert "slim file" in done.err
 
 
+DESCRIBED = '{"plan": {"seconds": 1, "tokens_per_second": 1, "epochs": 1, "memory": 1}, "recipe": '
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "{}", '{"recipe": {}, "plan": 3}', '{"recipe": 3, "plan": {}}',
+     '{"plan": {"seconds": 1, "tokens_per_second": 1, "epochs": 1, "memory": Infinity}, '
+     '"recipe": {"sources": []}}',
+     *(DESCRIBED + r + "}"
+       for r in ('"ab"', '{"sources": "corpus.txt"}', '{"sources": [3]}', '[]', '{"sources": {}}',
+                 '{"sources": [], "encoding": 7}', '{"sources": [], "lines": "no"}',
+                 '{"sources": [], "valid_fraction": NaN}', '{"sources": [], "vocab_size": "x"}')),
      '{"plan": {"seconds": "x", "tokens_per_second": 1, "epochs": 1, "memory": 1}, "recipe": {}}'],
 )  # fmt: skip
 def test_resume_with_a_damaged_description(text: str, stopped: Shell) -> None:
@@ -545,8 +557,8 @@ def test_resume_with_a_damaged_description(text: str, stopped: Shell) -> None:
 
 
 def test_another_machine_is_worth_a_note(stopped: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = training.versions() | {"torch": "9.9"}
-    monkeypatch.setattr(training, "versions", lambda: now)
+    now = sitting.versions() | {"torch": "9.9"}
+    monkeypatch.setattr(sitting, "versions", lambda: now)
     done = stopped.run(*RESUME, "--quiet").succeeded()
     assert done.err.count("\n") == 1
     assert done.err.startswith("charrnn: note: torch was ")
@@ -578,3 +590,78 @@ def test_the_planner_fills_in_everything_from_time_alone(shell: Shell) -> None:
 def test_tiny_is_tiny(trained: Shell) -> None:
     assert len(TINY) == 12
     assert first_checkpoint(trained).stat().st_size < 32_000
+
+
+def test_tokens_of_another_split_are_not_resumed_into(shell: Shell) -> None:
+    """Two runs of one text, parted otherwise; the arrays of one in the place of the other's."""
+    shell.train("corpus.txt", *QUICKLY, "--name", "a").succeeded()
+    shell.train("corpus.txt", *QUICKLY, "--name", "b", "--valid-fraction", "0.2").succeeded()
+    for name in ("corpus", "run.json"):
+        place = shell.runs / "a" / name
+        shutil.rmtree(place) if place.is_dir() else place.unlink()
+        (shell.runs / "b" / name).rename(place)
+    shell.run(*RESUME, "--name", "a").failed(3, "is not parted as it was", "start a new run")
+
+
+def test_tokens_of_another_text_are_not_resumed_into(stopped: Shell) -> None:
+    """Not even where the text itself is gone and cannot be asked."""
+    stopped.write("other.txt", sentences(seed=1))
+    stopped.train("other.txt", *QUICKLY).succeeded()
+    shutil.rmtree(stopped.runs / "corpus" / "corpus")
+    (stopped.runs / "other" / "corpus").rename(stopped.runs / "corpus" / "corpus")
+    (stopped.folder / "corpus.txt").unlink()
+    stopped.run(*RESUME, "--name", "corpus").failed(3, "the text has changed since the run began")
+
+
+def test_a_vocabulary_too_large_for_a_checkpoint_is_told_before_training(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealed, "HEADER_LIMIT", 100_000)
+    shell.train("corpus.txt", *QUICKLY).succeeded()
+    shell.write("many.txt", "".join(map(chr, range(0x4E00, 0x9FFF))) + sentences())
+    monkeypatch.setattr(training, "train", None)
+    said = shell.train("many.txt", *QUICKLY).failed(2, "too large for a checkpoint")
+    assert "--min-count" in said
+    assert left(shell) == ["corpus"]
+
+
+def test_damage_of_every_kind_costs_a_line_and_not_the_run(long: Shell, stopped: Shell) -> None:
+    """Whatever stands in the place of the newest checkpoint."""
+    newest = Run(stopped.runs / "corpus").path_of(12)
+    raw = newest.read_bytes()
+
+    def make(kind: str) -> None:
+        newest.unlink()
+        if kind == "folder":
+            newest.mkdir()
+        elif kind == "link":
+            newest.symlink_to("nowhere")
+        elif kind == "pipe":
+            os.mkfifo(newest)
+        else:
+            newest.write_bytes({"empty": b"", "half": raw[: len(raw) // 2], "zeros": bytes(9),
+                                "longer": raw + b"x", "pickle": b"\x80\x04N."}[kind])  # fmt: skip
+
+    for number, kind in enumerate(
+        ("empty", "half", "zeros", "longer", "pickle", "link", "pipe", "folder")
+    ):
+        make(kind)
+        copy = Shell(stopped.folder.parent / f"{number}-{kind}")
+        shutil.copytree(stopped.folder, copy.folder, symlinks=True, copy_function=_copied)
+        there = Run(copy.runs / "corpus").path_of(12)
+        assert copy.run("checkpoints", "list").succeeded().out.count("unreadable") == 1
+        done = copy.run(*RESUME, "--quiet")
+        if kind == "folder":
+            assert done.code == 1, done.err  # nothing can be saved in its place
+            assert f"cannot write {there}: " in done.err
+            continue
+        assert done.succeeded().err.startswith(f"charrnn: note: cannot use {there}: ")
+        assert len(done.err.splitlines()) == 1
+        assert copy.weights() == long.weights()
+
+
+def _copied(source: str, target: str) -> str:
+    if Path(source).is_fifo():
+        os.mkfifo(target)
+        return target
+    return str(shutil.copy2(source, target, follow_symlinks=False))

@@ -47,14 +47,23 @@ def test_the_plan_is_told_before_anything_is_done(
     corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Narrator(corpus, silent=False) as narrator:
-        narrator.tell(Planned(PLAN, 0, "runs/x"))
+        narrator.tell(Planned(PLAN, 0, "runs/x", {"5-gram": 1.5, "gzip": 2.25}))
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split()[0] for line in lines] == ["text", "model", "plan", "run"]
+    assert [line.split()[0] for line in lines] == [
+        "text",
+        "model",
+        "plan",
+        "quicker:",
+        "beside",
+        "run",
+    ]
     assert lines[0].startswith(f"text    {len(TEXT)} characters (train ")
     assert lines[0].endswith(" char tokens")
     assert lines[1].startswith("model   lstm, 2 x 8 units, ")
     assert lines[2].startswith("plan    2,000 steps of 4 x 8 tokens, 1.0 epochs, about 0:01, ")
-    assert lines[3] == "run     runs/x"
+    assert lines[3] == "        quicker: --minutes 0.1, better: --minutes 0.8"
+    assert lines[4] == "beside  5-gram 1.5000, gzip 2.2500 nats/char"
+    assert lines[5] == "run     runs/x"
 
 
 def test_a_resumed_training_says_where_it_goes_on(
@@ -112,22 +121,23 @@ def test_a_save_is_told_only_where_something_went_wrong(
 
 
 def test_the_end_says_what_to_try_next(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(corpus, Finished(2_000, 1.98761, 1_500, 65.0), capsys=capsys) == [
-        "done in 1:05; best 1.9876 nats/char at step 1,500; now try: charrnn sample runs/x"
+    assert told(corpus, Finished(2_000, 1.98761, 1_500, 34.56, 65.0), capsys=capsys) == [
+        "done in 1:05, the text read 34.6 times; best 1.9876 nats/char at step 1,500; "
+        "now try: charrnn sample runs/x"
     ]
 
 
 def test_a_text_learned_by_heart_has_a_best(
     corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "best 0.0000 nats/char" in told(corpus, Finished(9, 0.0, 9, 1.0), capsys=capsys)[0]
+    assert "best 0.0000 nats/char" in told(corpus, Finished(9, 0.0, 9, 1.0, 1.0), capsys=capsys)[0]
 
 
 def test_without_an_evaluation_the_end_names_no_best(
     corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert told(corpus, Finished(2_000, None, 0, 5.0), capsys=capsys) == [
-        "done in 0:05; now try: charrnn sample runs/x"
+    assert told(corpus, Finished(2_000, None, 0, 2.0, 5.0), capsys=capsys) == [
+        "done in 0:05, the text read 2.0 times; now try: charrnn sample runs/x"
     ]
 
 
@@ -136,7 +146,7 @@ def test_a_silent_narrator_says_nothing(corpus: Corpus, capsys: pytest.CaptureFi
         PROGRESS,
         Evaluated(500, SCORE, True, "text", 3.0),
         Saved(500, Path("x"), ("warning",), 3.0),
-        Finished(2_000, 1.0, 500, 65.0),
+        Finished(2_000, 1.0, 500, 2.0, 65.0),
     )
     assert told(corpus, *events, capsys=capsys, silent=True) == []
 

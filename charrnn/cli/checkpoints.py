@@ -13,7 +13,7 @@ from charrnn.cli.options import Json, RunName, RunsDir, Which, option
 from charrnn.cli.output import Output
 from charrnn.config import num_parameters
 from charrnn.errors import CheckpointError, UsageError
-from charrnn.run import Entry
+from charrnn.run import Entry, Run
 
 checkpoints = typer.Typer(help="List, show, prune, export and verify checkpoints.")
 
@@ -40,7 +40,7 @@ def _listed(entry: Entry, best: Entry | None, latest: Entry | None) -> dict[str,
         "step": entry.step,
         "epoch": entry.facts.epoch if entry.facts else None,
         "valid_nats_per_char": entry.valid,
-        "bytes": entry.path.stat().st_size,
+        "bytes": entry.bytes,
         "best": best is not None and best.path == entry.path,
         "latest": latest is not None and latest.path == entry.path,
         "problem": entry.problem,
@@ -69,8 +69,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show what a checkpoint says of itself, after checking it whole."""
-    path = runs.find_checkpoint(runs_dir, run, checkpoint)
-    model = library.load(path)
+    path, model = runs.load_checkpoint(runs_dir, run, checkpoint)
     facts = {
         "path": str(path),
         "bytes": path.stat().st_size,
@@ -138,8 +137,7 @@ def export(
     """Write the model alone, without its training state: the file to share."""
     if file_format not in ("safetensors", "onnx"):
         raise UsageError(f"there is no format {file_format!r}", "choose safetensors or onnx")
-    path = runs.find_checkpoint(runs_dir, run, checkpoint)
-    model = library.load(path).slim()
+    path, model = runs.load_checkpoint(runs_dir, run, checkpoint)
     stem = path.parent.name if (path.parent / "run.json").exists() else path.stem
     target = output or Path(f"{stem}.{file_format}")
     if target.exists() and not force:
@@ -147,9 +145,9 @@ def export(
     if file_format == "onnx":
         from charrnn.graph import export as export_onnx
 
-        export_onnx(model, target)
+        export_onnx(model.slim(), target)
     else:
-        library.save(model, target)
+        library.save(model.slim(), target)
     out = Output()
     out.write(f"{target}\n")
     out.flush()
@@ -157,27 +155,47 @@ def export(
 
 @checkpoints.command()
 def verify(run: RunName = None, runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
-    """Read checkpoints whole and check every bit; exit code 4 when one is damaged."""
+    """Read checkpoints whole and check every bit; exit code 4 when one is damaged.
+
+    Of each damaged one it says what is wrong, and which older one to use instead.
+    """
     if run is not None and Path(run).is_file():
         paths = [Path(run)]
+        older = [entry.path for entry in Run(paths[0].parent).entries()]
     else:
-        paths = [entry.path for entry in runs.find(runs_dir, run).entries()]
+        paths = older = [entry.path for entry in runs.find(runs_dir, run).entries()]
     out = Output()
-    problems, good = [], None
-    for path in paths:
-        try:
-            library.load(path)
-            problem, good = "", path
-        except CheckpointError as error:
-            problem = error.problem
-            problems.append(problem)
+    problems = {path: _problem(path) for path in paths}
+    broken = [path for path, problem in problems.items() if problem]
+    for path, problem in problems.items():
+        instead = _instead(path, older) if problem else None
         if json:
-            out.json({"path": str(path), "problem": problem})
+            out.json({"path": str(path), "problem": problem, "instead": instead})
+        elif problem:
+            out.write(
+                f"{problem}; " + (f"use {instead}\n" if instead else "no older one is whole\n")
+            )
         else:
-            out.write(problem + "\n" if problem else f"{path} is whole\n")
+            out.write(f"{path} is whole\n")
     out.flush()
-    if problems:
+    if broken:
+        good = next((path for path in reversed(older) if not _problem(path)), None)
         raise CheckpointError(
-            f"{len(problems)} of {len(paths)} checkpoints are damaged",
+            f"{len(broken)} of {len(paths)} checkpoints are damaged",
             f"the newest whole one is {good}" if good else "none is whole; train again",
         )
+
+
+def _problem(path: Path) -> str:
+    """What is wrong with a file, its training state included, or nothing."""
+    try:
+        library.load(path, training=None)
+    except CheckpointError as error:
+        return error.problem
+    return ""
+
+
+def _instead(path: Path, known: list[Path]) -> str | None:
+    """The newest whole checkpoint before this one of the same run."""
+    before = known[: known.index(path)] if path in known else []
+    return next((str(each) for each in reversed(before) if not _problem(each)), None)

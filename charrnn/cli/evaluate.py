@@ -41,17 +41,15 @@ def evaluate(
     if split not in ("train", "valid", "test"):
         raise UsageError(f"there is no split {split!r}", "choose train, valid or test")
     Recipe(sources=(), encoding=encoding)  # says so when there is no such encoding
-    path = runs.find_checkpoint(runs_dir, run, checkpoint)
+    path, model = runs.load_checkpoint(runs_dir, run, checkpoint)
     import torch
 
-    from charrnn import checkpoint as checkpoints
-    from charrnn.distributed import join
+    from charrnn.distributed import join, memory_limit
     from charrnn.engine import Engine
     from charrnn.evaluation import evaluate as score_tokens
     from charrnn.model import from_weights
     from charrnn.scoring import read_text, score_by_engine
 
-    model = checkpoints.load(path)
     if file is not None:
         tokens, characters = read_text(file, model.tokenizer, encoding)
     else:
@@ -65,8 +63,12 @@ def evaluate(
         engine = Engine(model, threads or default_threads(), precision)
         score = score_by_engine(engine, tokens, characters, start_id)
     else:
-        network = from_weights(model.model, model.weights).to(join(device).device)
-        score = score_tokens(network, tokens, characters, start_id)
+        with memory_limit(
+            "evaluating this model takes more memory than there is",
+            "take another --device, or --precision int8",
+        ):
+            network = from_weights(model.model, model.weights).to(join(device).device)
+            score = score_tokens(network, tokens, characters, start_id)
     out = Output()
     if json:
         out.json(score.to_json() | {"checkpoint": str(path), "split": None if file else split})

@@ -41,7 +41,7 @@ def _facts(run: Run) -> dict[str, Any]:
     """The fields of `runs --json`."""
     try:
         described = _described(run.about())
-    except (CheckpointError, KeyError, TypeError, ValueError):
+    except (CheckpointError, KeyError, TypeError, ValueError, OverflowError):
         return {"run": run.name, "problem": "run.json cannot be read"}
     return {"run": run.name} | described | _reached(run)
 

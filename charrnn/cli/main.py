@@ -1,24 +1,16 @@
-"""`app`, and the one place that turns an error into a line and an exit code."""
+"""The program of the command line, and the one place that turns errors into exit codes."""
 
+import importlib
 import os
 import signal
 import sys
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from typing import Annotated, NoReturn
 
 import typer
 
 from charrnn import __version__
-from charrnn.cli import (
-    checkpoints,
-    evaluate,
-    list_runs,
-    originality,
-    sample,
-    score,
-    train,
-    write,
-)
 from charrnn.cli.options import option
 from charrnn.errors import CharRNNError, InterruptedTraining, MemoryLimitError, StorageError
 
@@ -28,19 +20,21 @@ train --hidden-size, and so on; CHARRNN_RUNS for the runs folder."""
 TRACEBACKS = ContextVar("TRACEBACKS", default=False)
 """Whether errors keep their tracebacks."""
 
-app = typer.Typer(
-    name="charrnn",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={
-        "auto_envvar_prefix": "CHARRNN",
-        "help_option_names": ["-h", "--help"],
-        "max_content_width": 100,
-        "show_default": True,
-    },
-    epilog=EPILOG,
-)
+COMMANDS = {
+    "train": "train",
+    "plan": "plan",
+    "sample": "sample",
+    "evaluate": "evaluate",
+    "write": "write",
+    "score": "score",
+    "originality": "originality",
+    "runs": "list_runs",
+    "compare": "compare",
+    "plot": "plot",
+    "gradients": "gradients",
+    "checkpoints": "checkpoints",
+}
+"""Commands in the order of the help, and the module of this package that holds each."""
 
 
 def _version(asked: bool) -> None:
@@ -49,7 +43,6 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def main(
     version: Annotated[
         bool, option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -60,14 +53,35 @@ def main(
     TRACEBACKS.set(debug)
 
 
-app.command()(train.train)
-app.command()(sample.sample)
-app.command()(evaluate.evaluate)
-app.command()(write.write)
-app.command()(score.score)
-app.command()(originality.originality)
-app.command()(list_runs.runs)
-app.add_typer(checkpoints.checkpoints, name="checkpoints", no_args_is_help=True)
+def program(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The command line with these commands; only their modules are imported."""
+    app = typer.Typer(
+        name="charrnn",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={
+            "auto_envvar_prefix": "CHARRNN",
+            "help_option_names": ["-h", "--help"],
+            "max_content_width": 100,
+            "show_default": True,
+        },
+        epilog=EPILOG,
+    )
+    app.callback()(main)
+    for name in names:
+        made = getattr(importlib.import_module(f"charrnn.cli.{COMMANDS[name]}"), name)
+        if isinstance(made, typer.Typer):
+            app.add_typer(made, name=name, no_args_is_help=True)
+        else:
+            app.command()(made)
+    return app
+
+
+def _asked(words: Sequence[str]) -> Iterable[str]:
+    """The one command that a command line names, so that the others need not be imported."""
+    first = next((word for word in words if not word.startswith("-")), "")
+    return [first] if first in COMMANDS else COMMANDS
 
 
 def run() -> NoReturn:
@@ -79,6 +93,8 @@ def run() -> NoReturn:
         code = _run()
         sys.stdout.flush()
     except OSError as error:
+        if TRACEBACKS.get():
+            raise
         what = f"use {error.filename}" if error.filename else "write the output"
         code = _report(StorageError(f"cannot {what}: {error.strerror}", "check it"))
     # What is still in a buffer cannot be written; Python would complain of it at exit.
@@ -89,6 +105,7 @@ def run() -> NoReturn:
 def _run() -> int:
     interrupted = 128 + signal.SIGINT
     try:
+        app = program(_asked(sys.argv[1:]))
         code = app(prog_name="charrnn", standalone_mode=False) or 0
     except (CharRNNError, MemoryError) as error:
         if TRACEBACKS.get():
@@ -98,6 +115,10 @@ def _run() -> int:
         return _usage(error)
     except (KeyboardInterrupt, typer.Abort):
         code = interrupted
+    except Exception as error:
+        if TRACEBACKS.get() or isinstance(error, OSError):
+            raise
+        return _report(_internal(error))
     # Typer, too, makes this code of a Ctrl-C.
     if code == interrupted:
         _report(InterruptedTraining(signal.SIGINT, "interrupted", "nothing was lost"))
@@ -108,6 +129,12 @@ def _known(error: CharRNNError | MemoryError) -> CharRNNError:
     if isinstance(error, CharRNNError):
         return error
     return MemoryLimitError("out of memory", "use a smaller model or text")
+
+
+def _internal(error: Exception) -> CharRNNError:
+    """What nobody foresaw."""
+    what = type(error).__name__ + (f": {error}" if str(error) else "")
+    return CharRNNError(f"internal error: {what}", "run again with --debug and report it")
 
 
 def _report(error: CharRNNError) -> int:

@@ -2,7 +2,7 @@
 
 from charrnn.cli import ui
 from charrnn.corpus import Corpus
-from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Saved
+from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Saved, Warned
 from charrnn.planning import Plan
 
 
@@ -34,6 +34,9 @@ class Narrator:
                 self._progress(event)
             case Evaluated():
                 self._evaluated(event)
+            case Warned():
+                assert self._ticker
+                self._ticker.tell(f"warning: {event.text}", style="yellow")
             case Saved():
                 for warning in event.warnings:
                     ui.note(warning)
@@ -46,6 +49,8 @@ class Narrator:
         for line in (
             *corpus_lines(self._corpus, limit),
             *plan_lines(event.plan),
+            *([] if event.step else [hint(event.plan)]),
+            *([beside(event.beside)] if event.beside else []),
             f"run     {event.run}",
         ):
             ui.say(line)
@@ -78,7 +83,10 @@ class Narrator:
         best = ""
         if event.best is not None:
             best = f"best {event.best:.4f} nats/char at step {event.best_step:,}; "
-        ui.say(f"done in {ui.duration(event.seconds)}; {best}now try: charrnn sample {self._run}")
+        ui.say(
+            f"done in {ui.duration(event.seconds)}, the text read {event.epochs:.1f} times; {best}"
+            f"now try: charrnn sample {self._run}"
+        )
 
 
 def corpus_lines(corpus: Corpus, eval_tokens: int) -> list[str]:
@@ -105,3 +113,21 @@ def plan_lines(plan: Plan) -> list[str]:
         f"{plan.epochs:.1f} epochs{dropout}, about {ui.duration(plan.seconds)}, "
         f"{ui.size(plan.memory)} of memory",
     ]
+
+
+def beside(figures: dict[str, float]) -> str:
+    """What the losses to come can be held against."""
+    told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+    return f"beside  {told} nats/char"
+
+
+def hint(plan: Plan) -> str:
+    """What to type for a quicker result or a better one."""
+    minutes = max(plan.seconds / 60, 0.2)
+    better = f"--minutes {_rounded(minutes * 4)}"
+    return f"        quicker: --minutes {_rounded(minutes / 3)}, better: {better}"
+
+
+def _rounded(minutes: float) -> str:
+    """A number of minutes that a person would type."""
+    return f"{minutes:.1f}" if minutes < 2 else f"{round(minutes)}"

@@ -51,6 +51,16 @@ RunName = Annotated[
 ]
 
 
+def run_names(left_out: str) -> Any:
+    """An argument of several runs; the help says which they are if they are left out."""
+    return typer.Argument(
+        metavar="RUN",
+        help=f"Names or folders of runs; {left_out} if left out.",
+        autocompletion=_run_names,
+        show_default=False,
+    )
+
+
 def config_option(kind: type[ModelConfig] | type[TrainConfig], name: str) -> Any:
     """The option of a config field: its name, help and bounds come from the field."""
     item = next(each for each in dataclasses.fields(kind) if each.name == name)

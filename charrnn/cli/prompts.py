@@ -5,7 +5,6 @@ import re
 import sys
 from pathlib import Path
 
-from charrnn.cli import ui
 from charrnn.errors import CharRNNError, CorpusError, UsageError
 from charrnn.tokenizer import Tokenizer
 
@@ -87,4 +86,6 @@ def remark_on_strangers(prompts: list[str], tokenizer: Tokenizer) -> None:
         int(i) in unseen for text in prompts for i in set(tokenizer.encode(text).tolist())
     )
     if strange:
+        from charrnn.cli import ui
+
         ui.note("the prompt holds characters or words that the model's text never had")

@@ -131,7 +131,6 @@ def sample(
     The text goes to stdout as it is made, and nothing else does.
     """
     values = {name: value for name, value in locals().items() if name in NUMBERS}
-    from charrnn import checkpoint as checkpoints
     from charrnn.cli.limits import Limits
     from charrnn.cli.prompts import (
         read_prompt,
@@ -150,8 +149,7 @@ def sample(
     texts = (
         read_prompts(prompts, escapes) if prompts else [read_prompt(prompt, prompt_file, escapes)]
     )
-    path = runs.find_checkpoint(runs_dir, run, checkpoint)
-    model = checkpoints.load(path)
+    path, model = runs.load_checkpoint(runs_dir, run, checkpoint)
     remark_on_strangers(texts, model.tokenizer)
     settings = Settings(
         length=length,

@@ -50,15 +50,13 @@ def score(
         other = "--per-line" if per_line else "--json"
         raise UsageError(f"{other} and --color contradict each other", "give one of them")
     run, file = _sort(run, file)
-    path = runs.find_checkpoint(runs_dir, run, checkpoint)
+    path, model = runs.load_checkpoint(runs_dir, run, checkpoint)
     if not (text := read_text(file)):
         raise CorpusError(f"{file} is empty", "give a text")
-    from charrnn import checkpoint as checkpoints
     from charrnn.cli import scores
     from charrnn.corpus import reopen
     from charrnn.engine import Engine
 
-    model = checkpoints.load(path)
     engine = Engine(model, threads or default_threads(), precision)
     if per_line:
         scores.lines(model.tokenizer, engine, text, json)

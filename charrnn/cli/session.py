@@ -3,13 +3,14 @@
 import contextlib
 import datetime
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn import checkpoint, corpus, events, runs, tokenizer, training
+from charrnn import checkpoint, corpus, events, runs, sitting, tokenizer, training
 from charrnn.checkpoint import Checkpoint
 from charrnn.cli import ui
 from charrnn.cli.narrator import Narrator
@@ -19,6 +20,7 @@ from charrnn.corpus import Corpus, Recipe
 from charrnn.distributed import Group, join, leave
 from charrnn.errors import CheckpointError, CorpusError, UsageError
 from charrnn.planning import Budget, Plan, make_plan
+from charrnn.presets import Preset
 from charrnn.run import Run
 
 
@@ -29,6 +31,7 @@ class Request:
     recipe: dict[str, Any]
     given: dict[str, Any]
     budget: dict[str, Any]
+    preset: Preset | None
     name: str | None
     runs_dir: Path
     resume: bool
@@ -68,7 +71,8 @@ def _begun(request: Request, group: Group) -> Iterator[_Work]:
     try:
         with run.lock() if group.leads else contextlib.nullcontext():
             text = _prepared(recipe, run, group)
-            plan = make_plan(text, request.given, budget, group)
+            checkpoint.check_vocabulary(text.tokenizer)
+            plan = make_plan(text, request.given, budget, group, request.preset)
             if group.leads:
                 run.describe(_about(run, recipe, text, plan))
                 if run.name != _wanted(request, recipe) and not request.quiet:
@@ -89,7 +93,7 @@ def _new_run(request: Request, recipe: Recipe, group: Group) -> Run:
 def _wanted(request: Request, recipe: Recipe) -> str:
     """The name that the run has if it can: the one given, or its corpus's."""
     source = recipe.sources[0]
-    return request.name or ("stdin" if source == "-" else Path(source).resolve().stem)
+    return request.name or ("stdin" if source == "-" else Path(os.path.realpath(source)).stem)
 
 
 def _prepared(recipe: Recipe, run: Run, group: Group) -> Corpus:
@@ -113,15 +117,15 @@ def _about(run: Run, recipe: Recipe, text: Corpus, plan: Plan) -> dict[str, Any]
         "plan": plan.to_json(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "turn": runs.next_turn(run.folder.parent),
-        "versions": training.versions(),
+        "versions": sitting.versions(),
     }
 
 
 @contextlib.contextmanager
 def _resumed(request: Request, group: Group) -> Iterator[_Work]:
     """The last run or the one named, locked, with its newest readable checkpoint."""
-    unasked = asdict(Recipe(sources=())) | dict.fromkeys(request.budget)
-    asked = request.recipe | request.budget
+    unasked = asdict(Recipe(sources=())) | dict.fromkeys(request.budget) | {"preset": None}
+    asked = request.recipe | request.budget | {"preset": request.preset}
     odd = sorted(request.given.keys() | {k for k, v in asked.items() if v != unasked[k]})
     if odd:
         option = "--" + odd[0].replace("_", "-")
@@ -149,7 +153,7 @@ def _recorded(run: Run, about: dict[str, Any]) -> tuple[Recipe, dict[str, Any]]:
         plan = about["plan"]
         costs = {key: float(plan[key]) for key in ("tokens_per_second", "epochs", "seconds")}
         return corpus.recipe_from_json(about["recipe"]), costs | {"memory": int(plan["memory"])}
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise CheckpointError(
             f"{run.folder / 'run.json'} does not say how the run was started", "start a new run"
         ) from None
@@ -175,6 +179,9 @@ def _same_corpus(run: Run, recipe: Recipe, found: Checkpoint) -> Corpus:
     text = corpus.reopen(run.corpus_folder, found.tokenizer)
     before = found.facts.corpus.get("sha256")
     now = corpus.current_sha256(recipe, run.corpus_folder)
+    if text is not None and text.sha256 != before:
+        now = now or text.sha256
+        text = None  # a cache of another text; made again where the right one is there
     if text is None and now is None:
         raise CorpusError(
             f"the text of the run {run.name} is gone: {', '.join(recipe.sources)}", "bring it back"
@@ -184,11 +191,18 @@ def _same_corpus(run: Run, recipe: Recipe, found: Checkpoint) -> Corpus:
             f"the text has changed since the run began: its sha256 was {before} and is {now}",
             "bring the old text back, or start a new run",
         )
-    return text or corpus.prepare(recipe, run.corpus_folder, found.tokenizer)
+    text = text or corpus.prepare(recipe, run.corpus_folder, found.tokenizer)
+    parts = text.fingerprint()["parts"]
+    if found.facts.corpus.get("parts", parts) != parts or found.facts.lines != text.lines:
+        raise CorpusError(
+            f"the text of the run {run.name} is not parted as it was when the run began",
+            "bring its run.json back, or start a new run",
+        )
+    return text
 
 
 def _warn_of_versions(found: Checkpoint) -> None:
-    now = training.versions()
+    now = sitting.versions()
     odd = [k for k in ("torch", "machine") if found.facts.versions.get(k) != now[k]]
     if odd:
         ui.note(

@@ -2,14 +2,19 @@
 
 import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charrnn import presets
 from charrnn.cli.options import Json, RunsDir, config_option, option
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import UsageError
+from charrnn.presets import PRESETS
 from charrnn.tokenizer import TOKENIZERS
+
+if TYPE_CHECKING:
+    from charrnn.cli.session import Request
 
 
 def model(name: str) -> Any:
@@ -34,9 +39,16 @@ def train(
     resume: Annotated[
         bool, option("--resume", help="Continue a run, --name or the last, exactly.")
     ] = False,
+    preset: Annotated[
+        str | None,
+        option(help=f"A training known from papers: {', '.join(PRESETS)}.", show_default="none"),
+    ] = None,
     tokenizer: Annotated[
-        str, option(help=f"What the model reads and writes: {', '.join(TOKENIZERS)}.")
-    ] = "char",
+        str | None,
+        option(
+            help=f"What the model reads and writes: {', '.join(TOKENIZERS)}.", show_default="char"
+        ),
+    ] = None,
     vocab_size: Annotated[
         int | None,
         option(
@@ -47,8 +59,9 @@ def train(
         int, option(min=1, max=10**6, help="Rarer characters are spelled in bytes.")
     ] = 1,
     split_words: Annotated[
-        str, option(help="Where words end: punctuation, or spaces alone.")
-    ] = "punctuation",
+        str | None,
+        option(help="Where words end: punctuation, or spaces alone.", show_default="punctuation"),
+    ] = None,
     lines: Annotated[
         bool, option("--lines", help="Each line is a document of its own, such as a name.")
     ] = False,
@@ -74,6 +87,12 @@ def train(
         option(min=0.001, max=1e6, help="Times to read the text.", show_default="by time"),
     ] = None,
     steps: Annotated[int | None, plan("steps")] = None,
+    max_parameters: Annotated[
+        int | None,
+        option(
+            min=1, max=10**12, help="The largest model to choose.", show_default="by text and time"
+        ),
+    ] = None,
     cell: Annotated[str | None, model("cell")] = None,
     num_layers: Annotated[int | None, model("num_layers")] = None,
     hidden_size: Annotated[int | None, model("hidden_size")] = None,
@@ -81,14 +100,27 @@ def train(
     input_dropout: Annotated[float | None, model("input_dropout")] = None,
     dropout: Annotated[float | None, model("dropout")] = None,
     output_dropout: Annotated[float | None, model("output_dropout")] = None,
+    variational: Annotated[bool | None, model("variational")] = None,
+    embedding_dropout: Annotated[float | None, model("embedding_dropout")] = None,
+    weight_dropout: Annotated[float | None, model("weight_dropout")] = None,
     residual: Annotated[bool | None, model("residual")] = None,
     tie_weights: Annotated[bool | None, model("tie_weights")] = None,
     batch_size: Annotated[int | None, plan("batch_size")] = None,
     seq_length: Annotated[int | None, plan("seq_length")] = None,
+    optimizer: Annotated[str | None, plan("optimizer")] = None,
     learning_rate: Annotated[float | None, plan("learning_rate")] = None,
+    schedule: Annotated[str | None, plan("schedule")] = None,
     warmup_steps: Annotated[int | None, plan("warmup_steps")] = None,
+    hold_steps: Annotated[int | None, plan("hold_steps")] = None,
+    decay_every: Annotated[int | None, plan("decay_every")] = None,
+    decay_factor: Annotated[float | None, plan("decay_factor")] = None,
     weight_decay: Annotated[float | None, plan("weight_decay")] = None,
     grad_clip: Annotated[float | None, plan("grad_clip")] = None,
+    average_from: Annotated[int | None, plan("average_from")] = None,
+    output_penalty: Annotated[float | None, plan("output_penalty")] = None,
+    change_penalty: Annotated[float | None, plan("change_penalty")] = None,
+    init_scale: Annotated[float | None, plan("init_scale")] = None,
+    precision: Annotated[str | None, plan("precision")] = None,
     seed: Annotated[int | None, plan("seed")] = None,
     eval_every: Annotated[int | None, plan("eval_every")] = None,
     eval_tokens: Annotated[int | None, plan("eval_tokens")] = None,
@@ -112,24 +144,30 @@ def train(
             "give either a text to learn or --resume",
             "charrnn train corpus.txt, or charrnn train --resume --name RUN",
         )
-    if tokenizer not in TOKENIZERS or split_words not in ("punctuation", "spaces"):
+    from charrnn.cli.session import start
+
+    start(request(values))
+
+
+def request(values: dict[str, Any]) -> "Request":
+    """What the options of `train` or `plan` ask for; UsageError for a name that is none."""
+    from charrnn.cli.session import Request
+
+    known = presets.preset(values["preset"]) if values["preset"] else None
+    text = {key: values[key] for key in RECIPE if values[key] is not None}
+    text = (dict(known.recipe) if known else {}) | text | {"sources": values["corpus"]}
+    tokenizer, split = text.get("tokenizer", "char"), text.get("split_words", "punctuation")
+    if tokenizer not in TOKENIZERS or split not in ("punctuation", "spaces"):
         raise UsageError(
-            f"--tokenizer {tokenizer} --split-words {split_words} is not known",
+            f"--tokenizer {tokenizer} --split-words {split} is not known",
             f"choose from {', '.join(TOKENIZERS)} and from punctuation, spaces",
         )
-    from charrnn.cli.session import Request, start
-
-    text = {key: values[key] for key in RECIPE} | {"sources": corpus}
-    start(
-        Request(
-            recipe={key: tuple(v or ()) if key in LISTS else v for key, v in text.items()},
-            given={key: values[key] for key in PLANNED if values[key] is not None},
-            budget={key: values[key] for key in ("minutes", "epochs", "steps")},
-            **{
-                key: values[key]
-                for key in ("name", "runs_dir", "resume", "device", "json", "quiet")
-            },
-        )
+    return Request(
+        recipe={key: tuple(v or ()) if key in LISTS else v for key, v in text.items()},
+        given={key: values[key] for key in PLANNED if values[key] is not None},
+        budget={key: values[key] for key in BUDGET},
+        preset=known,
+        **{key: values[key] for key in ("name", "runs_dir", "resume", "device", "json", "quiet")},
     )
 
 
@@ -138,6 +176,9 @@ RECIPE = (
     "valid_fraction", "test_fraction", "encoding",
 )  # fmt: skip
 """The options that say what text it is and how it is read."""
+
+BUDGET = ("minutes", "epochs", "steps", "max_parameters")
+"""The options that say what may be spent."""
 
 LISTS = ("sources", "valid", "test")
 

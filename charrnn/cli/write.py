@@ -41,12 +41,11 @@ def write(
 
     It offers a continuation; you accept it, draw another, edit, undo, or type your own.
     """
-    from charrnn import checkpoint as checkpoints
     from charrnn.cli import ui
     from charrnn.cli.desk import Desk
     from charrnn.engine import Engine
 
-    model = checkpoints.load(runs.find_checkpoint(runs_dir, run, checkpoint))
+    _, model = runs.load_checkpoint(runs_dir, run, checkpoint)
     engine = Engine(model, threads or default_threads())
     seed = secrets.randbits(32) if seed is None else seed
     desk = Desk(model.tokenizer, engine, prompt, temperature, length, seed)

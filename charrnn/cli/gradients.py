@@ -1,0 +1,196 @@
+"""`charrnn gradients`: how far back a gradient reaches, in a trained model and in fresh ones."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+
+from charrnn import checkpoint as checkpoints
+from charrnn import runs
+from charrnn.cli import charts, ui
+from charrnn.cli.options import Json, RunName, RunsDir, Threads, Which, default_threads, option
+from charrnn.cli.output import Output
+from charrnn.config import GATES, ModelConfig
+from charrnn.drawing import Chart, Curve, spelled
+from charrnn.errors import CorpusError, UsageError
+from charrnn.tokenizer.base import Ids
+
+if TYPE_CHECKING:
+    from charrnn.gradients import Reach
+    from charrnn.model import CharRNN
+
+SMALL = ModelConfig(num_layers=1, hidden_size=128, embedding_size=128)
+"""Sizes of fresh models where no run gives any."""
+
+LAGS = (1, 10, 50, 100)
+"""Tokens back that the table shows, besides the last."""
+
+LEAST = 1e-12
+"""Of the norm at k = 0: the chart shows nothing below."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One model's gradients, and what it is called."""
+
+    name: str
+    trained: bool
+    config: ModelConfig
+    reach: "Reach"
+
+
+def gradients(
+    run: RunName = None,
+    runs_dir: RunsDir = Path("runs"),
+    corpus: Annotated[
+        list[str] | None,
+        option(help="Texts to measure on; without RUN, fresh models alone.", show_default="none"),
+    ] = None,
+    encoding: Annotated[str, option(help="How --corpus encodes text.")] = "utf-8",
+    checkpoint: Which = "best",
+    cell: Annotated[
+        list[str] | None,
+        option(help="Cell of a fresh model: lstm, gru, rnn; repeatable.", show_default="all"),
+    ] = None,
+    num_layers: Annotated[
+        int | None,
+        option(min=1, max=32, help="Layers of fresh models.", show_default="the run's, else 1"),
+    ] = None,
+    hidden_size: Annotated[
+        int | None,
+        option(min=1, max=16_384, help="Their units.", show_default="the run's, else 128"),
+    ] = None,
+    seed: Annotated[int, option(min=0, max=2**63 - 1, help="Seed of their start values.")] = 0,
+    reach: Annotated[int, option(min=2, max=100_000, help="Tokens to look back.")] = 100,
+    positions: Annotated[
+        int, option(min=1, max=10_000, help="Places in the text to look back from.")
+    ] = 64,
+    threads: Threads = None,
+    width: charts.Width = None,
+    height: charts.Height = 22,
+    output: charts.Picture = None,
+    force: charts.Force = False,
+    json: Json = False,
+) -> None:
+    """Measure how far back a gradient reaches.
+
+    Drawn is the norm of d loss(t) / d h(t-k), how much the loss of token t depends on the hidden
+    state k tokens before it, in proportion to that at k = 0; for an LSTM's cell state c as well. It
+    is the mean over many places t of the validation part, for a run's model and for fresh ones.
+
+    The half-life is the number of tokens in which the norm halves, by a straight line through its
+    logarithm from k = 1 on. A gate is saturated below 0.1 or above 0.9, a tanh unit beyond 0.9.
+    """
+    charts.check_picture(output, force)
+    cells = list(dict.fromkeys(cell or reversed(GATES)))
+    if odd := [name for name in cells if name not in GATES]:
+        raise UsageError(f"--cell is {odd[0]!r}", f"choose from {', '.join(GATES)}")
+    files = list(map(Path, corpus or []))
+    path = None if files and run is None else runs.find_checkpoint(runs_dir, run, checkpoint)
+    import torch
+
+    from charrnn.gradients import measure
+    from charrnn.model import build, from_weights
+
+    torch.set_num_threads(threads or default_threads())
+    models: list[tuple[str, bool, CharRNN]] = []
+    if path is None:
+        tokens, config = _read_fresh(files, encoding)
+    else:
+        model = checkpoints.load(path)
+        tokens, config = _read_for(model, path, files, encoding), model.model
+        network = from_weights(config, model.weights)
+        models = [(f"trained {config.cell}", True, network)]
+    given = {"num_layers": num_layers, "hidden_size": hidden_size}
+    sizes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if "hidden_size" in sizes and config.tie_weights:
+        sizes["embedding_size"] = sizes["hidden_size"]
+    for name in cells:
+        fresh = build(replace(config, cell=name, **sizes), seed)
+        models.append((f"fresh {name}", False, fresh))
+    found = [
+        Measured(name, trained, network.config, measure(network, tokens, reach, positions))
+        for name, trained, network in models
+    ]
+    if json:
+        print_json(found)
+        return
+    title = f"gradients of {_called(path)}" if path else "gradients of fresh models"
+    charts.show(chart(ui.visible(title, keep=""), found), width, height, output)
+    print_tables(found, reach)
+
+
+def _called(path: Path) -> str:
+    """A checkpoint as a person knows it: its run and step, or the name of a file on its own."""
+    folder = path.resolve().parent
+    return f"{folder.name}, {path.stem}" if (folder / "run.json").exists() else path.name
+
+
+def _read_fresh(files: list[Path], encoding: str) -> tuple[Ids, ModelConfig]:
+    """The characters of some texts as tokens, and a small model's sizes for them."""
+    import tempfile
+
+    from charrnn.corpus import Recipe, prepare
+
+    recipe = Recipe(tuple(map(str, files)), valid_fraction=0.0, encoding=encoding)
+    with tempfile.TemporaryDirectory() as folder:
+        made = prepare(recipe, Path(folder))
+        tokens = np.array(made.splits["train"].load())
+    return tokens, replace(SMALL, vocab_size=made.tokenizer.vocab_size)
+
+
+def _read_for(model: checkpoints.Checkpoint, path: Path, files: list[Path], encoding: str) -> Ids:
+    """The tokens that a model is measured on: of these files, or of its run's validation part."""
+    from charrnn.corpus import reopen
+    from charrnn.scoring import read_text
+
+    if files:
+        return np.concatenate([read_text(file, model.tokenizer, encoding)[0] for file in files])
+    corpus = reopen(path.parent / "corpus", model.tokenizer)
+    if corpus is None or "valid" not in corpus.splits:
+        raise CorpusError(f"there is no validation part beside {path}", "give a --corpus")
+    return corpus.splits["valid"].load()
+
+
+def chart(title: str, found: list[Measured]) -> Chart:
+    """The norms over k, each model's in proportion to its own at k = 0."""
+    curves = []
+    for ink, each in enumerate(found):
+        parts = [("h", each.reach.norms, False), ("c", each.reach.cell_norms, True)]
+        for part, norms, faint in parts:
+            y = each.reach.relative(norms)
+            name = each.name + (f" {part}" if each.reach.cell_norms else "")
+            if y:
+                curves.append(Curve(name, tuple(range(len(y))), y, ink, faint))
+    label = "norm of d loss(t) / d h(t-k), 1 at k = 0"
+    return Chart(title, "k, tokens back", label, tuple(curves), log=True, floor=LEAST)
+
+
+def print_tables(found: list[Measured], reach: int) -> None:
+    """The norms at some k and the half-life, one model a row; then the saturated gates."""
+    lags = [*(lag for lag in LAGS if lag < reach), reach]
+    columns = ["model", ">k=0, nats", *(f">k={lag}" for lag in lags), ">half-life"]
+    rows = []
+    for each in found:
+        norms, half = each.reach.relative(each.reach.norms), each.reach.half_life
+        rows.append(
+            [each.name, spelled(each.reach.norms[0])]
+            + [f"{norms[lag]:.2g}" for lag in lags]
+            + [f"{half:.1f} tokens" if math.isfinite(half) else "none"]
+        )
+    ui.print_table(columns, rows)
+    shares = [
+        ", ".join(f"{gate} {share:.0%}" for gate, share in each.reach.saturated.items())
+        for each in found
+    ]
+    ui.print_table(["model", "saturated"], zip((e.name for e in found), shares, strict=True))
+
+
+def print_json(found: list[Measured]) -> None:
+    """One object for each model; the norms are absolute, in nats."""
+    out = Output()
+    for each in found:
+        sizes = {name: getattr(each.config, name) for name in ("cell", "num_layers", "hidden_size")}
+        out.json({"model": each.name, "trained": each.trained} | sizes | each.reach.to_json())
