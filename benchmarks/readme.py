@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 COMMANDS = {
     "train": "charrnn train corpora/fables.txt --minutes 1",
+    "plan": "charrnn plan corpora/fables.txt --minutes 5",
     "sample": "charrnn sample --temperature 0.6 --length 400 --seed 1",
     "prompt": 'charrnn sample --prompt "The miller" --temperature 0.7 --length 200 --seed 7',
     "score": 'echo "The miller looked at the river and said nothing." | charrnn score',

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from charrnn import checkpoint
-from charrnn.cli.main import app
+from charrnn.cli.main import program
 from charrnn.config import GATES
 from charrnn.sampling import FILTERS, NUMBERS
 from charrnn.tokenizer import TOKENIZERS
@@ -24,7 +24,7 @@ def commands() -> list[str]:
     """The names of all commands."""
     import typer.main
 
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(program())
     return sorted(group.commands)
 
 
@@ -46,7 +46,7 @@ def test_every_number_of_a_filter_is_named(name: str) -> None:
 def test_options_named_in_the_readme_exist() -> None:
     import typer.main
 
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(program())
     every = [*group.commands.values(), *group.commands["checkpoints"].commands.values(), group]
     known = {o for command in every for p in command.params for o in [*p.opts, *p.secondary_opts]}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))

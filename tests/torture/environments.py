@@ -1,0 +1,79 @@
+"""Groups C and D, surroundings: the same seed gives the same bytes, and nothing but the text."""
+
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.torture.pipes import trained
+from tests.torture.processes import PATIENCE
+from tests.torture.rows import Outcomes, Row, some, verdict
+from tests.torture.terminals import on_a_terminal
+
+SAMPLE = ("sample", "--seed", "1", "--length", "120", "--prompt", "é漢😀")
+
+LOCALES: tuple[dict[str, str], ...] = (
+    {}, {"LC_ALL": "C"}, {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"LC_ALL": "bogus"}, {"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "utf-16"},
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"}, {"LANG": "tr_TR.UTF-8"},
+)  # fmt: skip
+
+MOODS: tuple[dict[str, str], ...] = (
+    {}, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"},
+    {"CI": "true"}, {"COLUMNS": "10"}, {"PYTHONHASHSEED": "7"}, {"PYTHONHASHSEED": "0"},
+    {"PYTHONUNBUFFERED": "1"}, {"TZ": "Pacific/Chatham"}, {"OMP_NUM_THREADS": "2"},
+)  # fmt: skip
+
+WAYS = ("pipe", "file")
+
+
+def told(folder: Path, way: str, variables: dict[str, str]) -> tuple[bytes, bytes]:
+    """What a new process writes to stdout and stderr."""
+    from tests.shell import Shell
+
+    command = [sys.executable, "-m", "charrnn", *SAMPLE]
+    environment = Shell(folder).environment(variables)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=way == "pipe", check=False,
+        timeout=PATIENCE, stdin=subprocess.DEVNULL,
+    ) if way == "pipe" else into_files(command, folder, environment)  # fmt: skip
+    return done.stdout, done.stderr
+
+
+def into_files(
+    command: list[str], folder: Path, environment: dict[str, str]
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run a command with its output sent to files."""
+    with open(folder / "out", "w+b") as out, open(folder / "err", "w+b") as err:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, stdout=out, stderr=err, check=False,
+            timeout=PATIENCE, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        for file in (out, err):
+            file.seek(0)
+        return subprocess.CompletedProcess(command, done.returncode, out.read(), err.read())
+
+
+def same_text(trials: int, seed: int, folder: Path) -> Outcomes:
+    """C4, D4, D5: one sample in every locale and mood, into a pipe, a file and a terminal."""
+    trained(folder)
+    expected, _ = told(folder, "pipe", {})
+    assert expected.startswith("é漢😀".encode())
+    cases = list(itertools.product(WAYS, LOCALES, MOODS))
+    for way, locale, mood in some(cases, trials, seed):
+        out, err = told(folder, way, locale | mood)
+        clean = b"charrnn: note: the prompt holds characters" in err and err.count(b"\n") == 1
+        good = out == expected and clean
+        yield verdict("" if good else f"{way} {locale} {mood}: {out[:80]!r} {err[:300]!r}")
+    for mood in some(MOODS, trials, seed):
+        seen = on_a_terminal(folder, *SAMPLE, **mood).removeprefix(os.linesep.encode())
+        yield verdict("" if expected in seen else f"terminal {mood}: {seen[:120]!r}")
+
+
+ROWS = (
+    Row("C4", "the same seed in other surroundings; with D4 and D5",
+        "real processes: 8 locales x 11 moods (NO_COLOR, TERM, CI, hash seeds, time zones) x "
+        "{pipe, file}, and terminals: byte for byte the same, and nothing but the text",
+        "samples", 1, 10**6, same_text),
+)  # fmt: skip

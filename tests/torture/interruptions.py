@@ -1,0 +1,154 @@
+"""Group A, signals: a training is asked to stop at every phase, once and twice."""
+
+import os
+import pkgutil
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from charrnn import checkpoint
+from charrnn.cli.signals import STOPPING
+from charrnn.errors import CharRNNError
+from charrnn.run import Run
+from tests.shell import ERROR, TINY, Shell, sentences
+from tests.torture.processes import Child, Work, program
+from tests.torture.rows import GOOD, Outcome, Outcomes, Row
+
+WORD = b"saving and stopping; once more to leave at once without saving\n"
+
+PATIENCE = 0.2
+"""Seconds until a person must see a word."""
+
+TRIES, LATE = 3, "the word came only after"
+"""On a busy machine it may be the scheduler that is late: then the trial is done again."""
+
+PHASES = {
+    "reading the text": "charrnn.corpus._encode",
+    "planning": "charrnn.cli.session.make_plan",
+    "describing the run": "charrnn.run.Run.describe",
+    "starting": "charrnn.learner.Learner.__init__",
+    "a step": "charrnn.learner.Learner.advance",
+    "clipping": "torch.nn.utils.clip_grad_norm_",
+    "evaluating": "charrnn.sitting.evaluate",
+    "showing a sample": "charrnn.sitting.generate",
+    "collecting the state": "charrnn.learner.Learner.training",
+    "serializing": "charrnn.sealed.serialize",
+    "creating the file": "charrnn.storage.Disk.create",
+    "writing": "charrnn.storage.Disk.write",
+    "fsync": "charrnn.storage.Disk.sync",
+    "reading back": "charrnn.storage.Disk.digest",
+    "renaming": "charrnn.storage.Disk.rename",
+    "fsync of the folder": "charrnn.storage.Disk.sync_folder",
+    "rotating": "charrnn.run.Run.prune",
+    "removing": "charrnn.storage.Disk.remove",
+    "logging": "charrnn.run.Run.log",
+    "telling": "charrnn.cli.narrator.Narrator.tell",
+}
+"""What a training does -> the function at whose beginning the signal comes."""
+
+STEPS = 12
+WORDS = ("train", "corpus.txt", *TINY, "--steps", str(STEPS), "--save-every", "2", "--keep", "1",
+         "--eval-every", "5", "--log-every", "3")  # fmt: skip
+
+
+def at_every_phase(trials: int, seed: int, folder: Path) -> Outcomes:
+    """A12: signals at the phases in turn, at any of their calls; every fourth time two signals."""
+    draw = random.Random(seed)
+    Shell(folder).write("corpus.txt", sentences())
+    phases = list(PHASES)
+    draw.shuffle(phases)
+    for number in range(trials):
+        phase, which = phases[number % len(phases)], draw.randint(1, 4)
+        signals = draw.choices(STOPPING, k=2 if number % 4 == 3 else 1)
+        for _ in range(TRIES):
+            shutil.rmtree(folder / "runs", ignore_errors=True)
+            problem = interrupted(folder, phase, which, [int(one) for one in signals])
+            if LATE not in problem:
+                break
+        if problem:
+            shutil.copytree(folder / "runs", folder / f"runs-{number}", dirs_exist_ok=True)
+        named = " and ".join(one.name for one in signals)
+        yield Outcome(f"{named} at call {which} of {phase}: {problem}") if problem else GOOD
+
+
+def interrupted(folder: Path, phase: str, which: int, signals: list[int]) -> str:
+    """What is wrong with a training after these signals in the midst of a phase."""
+    marks = os.pipe()
+    child = Child(struck(program(folder, *WORDS), phase, which, signals, marks[1]))
+    os.close(marks[1])
+    seen = child.await_words(WORD)
+    ended = child.finish()
+    with open(marks[0]) as file:
+        sent = float(file.read() or 0)
+    run = Run(folder / "runs" / "corpus")
+    if not sent or (len(signals) == 1 and ended.code == 0):
+        # The phase was not entered so often; or the signal came after the last step.
+        return "" if ended.code == 0 and newest(run) == STEPS else f"it ended with {ended}"
+    if ended.code == 128 + signals[0] and "before training began" in ended.err:
+        return "" if not run.folder.exists() else "it left a folder"
+    if ended.code != 128 + signals[-1]:
+        return f"it ended with {ended}"
+    if seen > 0 and seen - sent > PATIENCE:
+        return f"{LATE} {seen - sent:.3f} s"
+    if len(signals) == 2:
+        return "" if newest(run) >= 0 else "what was saved before cannot be read"
+    line = ended.err.splitlines(keepends=True)[-1] if ended.err else ""
+    if not ERROR.fullmatch(line):
+        return f"the last line is no error line: {ended}"
+    said = int(line.split("stopped at step ")[1].split()[0])
+    return (
+        "" if newest(run) == said else f"it says it saved {said}, and the newest is {newest(run)}"
+    )
+
+
+def newest(run: Run) -> int:
+    """The newest step that can be resumed; 0 without any, -1 when one cannot be read."""
+    steps = [0]
+    for entry in run.entries():
+        try:
+            steps.append(checkpoint.load(entry.path, training=True).facts.step)
+        except CharRNNError:
+            return -1
+    return max(steps)
+
+
+def struck(work: Work, phase: str, which: int, signals: list[int], marks: int) -> Work:
+    """The program, which gets the signals as it enters a phase for the n-th time."""
+    module, name = resolve(PHASES[phase])
+    before: Callable[..., Any] = getattr(module, name)
+    calls = 0
+
+    def entered(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == which:
+            os.write(marks, b"%f" % time.monotonic())
+            os.close(marks)
+            for number in signals:
+                signal.raise_signal(number)
+        return before(*args, **kwargs)
+
+    def striking() -> int | None:
+        with mock.patch.object(module, name, entered):
+            return work()
+
+    return striking
+
+
+def resolve(path: str) -> tuple[Any, str]:
+    """The module or class that holds a name, and the name."""
+    *parts, name = path.split(".")
+    return pkgutil.resolve_name(".".join(parts)), name
+
+
+ROWS = (
+    Row("A12", "SIGINT, SIGTERM, SIGHUP in each phase, and a second one",
+        f"the program forked; it gets the signal as it enters one of {len(PHASES)} phases, every "
+        "fourth time two; word within 0.2 s, code, one line, and what it says is saved",
+        "trainings", 5, 400, at_every_phase),
+)  # fmt: skip

@@ -1,0 +1,159 @@
+"""Group E, limits: a loss that is no number, too little memory, no network."""
+
+import math
+import random
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from charrnn import checkpoint
+from charrnn.errors import DivergedError
+from charrnn.run import Run
+from tests.shell import TINY, Shell
+from tests.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_train
+from tests.torture import straces
+from tests.torture.pipes import trained
+from tests.torture.processes import PATIENCE, Child, program
+from tests.torture.rows import GOOD, Outcomes, Row, some, verdict
+
+
+def not_a_number(trials: int, seed: int, folder: Path) -> Outcomes:
+    """E4: the loss, a gradient or a weight becomes NaN or infinite at batch k."""
+    draw = random.Random(seed)
+    corpus = tiny_corpus(folder / "text")
+    for number in range(trials):
+        shutil.rmtree(folder / "run", ignore_errors=True)
+        (folder / "run").mkdir()
+        run, batch = Run(folder / "run"), number % 50 + 1
+        plan = tiny_plan(
+            tiny_model(draw.choice(("rnn", "gru", "lstm")), vocab_size=corpus.tokenizer.vocab_size),
+            tiny_train(steps=60, save_every=draw.randint(1, 9), eval_every=draw.randint(3, 20),
+                       log_every=draw.randint(1, 20)),
+        )  # fmt: skip
+        value, where = draw.choice((math.nan, math.inf, -math.inf)), draw.choice(WHERE)
+        problem = diverging(plan, corpus, run, batch, value, where)
+        yield verdict(problem and f"{where} {value} at batch {batch}: {problem}")
+
+
+WHERE = ("loss", "gradient", "weight")
+
+
+def diverging(plan: Any, corpus: Any, run: Run, batch: int, value: float, where: str) -> str:
+    """What is wrong with a training in which a number goes bad at a batch."""
+    import torch
+
+    from charrnn import training
+    from charrnn.distributed import join
+    from charrnn.learner import Learner
+
+    before: Callable[..., int] = Learner.advance
+
+    def spoiled(learner: Learner, flag: int = 0) -> int:
+        if learner.step + 1 != batch:
+            return before(learner, flag)
+        if where == "loss":
+            loss = learner.model.loss
+            with mock.patch.object(learner.model, "loss", partial(times, loss, value)):
+                return before(learner, flag)
+        weight = learner.model.output.bias
+        if where == "gradient":
+            handle = weight.register_hook(lambda grad: grad * value)  # type: ignore[no-untyped-call]
+            told = before(learner, flag)
+            handle.remove()
+            return told
+        told = before(learner, flag)
+        with torch.no_grad():
+            weight[0] = value
+        return told
+
+    try:
+        with mock.patch.object(Learner, "advance", spoiled):
+            for _ in training.train(plan, corpus, run, join("cpu")):
+                continue
+    except DivergedError as error:
+        if error.exit_code != 5 or "--learning-rate" not in str(error):
+            return str(error)
+    else:
+        return "the training went on to its end"
+    for entry in run.entries():
+        found = checkpoint.load(entry.path, training=True)
+        if found.facts.step >= batch:
+            return f"step {found.facts.step} was saved after it"
+    return ""
+
+
+def times(loss: Callable[..., Any], value: float, *args: Any) -> Any:
+    """The loss times a number that spoils it, and what comes with it."""
+    made, *rest = loss(*args)
+    return made * value, *rest
+
+
+TRAIN = ("train", "corpus.txt", *TINY, "--steps", "3", "--quiet", "--name", "second")
+LARGE = ("train", "corpus.txt", "--hidden-size", "2048", "--num-layers", "4", "--steps", "2",
+         "--batch-size", "32", "--seq-length", "64", "--threads", "1", "--quiet")  # fmt: skip
+
+
+def memory(trials: int, seed: int, folder: Path) -> Outcomes:
+    """E5: limits of memory above what is in use: done, or code 7 with one line and a hint."""
+    trained(folder)
+    commands = (TRAIN, LARGE, ("sample", "corpus", "--length", "5"), ("evaluate", "corpus"))
+    cases = [
+        (words, n) for words in commands for n in (1, 4, 8, 16, 32, 64, 96, 128, 192, 256, 512)
+    ]
+    for words, megabytes in some(cases, trials, seed):
+        ended = Child(partial(limited, folder, words, megabytes)).finish(patience=180)
+        problem = "" if ended.code == 0 else ended.refusal(7)
+        shutil.rmtree(folder / "runs" / "second", ignore_errors=True)
+        yield verdict(problem and f"{words[0]} with {megabytes} MiB: {problem}")
+
+
+def limited(folder: Path, words: tuple[str, ...], megabytes: int) -> int | None:
+    """The program in a process that may take so much more memory than it has."""
+    work = program(folder, *words)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (used + (megabytes << 20), most))
+    return work()
+
+
+NETWORK = ("sample", "evaluate", "runs", "train")
+
+
+def network(trials: int, seed: int, folder: Path) -> Outcomes:
+    """E6: no socket of the internet is made, and nothing is missed without a network."""
+    straces.require()
+    trained(folder)
+    for command in NETWORK[:trials]:
+        words = TRAIN if command == "train" else (command,)
+        log = folder / "log"
+        inner = [sys.executable, "-m", "charrnn", *words]
+        traced = ["strace", "-f", "-e", "trace=network", "-o", str(log), *inner]
+        done = subprocess.run(
+            traced, cwd=folder, env=Shell(folder).environment({}), capture_output=True,
+            check=False, timeout=PATIENCE * 2,
+        )  # fmt: skip
+        lines = log.read_text().splitlines()
+        calls = [line for line in lines if "AF_INET" in line]
+        problem = "\n".join(calls[:3]) if not done.returncode else done.stderr.decode()[-300:]
+        shutil.rmtree(folder / "runs" / "second", ignore_errors=True)
+        yield verdict(problem) if problem else GOOD
+
+
+ROWS = (
+    Row("E4", "NaN or infinity in loss, gradient or weight at batch k",
+        "in process, k = 1 to 50, any cadence; taken back once, it goes bad again: DivergedError, "
+        "and nothing saved from there on",
+        "trainings", 5, 300, not_a_number),
+    Row("E5", "too little memory",
+        "the program forked under RLIMIT_AS of 1 to 512 MiB beyond what is in use: done, or code "
+        "7, one line and a hint", "limits", 2, 10**6, memory),
+    Row("E6", "network",
+        "real processes under strace: no call with an address of the internet",
+        "commands", 1, 10**6, network),
+)  # fmt: skip

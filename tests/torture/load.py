@@ -1,0 +1,106 @@
+"""Load: long sampling and long training take no more memory and no more files than short ones."""
+
+import os
+import time
+from pathlib import Path
+
+from charrnn import checkpoint
+from charrnn.run import Run
+from tests.shell import TINY, Shell, sentences
+from tests.torture.pipes import trained
+from tests.torture.processes import Child, program
+from tests.torture.rows import Outcome, Outcomes, Row, verdict
+
+GROWTH = 8 << 20
+"""Bytes that resident memory may grow after the first quarter of the time: allocators breathe."""
+
+
+SPARE = 2
+"""Descriptors that may be open at one look and not at another: a file being written, or read."""
+
+
+class Watch:
+    """Resident bytes and open descriptors of a process, taken again and again."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.taken: list[tuple[int, int]] = []
+
+    def look(self) -> None:
+        """Take them once, if the process is there."""
+        try:
+            status = Path(f"/proc/{self.pid}/statm").read_text().split()
+            files = len(os.listdir(f"/proc/{self.pid}/fd"))
+        except (FileNotFoundError, PermissionError, ProcessLookupError):
+            return
+        if int(status[1]):
+            self.taken.append((int(status[1]) * os.sysconf("SC_PAGE_SIZE"), files))
+
+    def problem(self) -> str:
+        """What grew between the first quarter and the last."""
+        quarter = len(self.taken) // 4
+        if quarter < 2:
+            return f"it was looked at {len(self.taken)} times only"
+        early, late = self.taken[quarter : 2 * quarter], self.taken[-quarter:]
+        memory = max(m for m, _ in late) - max(m for m, _ in early)
+        files = max(f for _, f in late) - max(f for _, f in early)
+        if memory > GROWTH or files > SPARE:
+            return f"it grew by {memory:,} bytes and {files} descriptors: {early[0]} to {late[-1]}"
+        return ""
+
+
+def sampling(trials: int, seed: int, folder: Path) -> Outcomes:
+    """L1: one sample of that many characters, read from a pipe."""
+    trained(folder)
+    words = ("sample", "--length", str(trials), "--seed", str(seed))
+    child = Child(program(folder, *words))
+    watch, read, looked = Watch(child.pid), 0, 0.0
+    while part := os.read(child.pipes[1], 1 << 20):
+        read += len(part)
+        if read > trials // 20 and time.monotonic() - looked > 0.02:
+            looked = time.monotonic()
+            watch.look()
+    ended = child.finish()
+    problem = watch.problem() if read == trials + 1 or read == trials else f"{read} bytes, {ended}"
+    yield Outcome(problem and f"{trials} characters: {problem}", trials=trials)
+
+
+def training(trials: int, seed: int, folder: Path) -> Outcomes:
+    """L2: a training of that many seconds, which evaluates and rotates every few of them."""
+    Shell(folder).write("corpus.txt", sentences(30_000))
+    every = max(20, min(2_000, trials * 10))
+    words = ("--steps", "1000000000", "--log-every", str(every), "--eval-every", str(every),
+             "--save-every", str(every), "--keep", "2", "--seed", str(seed), "--quiet")  # fmt: skip
+    child = Child(program(folder, "train", "corpus.txt", *TINY, *words))
+    watch, began = Watch(child.pid), time.monotonic()
+    rotated: set[int] = set()
+    run = Run(folder / "runs" / "corpus")
+    while time.monotonic() - began < trials and not child.gone():
+        time.sleep(min(1.0, trials / 40))
+        if run.folder.exists():
+            rotated |= {entry.step for entry in run.entries()}
+        if rotated:
+            watch.look()
+    running = not child.gone()
+    child.kill(15)
+    ended = child.finish()
+    latest = run.latest()
+    problem = watch.problem()
+    if not running or ended.code != 143 or latest is None or len(rotated) < 4:
+        problem = f"{ended}, checkpoints at {sorted(rotated)[-5:]}"
+    elif len(run.entries()) > 4:
+        problem = f"{len(run.entries())} checkpoints were left"
+    else:
+        checkpoint.load(latest.path, training=True)
+    told = verdict(problem)
+    yield Outcome(told.problem, trials=trials)
+
+
+ROWS = (
+    Row("L1", "memory or descriptors that grow while sampling",
+        "the program forked: one sample; resident memory flat within 8 MiB and descriptors flat "
+        "between its second quarter and its last", "characters", 20_000, 10**7, sampling),
+    Row("L2", "memory or descriptors that grow while training",
+        "the program forked: training, evaluating, saving and rotating; flat as in L1, and what "
+        "it left can be resumed", "seconds", 2, 3_600, training),
+)  # fmt: skip

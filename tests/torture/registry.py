@@ -1,0 +1,34 @@
+"""All rows by their names, in the order of the table."""
+
+from tests.torture import (
+    corpora,
+    damage,
+    environments,
+    failing,
+    folders,
+    interruptions,
+    kills,
+    limits,
+    load,
+    mutants,
+    pipes,
+    power,
+    prompts,
+    resuming,
+    sharing,
+    strangers,
+    terminals,
+)
+from tests.torture.rows import Row
+
+GROUPS = (
+    kills, power, failing, folders, interruptions, sharing, damage, mutants, strangers, resuming,
+    environments, pipes, terminals, prompts, corpora, limits, load,
+)  # fmt: skip
+
+
+def _place(row: Row) -> tuple[str, int]:
+    return row.name[0], int(row.name[1:])
+
+
+ROWS = {row.name: row for row in sorted((r for g in GROUPS for r in g.ROWS), key=_place)}

@@ -1,0 +1,250 @@
+"""Group B, a stranger's files: code in them, no files at all, other formats, odd numbers."""
+
+import contextlib
+import io
+import itertools
+import os
+import pickle
+import random
+import socket
+import sys
+import tarfile
+import time
+import zipfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charrnn import checkpoint
+from charrnn.checkpoint import Checkpoint
+from charrnn.config import GATES
+from charrnn.engine import Engine
+from charrnn.errors import CharRNNError
+from charrnn.generation import begin, generate
+from charrnn.metadata import FORMAT
+from charrnn.texts import Settings
+from charrnn.tokenizer import TOKENIZERS
+from tests import forge
+from tests.tiny import smallest_checkpoint
+from tests.torture.damage import original
+from tests.torture.mutants import places
+from tests.torture.processes import Child, program
+from tests.torture.rows import Outcomes, Row, some, verdict
+
+GOLDEN = Path(__file__).parent / "golden"
+"""Files written by each released format: `format-N.safetensors`, with their weights' digests."""
+
+
+class Evil:
+    """What a pickle of it does when it is opened."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch '{self.canary}'",)
+
+
+def payloads(canary: Path) -> dict[str, bytes]:
+    """Files that run code in a reader that lets them."""
+    import torch
+
+    found = {}
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        found[f"pickle {protocol}"] = pickle.dumps(Evil(canary), protocol)
+    code = f"import os; os.system({f'touch {canary}'!r})".encode()
+    saved, array, archive, tape = (io.BytesIO() for _ in range(4))
+    torch.save({"weight": Evil(canary)}, saved)
+    np.save(array, np.array([Evil(canary)], object), allow_pickle=True)
+    with zipfile.ZipFile(archive, "w") as pack:
+        pack.writestr("archive/data.pkl", found["pickle 2"])
+    with tarfile.open(fileobj=tape, mode="w") as pack_too:
+        pack_too.addfile(tarfile.TarInfo("../" * 9 + str(canary).lstrip("/")))
+    torch.save(Evil(canary), legacy := io.BytesIO(), _use_new_zipfile_serialization=False)
+    texts = {"python": code, "shell": b"#!/bin/sh\n" + f"touch {canary}\n".encode()}
+    packs = {"torch": saved, "torch, old": legacy, "numpy": array, "zip": archive, "tar": tape}
+    return found | texts | {name: pack.getvalue() for name, pack in packs.items()}
+
+
+def sealed_payloads(folder: Path, canary: Path) -> dict[str, bytes]:
+    """Good files whose every text, one at a time, names code."""
+    whole = forge.draft(original(folder))
+    found = {}
+    for path in places(whole.facts):
+        for text in ("os.system", f"__import__('os').system('touch {canary}')", f"{canary}"):
+            draft = forge.draft(original(folder))
+            holder = draft.facts
+            for key in path[:-1]:
+                holder = holder[key]
+            holder[path[-1]] = text
+            found[f"{path} is {text[:12]}"] = draft.sealed()
+    return found
+
+
+FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "subprocess.", "socket.connect",
+             "pickle.find_class", "ctypes.dlopen", "shutil.", "webbrowser.")  # fmt: skip
+"""The audit events that mean that a file was obeyed."""
+
+COMMANDS = (("sample", "--length", "3"), ("checkpoints", "verify"), ("checkpoints", "show"))
+
+
+def executed(trials: int, seed: int, folder: Path) -> Outcomes:
+    """B6: files with code in them, under our suffix and under theirs, beside evil modules."""
+    canary, evil = folder / "canary", folder / "evil"
+    evil.mkdir()
+    module = f"open({str(canary)!r}, 'w')"
+    for name in ("charrnn", "tokenizer", "model", "config", "numpy", "sentencepiece", "torch"):
+        (evil / f"{name}.py").write_text(module)
+    every = payloads(canary) | sealed_payloads(evil, canary)
+    suffixes = (".safetensors", ".pt", ".pkl", ".bin", ".npz", "")
+    plain = list(itertools.product(payloads(canary), suffixes))
+    cases = plain + [(name, ".safetensors") for name in every if name not in payloads(canary)]
+    for name, suffix in some(cases, trials, seed):
+        path = evil / f"model{suffix}"
+        path.write_bytes(every[name])
+        for words in COMMANDS:
+            ended = Child(partial(watched, folder, path, words)).finish()
+            events = ended.out.decode("utf-8", "replace").partition("AUDIT ")[2]
+            problem = "the canary was touched" if canary.exists() else events
+            if ended.code not in (0, 2, 4):
+                problem = problem or f"{ended}"
+            yield verdict(problem and f"{name} as {path.name} to {words}: {problem}")
+        path.unlink()
+
+
+def watched(folder: Path, path: Path, words: tuple[str, ...]) -> int | None:
+    """The program on a file, with an audit hook that tells of what must not happen."""
+    beside = str(path.parent)
+
+    def hook(event: str, facts: tuple[Any, ...]) -> None:
+        where = facts[1] if event == "import" and len(facts) > 1 else None
+        if event.startswith(FORBIDDEN) or (where and beside in str(where)):
+            os.write(1, f"AUDIT {event} {facts!r:.200}\n".encode())
+
+    work = program(folder, words[0], *([words[1]] if words[0] == "checkpoints" else []), path,
+                   *(words[1:] if words[0] == "sample" else []))  # fmt: skip
+    sys.addaudithook(hook)
+    return work()
+
+
+def no_files(trials: int, seed: int, folder: Path) -> Outcomes:
+    """B7: things that are no regular files, to every command that opens a checkpoint."""
+    good = original(folder)
+    os.mkfifo(folder / "pipe.safetensors")
+    (folder / "folder.safetensors").mkdir()
+    for name, target in (("good", good), ("zero", "/dev/zero"), ("none", "nowhere")):
+        (folder / f"link-{name}.safetensors").symlink_to(target)
+    (folder / "loop.safetensors").symlink_to("loop.safetensors")
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
+        with contextlib.chdir(folder):
+            listener.bind("socket.safetensors")
+        names = [p.name for p in sorted(folder.glob("*.safetensors")) if p != good]
+        odd = [*names, "/dev/zero", "/dev/null", "/dev/full", "/dev/tty", "/proc/self/mem", "."]
+        for name, words in some(list(itertools.product(odd, OPENERS)), trials, seed):
+            began = time.monotonic()
+            ended = Child(program(folder, *words, name)).finish(patience=20)
+            seconds = time.monotonic() - began
+            problem = ended.refusal(2, 4)
+            if seconds > 1.0 and ended.seconds > 1.0:
+                problem = problem or f"it took {seconds:.1f} s"
+            yield verdict(problem and f"{words} {name}: {problem}")
+
+
+OPENERS = (("sample",), ("evaluate",), ("checkpoints", "show"), ("checkpoints", "verify"),
+           ("checkpoints", "export"))  # fmt: skip
+
+
+def formats(trials: int, seed: int, folder: Path) -> Outcomes:
+    """B9: files of every released format load; newer ones are refused; foreign tokenizers too."""
+    for number in range(1, FORMAT + 1):
+        path = GOLDEN / f"format-{number}.safetensors"
+        digest = path.with_suffix(".sha256").read_text().strip()
+        found = checkpoint.load(path, training=True)
+        yield verdict("" if checkpoint.digest(found.weights) == digest else f"{path} is another")
+    draw = random.Random(seed)
+    newer = [FORMAT + 1, FORMAT + 2, 99, 10**9, *(draw.randint(2, 10**6) for _ in range(trials))]
+    for number in newer[: max(2, trials)]:
+        draft = forge.draft(original(folder))
+        draft.facts["format"] = number
+        told = told_of(draft.sealed(), folder)
+        good = str(number) in told and f"up to {FORMAT}" in told
+        yield verdict("" if good else f"format {number}: {told}")
+    for mine, other in some(list(itertools.permutations(TOKENIZERS, 2)), trials, seed):
+        checkpoint.save(smallest_checkpoint(tokenizer=other), folder / "other.safetensors")
+        checkpoint.save(smallest_checkpoint(tokenizer=mine), folder / "mine.safetensors")
+        draft = forge.draft(folder / "mine.safetensors")
+        draft.facts["tokenizer"] = forge.draft(folder / "other.safetensors").facts["tokenizer"]
+        told = told_of(draft.sealed(), folder)
+        good = "its tokenizer has" in told or "tokenizer is damaged" in told
+        yield verdict("" if good else f"{mine} weights with a {other} tokenizer: {told}")
+
+
+def told_of(data: bytes, folder: Path) -> str:
+    """The words with which a file is refused."""
+    path = folder / "odd.safetensors"
+    path.write_bytes(data)
+    try:
+        checkpoint.load(path)
+    except CharRNNError as error:
+        return str(error)
+    return "it was accepted"
+
+
+def odd_numbers(trials: int, seed: int, folder: Path) -> Outcomes:
+    """B10: weights of any size that float32 has; what is loaded writes valid text."""
+    draw = random.Random(seed)
+    for number in range(trials):
+        cell = draw.choice(list(GATES))
+        made = smallest_checkpoint(cell=cell, training=False)
+        name, exponent = draw.choice(list(made.weights)), draw.randint(-45, 38)
+        scaled = {n: a.copy() for n, a in made.weights.items()}
+        chosen = scaled if draw.random() < 0.5 else {name: scaled[name]}
+        with np.errstate(all="ignore"):
+            for array in chosen.values():
+                array *= np.float32(10.0**exponent)
+        if draw.random() < 0.2:
+            scaled[name].flat[draw.randrange(scaled[name].size)] = draw.choice((np.nan, np.inf))
+        problem = written(replace(made, weights=scaled), folder, number)
+        yield verdict(problem and f"{cell} {name} x 1e{exponent}: {problem}")
+
+
+def written(made: Checkpoint, folder: Path, seed: int) -> str:
+    """What is wrong with a text by a model that was saved and loaded; a refusal is right."""
+    path = folder / "model.safetensors"
+    checkpoint.save(made, path)
+    finite = all(np.isfinite(array).all() for array in made.weights.values())
+    try:
+        found = checkpoint.load(path)
+    except CharRNNError as error:
+        return "" if not finite else str(error)
+    if not finite:
+        return "numbers that are not finite were accepted"
+    settings = Settings(20, seed=seed, values={"temperature": 0.5})
+    try:
+        start = begin(found.tokenizer, "The")
+        pieces = generate(found.tokenizer, Engine(found, threads=1), [start], settings)
+        text = "".join(piece.text for piece in pieces)
+        text.encode()
+    except CharRNNError:
+        return ""
+    return "" if text else "it wrote nothing"
+
+
+ROWS = (
+    Row("B6", "code in a file",
+        "forked, with an audit hook: pickles, archives, torch and numpy files under seven names, "
+        "code in every text of a good file, evil modules beside, to three commands",
+        "openings", 2, 1_500, executed),
+    Row("B7", "things that are no files",
+        "the program forked: pipe, socket, folder, devices, links, to five commands, within 1 s",
+        "openings", 10, 10**6, no_files),
+    Row("B9", "other formats, other tokenizers",
+        "in process: golden files load; newer numbers are refused naming both; every pair of "
+        "tokenizers exchanged", "files", 4, 1_000, formats),
+    Row("B10", "weights of any size",
+        "in process: weights times 1e-45 to 1e38, NaN, infinity; refused, or valid text",
+        "models", 20, 3_000, odd_numbers),
+)  # fmt: skip
