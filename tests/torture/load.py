@@ -1,6 +1,7 @@
 """Load: long sampling and long training take no more memory and no more files than short ones."""
 
 import os
+import selectors
 import time
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tests.torture.rows import Outcome, Outcomes, Row, verdict
 GROWTH = 8 << 20
 """Bytes that resident memory may grow after the first quarter of the time: allocators breathe."""
 
+LOOK = 0.001
+"""Seconds between two looks at what samples, when it writes nothing: the short form takes 0.1."""
 
 SPARE = 2
 """Descriptors that may be open at one look and not at another: a file being written, or read."""
@@ -54,12 +57,15 @@ def sampling(trials: int, seed: int, folder: Path) -> Outcomes:
     trained(folder)
     words = ("sample", "--length", str(trials), "--seed", str(seed))
     child = Child(program(folder, *words))
-    watch, read, looked = Watch(child.pid), 0, 0.0
-    while part := os.read(child.pipes[1], 1 << 20):
-        read += len(part)
-        if read > trials // 20 and time.monotonic() - looked > 0.02:
-            looked = time.monotonic()
-            watch.look()
+    watch, read, part = Watch(child.pid), 0, b"some"
+    with selectors.DefaultSelector() as ready:
+        ready.register(child.pipes[1], selectors.EVENT_READ)
+        while part:
+            if ready.select(LOOK):
+                part = os.read(child.pipes[1], 1 << 20)
+                read += len(part)
+            if read > trials // 20:
+                watch.look()
     ended = child.finish()
     problem = watch.problem() if read == trials + 1 or read == trials else f"{read} bytes, {ended}"
     yield Outcome(problem and f"{trials} characters: {problem}", trials=trials)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import time
 from collections import Counter
@@ -61,25 +62,27 @@ def failed_at(work: Work, point: Point, code: str, for_ever: bool, log: Path) ->
 def traced(work: Work, log: Path, expressions: list[str]) -> tuple[Ended, list[str]]:
     """Run a function in a child that strace holds from its first line to its last."""
     require()
-    gate = os.pipe()
-    child = Child(_gated(work, gate))
-    os.close(gate[0])
+    here, there = socket.socketpair()
+    child = Child(_gated(work, here, there))
+    there.close()
+    here.recv(1)  # until it stands at the gate, what it calls is the making of a child
     options = [word for text in ["trace=all", *expressions] for word in ("-e", text)]
     command = ["strace", "-f", "-o", str(log), "-p", str(child.pid), *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as tracer:
         _await_tracer(child, tracer)
-        os.write(gate[1], b"!")
-        os.close(gate[1])
+        here.sendall(b"!")
+        here.close()
         ended = child.finish(HANGS)
         tracer.wait(PATIENCE)
     return ended, log.read_text(errors="replace").splitlines()
 
 
-def _gated(work: Work, gate: tuple[int, int]) -> Callable[[], int | None]:
+def _gated(work: Work, here: socket.socket, there: socket.socket) -> Callable[[], int | None]:
     def begin() -> int | None:
-        os.close(gate[1])
+        here.close()
+        there.sendall(b"!")
         with contextlib.suppress(OSError):  # the first call that strace sees, and may fail
-            os.read(gate[0], 1)
+            there.recv(1)
         return work()
 
     return begin
