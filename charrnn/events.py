@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from charrnn.planning import Plan
+from charrnn.plan import Plan
 from charrnn.scoring import Score
 
 
@@ -67,6 +67,15 @@ class Warned:
 
 
 @dataclass(frozen=True)
+class Revised:
+    """The run has another number of steps from here on, because of the time that it is to take."""
+
+    step: int
+    plan: Plan
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Finished:
     """The plan is carried out: the text was read `epochs` times.
 
@@ -80,7 +89,7 @@ class Finished:
     seconds: float
 
 
-Event = Planned | Progress | Evaluated | Saved | Warned | Finished
+Event = Planned | Progress | Evaluated | Saved | Warned | Revised | Finished
 
 
 def to_json(event: Event) -> dict[str, Any]:
@@ -88,6 +97,8 @@ def to_json(event: Event) -> dict[str, Any]:
     data: dict[str, Any] = {"event": type(event).__name__.lower(), "step": event.step}
     if isinstance(event, Planned):
         return data | {"run": event.run, "plan": event.plan.to_json(), "beside": event.beside}
+    if isinstance(event, Revised):
+        return data | {"steps": event.plan.train.steps, "seconds": event.seconds}
     fields = {k: v for k, v in asdict(event).items() if k != "score"}
     if isinstance(event, Evaluated):
         fields |= event.score.to_json()

@@ -1,26 +1,31 @@
 """Corpus, machine and budget -> a plan: configurations, and what carrying them out will cost.
 
 What a person gives is kept; the rest is filled in by `rules`. A short calibration runs a few real
-steps, and from then on the plan is fixed: it holds numbers of steps, not a clock.
+steps, and from then on the plan holds numbers of steps, not a clock.
 """
 
 import dataclasses
 import math
+import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from charrnn import rules
 from charrnn.batches import share, steps_for
-from charrnn.calibration import CALIBRATION_SECONDS, best_precision, calibrate, default_threads
+from charrnn.calibration import best_precision, calibrate, default_threads
 from charrnn.config import ModelConfig, TrainConfig, num_parameters
 from charrnn.corpus import Corpus
 from charrnn.distributed import Group
 from charrnn.errors import CorpusError, UsageError
+from charrnn.plan import Plan
 from charrnn.presets import Preset
 
 MOST_STEPS: int = TrainConfig.__dataclass_fields__["steps"].metadata["high"]
 """However fast the machine and long the time."""
+
+STARTING = 2.0
+"""Seconds that go by before planning begins and after the last step."""
 
 
 @dataclass(frozen=True)
@@ -40,27 +45,6 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A fixed plan, and its cost: seconds for all steps, bytes of memory."""
-
-    model: ModelConfig
-    train: TrainConfig
-    tokens_per_second: float
-    epochs: float
-    seconds: float
-    memory: int
-
-    @property
-    def parameters(self) -> int:
-        """Numbers that the model learns."""
-        return num_parameters(self.model)
-
-    def to_json(self) -> dict[str, Any]:
-        """All fields, nested, and the number of parameters."""
-        return asdict(self) | {"parameters": self.parameters}
-
-
-@dataclass(frozen=True)
 class _Task:
     """What a plan is made from; `train` holds the settled fields of TrainConfig."""
 
@@ -69,6 +53,7 @@ class _Task:
     train: dict[str, Any]
     budget: Budget
     group: Group
+    began: float
 
     @property
     def tokens(self) -> int:
@@ -117,7 +102,7 @@ def _task(
     preset: Preset | None,
 ) -> _Task:
     """What is settled before any size: all that is given, and what the speed hangs on."""
-    tokens = corpus.splits["train"].tokens
+    began, tokens = time.perf_counter(), corpus.splits["train"].tokens
     whole = dict(preset.given if preset else {}) | dict(given)
     shape = _batch(tokens, whole, group)
     names = {item.name for item in dataclasses.fields(TrainConfig)}
@@ -127,7 +112,7 @@ def _task(
         if not (budget.minutes or budget.epochs or budget.steps):
             budget = dataclasses.replace(budget, epochs=preset.epochs)
     train = {"threads": default_threads(), **shape, **own}
-    return _Task(corpus, whole, train, budget, group)
+    return _Task(corpus, whole, train, budget, group, began)
 
 
 def _batch(tokens: int, given: Mapping[str, Any], group: Group) -> dict[str, int]:
@@ -221,7 +206,8 @@ def _steps(task: _Task, speed: float) -> int:
         return task.budget.steps
     if task.budget.epochs:
         return steps_for(task.budget.epochs, task.tokens, task.per_step, MOST_STEPS)
-    seconds = task.minutes * 60 * (1 - rules.EVALUATION_SHARE) - 2 * CALIBRATION_SECONDS - 3
+    seconds = task.minutes * 60 - (time.perf_counter() - task.began) - STARTING
+    seconds *= 1 - rules.EVALUATION_SHARE
     return min(MOST_STEPS, max(10, int(seconds * speed / task.per_step)))
 
 

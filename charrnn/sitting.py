@@ -14,11 +14,12 @@ from charrnn.checkpoint import Checkpoint, Facts
 from charrnn.corpus import Corpus
 from charrnn.distributed import Group
 from charrnn.evaluation import TorchStepper, evaluate
-from charrnn.events import Evaluated, Event, Finished, Progress, Saved, Warned
+from charrnn.events import Evaluated, Event, Finished, Progress, Revised, Saved, Warned
 from charrnn.generation import begin, generate
 from charrnn.learner import Learner
 from charrnn.optimizer import learning_rate
-from charrnn.planning import Plan
+from charrnn.pace import Pace
+from charrnn.plan import Plan
 from charrnn.run import Run
 from charrnn.scoring import Score
 from charrnn.texts import Settings
@@ -31,9 +32,16 @@ class Sitting:
     """A run from its start, or from a checkpoint, to where it ends or is stopped."""
 
     def __init__(
-        self, plan: Plan, corpus: Corpus, run: Run, group: Group, start: Checkpoint | None
+        self,
+        plan: Plan,
+        corpus: Corpus,
+        run: Run,
+        group: Group,
+        start: Checkpoint | None,
+        until: float | None = None,
     ) -> None:
         self.plan, self.corpus, self.run, self.group = plan, corpus, run, group
+        self.planned, self.until = plan.train.steps, until
         config = plan.train
         tokens = corpus.splits["train"].load()
         batches = Batches(
@@ -49,6 +57,7 @@ class Sitting:
         self.setbacks = start.facts.setbacks if start else 0
         self.began = self.marked = time.perf_counter()
         self.first = self.marked_step = self.learner.step
+        self.judged, self.judging = 0, 0.0
 
     @property
     def seconds(self) -> float:
@@ -63,6 +72,8 @@ class Sitting:
             progress = self._progress()
             yield progress
             yield from self._warned(health.of_gradient(progress.grad_norm, config.grad_clip))
+            if self.until is not None and not last:
+                yield from self._keep_pace(self.until)
         if stopping or not self._due():
             if stopping or last or step % config.save_every == 0:
                 yield from self._save(None)
@@ -74,6 +85,19 @@ class Sitting:
         if start.facts.valid_nats_per_char is None and self._due():
             yield from self._judge()
 
+    def _keep_pace(self, until: float) -> Iterator[Revised]:
+        """As many steps as the time allows; every rank has to call it, and rank 0 decides."""
+        step, config, seconds = self.learner.step, self.plan.train, self.seconds
+        left = until - self.began - seconds
+        learning = seconds - self.judging
+        pace = Pace(step, step - self.first, learning, self.judged, self.judging, left)
+        fitting = pace.steps(self.planned, config.steps, config.eval_every)
+        fitting = int(self.group.share(str(fitting) if self.group.leads else ""))
+        if fitting != config.steps:
+            self.plan = self.plan.of(fitting)
+            self.learner.config = self.plan.train
+            yield Revised(step, self.plan, seconds)
+
     def _due(self) -> bool:
         step, config = self.learner.step, self.plan.train
         now = step % config.eval_every == 0 or step == config.steps
@@ -81,6 +105,7 @@ class Sitting:
 
     def _judge(self) -> Iterator[Event]:
         """Evaluate, on rank 0 while the others wait, and save these weights with their score."""
+        began = self.seconds
         self.learner.check()
         score = self._score() if self.group.leads else None
         if score is not None:
@@ -91,6 +116,8 @@ class Sitting:
             yield Evaluated(self.learner.step, score, best, self._sample(), self.seconds)
             yield from self._warned(health.of_units(self.learner.model.config, self.learner.state))
         yield from self._save(score)
+        self.judged += 1
+        self.judging += self.seconds - began
 
     def _progress(self) -> Progress:
         now, step, config = time.perf_counter(), self.learner.step, self.plan.train

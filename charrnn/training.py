@@ -16,7 +16,7 @@ from charrnn.corpus import Corpus
 from charrnn.distributed import Group, memory_limit
 from charrnn.errors import DivergedError, InterruptedTraining
 from charrnn.events import Event, Planned, Warned
-from charrnn.planning import Plan
+from charrnn.plan import Plan
 from charrnn.run import Run
 from charrnn.sitting import Sitting
 from charrnn.yardsticks import yardsticks
@@ -36,8 +36,12 @@ def train(
     group: Group,
     start: Checkpoint | None = None,
     interrupted: Callable[[], int] = lambda: 0,
+    until: float | None = None,
 ) -> Iterator[Event]:
     """Carry out a plan, from a checkpoint of its own on if one is given.
+
+    `until` is when all is to be done, on the clock of time.perf_counter: the number of steps then
+    follows the machine's speed on the way. Without it the plan's steps are taken.
 
     `interrupted` is asked before every step for the number of a signal that came, 0 for none; then
     the work is saved and InterruptedTraining raised. A run that diverges goes on from its last
@@ -50,7 +54,7 @@ def train(
         f"training {plan.parameters:,} parameters takes more memory than there is",
         "make --batch-size, --seq-length or --hidden-size smaller",
     ):
-        sitting = Sitting(plan, corpus, run, group, start)
+        sitting = Sitting(plan, corpus, run, group, start, until)
         beside = _beside(corpus) if start is None and group.leads else {}
         yield Planned(plan, sitting.learner.step, str(run.folder), beside)
         try:
@@ -61,7 +65,7 @@ def train(
                 raise
             problem = error.problem
         last = _last(run)
-        plan = _slower(plan)
+        plan = _slower(sitting.plan)
         if group.leads:
             run.rewind(last.facts.step if last else 0)
             yield Warned(
@@ -70,7 +74,7 @@ def train(
                 f"learning rate, {plan.train.learning_rate:g}",
                 sitting.seconds,
             )
-        again = Sitting(plan, corpus, run, group, last)
+        again = Sitting(plan, corpus, run, group, last, until)
         again.setbacks = 1
         yield from _carry_out(again, last, interrupted)
 
@@ -89,16 +93,16 @@ def _carry_out(
     sitting: Sitting, start: Checkpoint | None, interrupted: Callable[[], int]
 ) -> Iterator[Event]:
     """All steps that are left, until the last one or a signal."""
-    steps = sitting.plan.train.steps
     if start is not None:
         yield from sitting.missed(start)
-    while sitting.learner.step < steps:
+    while sitting.learner.step < sitting.plan.train.steps:
         signal_number = sitting.learner.advance(interrupted())
         yield from sitting.events(stopping=signal_number > 0)
         if signal_number:
             raise InterruptedTraining(
                 signal_number,
-                f"stopped at step {sitting.learner.step} of {steps}; it is saved",
+                f"stopped at step {sitting.learner.step} of {sitting.plan.train.steps}; "
+                "it is saved",
                 f"continue with: charrnn train --resume --name {sitting.run.folder}",
             )
     yield sitting.finished()

@@ -22,6 +22,7 @@ FLOORS = [
         "tokenizer.base",
     },
     {
+        "plan",
         "tokenizer.byte",
         "tokenizer.char",
         "tokenizer.pieces",
@@ -36,7 +37,7 @@ FLOORS = [
     {"sampling.heat", "sampling.penalties", "sampling.truncation"},
     {"distributed", "sampling", "tokenizer"},
     {"checkpoint", "health", "presets", "recipe", "rules", "tokens", "batches", "model", "texts"},
-    {"averaging", "corpus", "optimizer", "products", "run"},
+    {"averaging", "corpus", "optimizer", "pace", "products", "run"},
     {"step_graph"},
     {"graph"},
     {"engine"},

@@ -8,7 +8,7 @@ import pytest
 from charrnn.cli.narrator import Narrator, corpus_lines, plan_lines
 from charrnn.corpus import Corpus
 from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Saved
-from charrnn.planning import Plan
+from charrnn.plan import Plan
 from charrnn.scoring import Score
 from tests.tiny import TEXT, tiny_corpus, tiny_model, tiny_plan, tiny_train
 

@@ -33,7 +33,7 @@ from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Saved,
 from charrnn.learner import Learner
 from charrnn.model import from_weights
 from charrnn.optimizer import learning_rate
-from charrnn.planning import Plan
+from charrnn.plan import Plan
 from charrnn.run import Run
 from charrnn.sitting import versions
 from charrnn.storage import Disk

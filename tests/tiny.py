@@ -17,7 +17,7 @@ from charrnn.config import (
 )
 from charrnn.corpus import Corpus, Recipe, prepare
 from charrnn.metadata import MOMENTS
-from charrnn.planning import Plan
+from charrnn.plan import Plan
 from charrnn.run import Run
 from charrnn.runs import create
 from charrnn.tokenizer import TOKENIZERS, Tokenizer

@@ -2,8 +2,8 @@
 
 from charrnn.cli import ui
 from charrnn.corpus import Corpus
-from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Saved, Warned
-from charrnn.planning import Plan
+from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Revised, Saved, Warned
+from charrnn.plan import Plan
 
 
 class Narrator:
@@ -40,6 +40,8 @@ class Narrator:
             case Saved():
                 for warning in event.warnings:
                     ui.note(warning)
+            case Revised():
+                self._revised(event)
             case Finished():
                 self._finished(event)
 
@@ -67,6 +69,11 @@ class Narrator:
             f"{ui.number(event.tokens_per_second)} tokens/s  {ui.duration(event.seconds_left)} left"
         )
         self._ticker.tick(event.step, text, event.seconds, last=event.step == self._steps)
+
+    def _revised(self, event: Revised) -> None:
+        assert self._ticker
+        self._steps = event.plan.train.steps
+        self._ticker.lengthen(self._steps)
 
     def _evaluated(self, event: Evaluated) -> None:
         assert self._ticker

@@ -19,7 +19,8 @@ from charrnn.cli.signals import Interrupts
 from charrnn.corpus import Corpus, Recipe
 from charrnn.distributed import Group, join, leave
 from charrnn.errors import CheckpointError, CorpusError, UsageError
-from charrnn.planning import Budget, Plan, make_plan
+from charrnn.plan import Plan
+from charrnn.planning import Budget, make_plan
 from charrnn.presets import Preset
 from charrnn.run import Run
 
@@ -38,6 +39,7 @@ class Request:
     device: str
     json: bool
     quiet: bool
+    began: float
 
 
 def start(request: Request) -> None:
@@ -60,6 +62,7 @@ class _Work:
     corpus: Corpus
     plan: Plan
     checkpoint: Checkpoint | None = None
+    until: float | None = None
 
 
 @contextlib.contextmanager
@@ -77,7 +80,8 @@ def _begun(request: Request, group: Group) -> Iterator[_Work]:
                 run.describe(_about(run, recipe, text, plan))
                 if run.name != _wanted(request, recipe) and not request.quiet:
                     ui.note(f"this run is called {run.name}")
-            yield _Work(run, text, plan)
+            until = request.began + 60 * budget.minutes if budget.minutes else None
+            yield _Work(run, text, plan, until=until)
     except BaseException:
         if group.leads and not run.entries():
             shutil.rmtree(run.folder, ignore_errors=True)
@@ -217,13 +221,21 @@ def _tell(request: Request, work: _Work, group: Group, interrupts: Interrupts) -
     out = Output() if request.json and group.leads else None
     interrupts.deferring = True
     told = training.train(
-        work.plan, work.corpus, work.run, group, work.checkpoint, lambda: interrupts.number
+        work.plan,
+        work.corpus,
+        work.run,
+        group,
+        work.checkpoint,
+        lambda: interrupts.number,
+        work.until,
     )
     with narrator:
         for event in told:
             data = events.to_json(event)
             if group.leads:
                 work.run.log(data)
+            if isinstance(event, events.Revised) and group.leads:
+                work.run.describe(work.run.about() | {"plan": event.plan.to_json()})
             narrator.tell(event)
             try:
                 if out:

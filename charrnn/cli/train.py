@@ -1,6 +1,7 @@
 """`charrnn train`: a text becomes a model."""
 
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -151,6 +152,7 @@ def train(
 
 def request(values: dict[str, Any]) -> "Request":
     """What the options of `train` or `plan` ask for; UsageError for a name that is none."""
+    began = time.perf_counter()
     from charrnn.cli.session import Request
 
     known = presets.preset(values["preset"]) if values["preset"] else None
@@ -167,6 +169,7 @@ def request(values: dict[str, Any]) -> "Request":
         given={key: values[key] for key in PLANNED if values[key] is not None},
         budget={key: values[key] for key in BUDGET},
         preset=known,
+        began=began,
         **{key: values[key] for key in ("name", "runs_dir", "resume", "device", "json", "quiet")},
     )
 

@@ -161,6 +161,11 @@ class Ticker:
             self._told = seconds
             self.tell(text)
 
+    def lengthen(self, total: int) -> None:
+        """There is more to do than was thought, or less."""
+        if self._bar:
+            self._bar.update(self._task, total=total)
+
     def tell(self, text: str, style: str = "") -> None:
         """A line that stays."""
         with contextlib.suppress(OSError):

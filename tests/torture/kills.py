@@ -142,7 +142,7 @@ def as_if_left_in_peace(run: Run, folder: Path) -> str:
     """Whether a training without a kill comes to the same weights at the same step."""
     from charrnn import training
     from charrnn.corpus import reopen
-    from charrnn.planning import Plan
+    from charrnn.plan import Plan
 
     latest = run.latest()
     assert latest is not None
@@ -181,7 +181,7 @@ def at_every_call_of_a_start(trials: int, seed: int, folder: Path) -> Outcomes:
 
         request = session.Request(
             recipe={}, given={}, budget={}, name="corpus", runs_dir=folder / "runs",
-            resume=True, device="cpu", json=False, quiet=True, preset=None,
+            resume=True, device="cpu", json=False, quiet=True, preset=None, began=0.0,
         )  # fmt: skip
         with session._resumed(request, join("cpu")):
             return 0

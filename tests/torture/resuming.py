@@ -22,7 +22,7 @@ from charrnn.batches import Batches
 from charrnn.checkpoint import Checkpoint
 from charrnn.config import GATES
 from charrnn.corpus import Corpus, reopen
-from charrnn.planning import Plan
+from charrnn.plan import Plan
 from charrnn.run import Run
 from tests import forge
 from tests.shell import Shell, sentences
