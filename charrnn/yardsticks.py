@@ -29,5 +29,5 @@ def yardsticks(
         bits = -float(np.log2(model.probabilities(tokens)).sum())
         yield "5-gram", bits / len(text)
     raw = text.encode("utf-8", "surrogateescape")
-    yield "gzip", 8 * len(gzip.compress(raw, 9)) / len(text)
+    yield "gzip", 8 * len(gzip.compress(raw, 9, mtime=0)) / len(text)
     yield "xz", 8 * len(lzma.compress(raw, preset=9)) / len(text)

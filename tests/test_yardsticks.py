@@ -68,3 +68,14 @@ def test_only_so_many_tokens_of_a_large_corpus_are_counted(
     part = dict(measure(corpus, tokens, JUDGED))["5-gram"]
     assert part == pytest.approx(-np.log2(model.probabilities(tokens)).sum() / len(JUDGED))
     assert part > whole + 0.5
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 2.0**33, 1e15])
+def test_a_clock_that_is_far_off_changes_nothing(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gzip file holds the time in 32 bits; some machines start in 1970, or have been in 2106."""
+    tokens = np.zeros(len(JUDGED), np.uint8)
+    before = list(measure(None, tokens, JUDGED))
+    monkeypatch.setattr("time.time", lambda: seconds)
+    assert list(measure(None, tokens, JUDGED)) == before
