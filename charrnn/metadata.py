@@ -45,7 +45,7 @@ FACTS: dict[str, Callable[[Any], bool]] = {
 
 def broken(detail: str) -> CheckpointError:
     """The error of a file whose inside does not fit together."""
-    return CheckpointError(detail, "use another checkpoint")
+    return CheckpointError(detail, "use another: charrnn checkpoints verify finds a whole one")
 
 
 def check(data: dict[str, Any]) -> dict[str, tuple[int, ...]]:

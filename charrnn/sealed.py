@@ -95,7 +95,10 @@ def naming(path: Path) -> Iterator[None]:
         raise CheckpointError(f"cannot use {path}: {error.problem}", error.remedy) from None
     except OSError as error:
         detail = error.strerror or str(error)
-        raise CheckpointError(f"cannot use {path}: {detail}", "use another checkpoint") from None
+        raise CheckpointError(
+            f"cannot use {path}: {detail}",
+            "use another: charrnn checkpoints verify finds a whole one",
+        ) from None
 
 
 def _open(path: Path) -> BinaryIO:
@@ -224,4 +227,4 @@ def _pickled() -> CheckpointError:
 
 
 def _broken(detail: str) -> CheckpointError:
-    return CheckpointError(detail, "use another checkpoint")
+    return CheckpointError(detail, "use another: charrnn checkpoints verify finds a whole one")

@@ -312,7 +312,7 @@ def test_a_damaged_checkpoint_is_not_shown_exported_or_sampled(copied: Shell) ->
     flip(path_of(copied, 20))
     for words in (("checkpoints", "show"), ("checkpoints", "export"), ("sample",), ("evaluate",)):
         said = copied.run(*words).failed(4, f"cannot use {path_of(copied, 20)}: its seal does not")
-        assert said.endswith("; use another checkpoint\n")
+        assert said.endswith("; use another: charrnn checkpoints verify finds a whole one\n")
     assert not (copied.folder / "corpus.safetensors").exists()
 
 

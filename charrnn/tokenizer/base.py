@@ -92,4 +92,7 @@ def read_ids(data: Mapping[str, Any], key: str, vocab_size: int) -> list[int]:
 
 def damaged(detail: str) -> CheckpointError:
     """The error for tokenizer data that cannot be used."""
-    return CheckpointError(f"the tokenizer is damaged: {detail}", "use another checkpoint")
+    return CheckpointError(
+        f"the tokenizer is damaged: {detail}",
+        "use another: charrnn checkpoints verify finds a whole one",
+    )

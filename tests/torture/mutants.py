@@ -168,9 +168,9 @@ def evil_model(model: bytes, draw: random.Random) -> bytes:
     """A sentencepiece model changed in its bytes or in its protobuf's pieces."""
     raw = bytearray(model)
     for _ in range(draw.choice((1, 1, 2, 8))):
-        place = draw.randrange(len(raw))
+        place = draw.randrange(max(1, len(raw)))
         match draw.randrange(6):
-            case 0:
+            case 0 if raw:
                 raw[place] ^= 1 << draw.randrange(8)
             case 1:
                 del raw[place : place + draw.randint(1, 20)]
