@@ -72,6 +72,7 @@ def _tutorial(
         "grad_clip": clip / window,
         "weight_decay": 0.0,
         "init_scale": init,
+        "precision": "float32",
     }
     source = "Zaremba et al. 2014 (arXiv 1409.2329); tutorials/rnn/ptb/ptb_word_lm.py of TensorFlow"
     return Preset(WORDS, given, epochs, hold, source=source)
