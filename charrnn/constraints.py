@@ -10,9 +10,13 @@ import numpy as np
 import regex
 
 from charrnn.errors import UsageError
+from charrnn.patterns import written_out
 from charrnn.sampling.base import OUT, Context, Logits
 from charrnn.tokenizer import Tokenizer
 from charrnn.tokenizer.base import Decoder
+
+LONGEST = 100_000
+"""Characters of a regular expression, its repetitions written out: some 50 MB, half a second."""
 
 
 class Follower:
@@ -127,6 +131,13 @@ class Matching:
     """
 
     def __init__(self, pattern: str, tokenizer: Tokenizer) -> None:
+        length = written_out(pattern)
+        if length > LONGEST:
+            raise UsageError(
+                f"--regex is {length:,} characters long once its repetitions are written out, "
+                f"and {LONGEST:,} is the most",
+                "repeat less",
+            )
         try:
             self._pattern = regex.compile(pattern)
         except (regex.error, ValueError, RecursionError) as error:

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "charrnn"
 
 FLOORS = [
-    {"__init__", "allocator", "dropout", "errors"},
+    {"__init__", "allocator", "dropout", "errors", "patterns"},
     {
         "config",
         "drawing",

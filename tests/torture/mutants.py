@@ -75,7 +75,8 @@ def change_sizes(draft: Draft, draw: random.Random) -> None:
     name = draw.choice([item.name for item in fields(ModelConfig)])
     draft.facts["model"][name] = draw.choice((1, 31, 32, 16_384, 2_000_000, "gru", "lstm", True))
     entry = draw.choice(list(draft.table.values()))
-    entry["shape"] = [draw.choice((1, 2, 16_384, 2_000_000)) for _ in entry["shape"]]
+    if isinstance(entry, dict) and isinstance(entry.get("shape"), list):
+        entry["shape"] = [draw.choice((1, 2, 16_384, 2_000_000)) for _ in entry["shape"]]
 
 
 def change_data(draft: Draft, draw: random.Random) -> None:
