@@ -65,9 +65,9 @@ def change_value(root: Any, draw: random.Random) -> None:
             cut = draw.randrange(len(old))
             place[key] = old[:cut] + draw.choice(("", "\0", "A", "\ud800")) + old[cut + 1 :]
         case 4 if isinstance(old, list):
-            old.insert(draw.randrange(len(old) + 1), draw.choice(ODD))
+            old.insert(draw.randrange(len(old) + 1), copy.deepcopy(draw.choice(ODD)))
         case _:
-            place[key] = draw.choice(ODD)
+            place[key] = copy.deepcopy(draw.choice(ODD))
 
 
 def change_sizes(draft: Draft, draw: random.Random) -> None:
