@@ -8,7 +8,10 @@ from charrnn.config import ModelConfig, TrainConfig, num_parameters
 
 @dataclass(frozen=True)
 class Plan:
-    """A fixed plan, and its cost: seconds for all steps, bytes of memory."""
+    """A plan and its cost: seconds for all steps, bytes of memory.
+
+    most_steps: what a text so short is worth, whatever the time; 0 where that was not asked.
+    """
 
     model: ModelConfig
     train: TrainConfig
@@ -16,6 +19,7 @@ class Plan:
     epochs: float
     seconds: float
     memory: int
+    most_steps: int = 0
 
     def of(self, steps: int) -> "Plan":
         """The same plan with another number of steps, and its cost."""
@@ -23,6 +27,11 @@ class Plan:
         train = replace(self.train, steps=steps)
         epochs, seconds = self.epochs * part, self.seconds * part
         return replace(self, train=train, epochs=epochs, seconds=seconds)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether it is the text that ends the training, and not the time."""
+        return self.train.steps == self.most_steps
 
     @property
     def parameters(self) -> int:

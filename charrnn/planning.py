@@ -65,6 +65,11 @@ class _Task:
         return int(self.train["batch_size"] * self.train["seq_length"])
 
     @property
+    def most_steps(self) -> int:
+        """Those that the text is worth."""
+        return max(10, int(rules.most_epochs(self.tokens) * self.tokens / self.per_step))
+
+    @property
     def minutes(self) -> float:
         return self.budget.minutes or rules.default_minutes(self.corpus.characters)
 
@@ -84,6 +89,7 @@ def make_plan(
     task = _task(corpus, given, budget, group, preset)
     model, speed = _choose(task)
     steps = _steps(task, speed)
+    most = 0 if task.budget.steps or task.budget.epochs else task.most_steps
     epochs = steps * task.per_step / task.tokens
     if not any("dropout" in name for name in task.given):
         part = rules.dropout(epochs, num_parameters(model), task.tokens)
@@ -91,7 +97,7 @@ def make_plan(
         model = dataclasses.replace(model, input_dropout=below, dropout=part, output_dropout=part)
     train = _train_config(task, model, steps, speed)
     seconds = steps * task.per_step / speed / (1 - rules.EVALUATION_SHARE)
-    return Plan(model, train, speed, epochs, seconds, rules.memory(model, train))
+    return Plan(model, train, speed, epochs, seconds, rules.memory(model, train), most)
 
 
 def _task(
@@ -169,7 +175,7 @@ def _by_time(task: _Task, fitting: list[ModelConfig]) -> tuple[ModelConfig, floa
     while True:
         if index not in speeds:
             speeds[index] = _speed(task, fitting[index])
-        total = speeds[index] * minutes * 60
+        total = min(speeds[index] * minutes * 60, task.most_steps * task.per_step)
         enough = total >= num_parameters(fitting[index]) * rules.TOKENS_PER_PARAMETER
         step = 1 if enough else -1
         beyond = not 0 <= index + step < len(fitting)
@@ -208,7 +214,7 @@ def _steps(task: _Task, speed: float) -> int:
         return steps_for(task.budget.epochs, task.tokens, task.per_step, MOST_STEPS)
     seconds = task.minutes * 60 - (time.perf_counter() - task.began) - STARTING
     seconds *= 1 - rules.EVALUATION_SHARE
-    return min(MOST_STEPS, max(10, int(seconds * speed / task.per_step)))
+    return min(MOST_STEPS, task.most_steps, max(10, int(seconds * speed / task.per_step)))
 
 
 def _train_config(task: _Task, model: ModelConfig, steps: int, speed: float) -> TrainConfig:

@@ -92,6 +92,7 @@ class Sitting:
         learning = seconds - self.judging
         pace = Pace(step, step - self.first, learning, self.judged, self.judging, left)
         fitting = pace.steps(self.planned, config.steps, config.eval_every)
+        fitting = min(fitting, self.plan.most_steps or fitting)
         fitting = int(self.group.share(str(fitting) if self.group.leads else ""))
         if fitting != config.steps:
             self.plan = self.plan.of(fitting)

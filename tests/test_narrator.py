@@ -66,6 +66,17 @@ def test_the_plan_is_told_before_anything_is_done(
     assert lines[5] == "run     runs/x"
 
 
+def test_a_plan_that_the_text_ends_says_so(
+    corpus: Corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = dataclasses.replace(PLAN, most_steps=2_000)
+    with Narrator(corpus, silent=False) as narrator:
+        narrator.tell(Planned(plan, 0, "runs/x"))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[3].strip().startswith("so short a text would only be learned by heart")
+    assert lines[4] == "        quicker: --minutes 0.1, better: more text"
+
+
 def test_a_resumed_training_says_where_it_goes_on(
     corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -170,6 +170,18 @@ def test_a_training_takes_its_time(
     assert machine.rates[-1] < 0.01 * machine.rates[9]
 
 
+def test_a_fast_machine_reads_a_short_text_no_more_than_it_is_worth(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(lambda step: 0.5)
+    machine.install(monkeypatch)
+    plan = replace(plan_of(corpus), most_steps=210)
+    run = Run(tmp_path / "run")
+    run.folder.mkdir()
+    told = list(train(plan, corpus, run, ALONE, until=machine.now + 2.5))
+    assert told[-1].step == 210
+
+
 def test_without_a_time_the_steps_are_the_plans(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ from charrnn.rules import (
     default_minutes,
     dropout,
     memory,
+    most_epochs,
 )
 from charrnn.tokens import Split
 from tests.tiny import tiny_corpus, tiny_model, tiny_tokenizer, tiny_train
@@ -203,7 +204,7 @@ def test_given_minutes_are_not_exceeded_and_are_used(minutes: float) -> None:
 
 def test_no_time_is_too_long_for_the_count_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "calibrate", Machine(1e15))
-    assert planned(minutes=1e5).train.steps == 10**9
+    assert planned(2 * 10**9, minutes=1e5).train.steps == 10**9
 
 
 def test_a_moment_is_still_a_few_steps() -> None:
@@ -556,6 +557,28 @@ def test_dropout_is_a_share_that_grows_with_repetition_and_size(
     assert share >= dropout(epochs, parameters, 2 * tokens)
 
 
+def test_what_a_text_is_worth_reading_exactly() -> None:
+    assert most_epochs(10) == most_epochs(1_000) == 16.0
+    assert most_epochs(10**6) == pytest.approx(96.4, abs=0.1)
+    for tokens in (10**3, 10**5, 10**8):
+        assert most_epochs(14 * tokens) == pytest.approx(2 * most_epochs(tokens), rel=0.01)
+
+
+@pytest.mark.parametrize("tokens", [2_000, 20_000, 200_000])
+def test_a_long_time_is_not_spent_on_learning_a_short_text_by_heart(
+    tokens: int, machine: Machine
+) -> None:
+    plan = planned(tokens, minutes=1_000.0)
+    assert plan.epochs == pytest.approx(most_epochs(tokens), rel=0.02)
+    assert plan.exhausted
+    assert plan.train.steps == plan.most_steps
+    assert not planned(tokens, minutes=0.02).exhausted
+    for budget in ({"steps": 10**6}, {"epochs": 500.0}):
+        insisted = planned(tokens, **budget)
+        assert insisted.most_steps == 0
+        assert insisted.epochs >= 499
+
+
 def test_dropout_exactly() -> None:
     assert dropout(6, 10**6, 10**6) == 0.0
     assert dropout(12, 10**6, 10**6) == 0.22
@@ -617,7 +640,8 @@ def test_a_plan_as_json_is_its_configs_and_costs() -> None:
     plan = planned(steps=10)
     data = json.loads(json.dumps(plan.to_json()))
     assert data.keys() == {
-        "model", "train", "tokens_per_second", "epochs", "seconds", "memory", "parameters",
+        "model", "train", "tokens_per_second", "epochs", "seconds", "memory", "most_steps",
+        "parameters",
     }  # fmt: skip
     assert data["parameters"] == plan.parameters == num_parameters(plan.model)
     assert ModelConfig(**data["model"]) == plan.model

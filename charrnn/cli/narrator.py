@@ -5,6 +5,8 @@ from charrnn.corpus import Corpus
 from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Revised, Saved, Warned
 from charrnn.plan import Plan
 
+ENOUGH = "so short a text would only be learned by heart in more time; --epochs insists"
+
 
 class Narrator:
     """Tells events; a silent one tells nothing."""
@@ -119,6 +121,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"plan    {train.steps:,} steps of {train.batch_size} x {train.seq_length} tokens, "
         f"{plan.epochs:.1f} epochs{dropout}, about {ui.duration(plan.seconds)}, "
         f"{ui.size(plan.memory)} of memory",
+        *([f"        {ENOUGH}"] if plan.exhausted else []),
     ]
 
 
@@ -131,7 +134,7 @@ def beside(figures: dict[str, float]) -> str:
 def hint(plan: Plan) -> str:
     """What to type for a quicker result or a better one."""
     minutes = max(plan.seconds / 60, 0.2)
-    better = f"--minutes {_rounded(minutes * 4)}"
+    better = "more text" if plan.exhausted else f"--minutes {_rounded(minutes * 4)}"
     return f"        quicker: --minutes {_rounded(minutes / 3)}, better: {better}"
 
 
