@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.cli.narrator import Narrator, corpus_lines, plan_lines
+from charrnn.cli.narrator import Narrator, corpus_lines, hint, plan_lines
 from charrnn.corpus import Corpus
 from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Saved
 from charrnn.plan import Plan
@@ -53,7 +53,7 @@ def test_the_plan_is_told_before_anything_is_done(
         "text",
         "model",
         "plan",
-        "quicker:",
+        "better:",
         "beside",
         "run",
     ]
@@ -61,7 +61,7 @@ def test_the_plan_is_told_before_anything_is_done(
     assert lines[0].endswith(" char tokens")
     assert lines[1].startswith("model   lstm, 2 x 8 units, ")
     assert lines[2].startswith("plan    2,000 steps of 4 x 8 tokens, 1.0 epochs, about 0:01, ")
-    assert lines[3] == "        quicker: --minutes 0.1, better: --minutes 0.8"
+    assert lines[3] == "        better: --minutes 0.8"
     assert lines[4] == "beside  5-gram 1.5000, gzip 2.2500 nats/char"
     assert lines[5] == "run     runs/x"
 
@@ -74,7 +74,12 @@ def test_a_plan_that_the_text_ends_says_so(
         narrator.tell(Planned(plan, 0, "runs/x"))
     lines = capsys.readouterr().err.splitlines()
     assert lines[3].strip().startswith("so short a text would only be learned by heart")
-    assert lines[4] == "        quicker: --minutes 0.1, better: more text"
+    assert lines[4] == "        better: more text"
+
+
+def test_a_long_plan_says_what_is_quicker() -> None:
+    long = dataclasses.replace(PLAN, seconds=600.0)
+    assert hint(long) == "        quicker: --minutes 3, better: --minutes 40"
 
 
 def test_a_resumed_training_says_where_it_goes_on(

@@ -8,6 +8,10 @@ from charrnn.plan import Plan
 ENOUGH = "so short a text would only be learned by heart in more time; --epochs insists"
 
 
+SHORT = 20.0
+"""Seconds in which nobody needs a quicker result."""
+
+
 class Narrator:
     """Tells events; a silent one tells nothing."""
 
@@ -135,7 +139,8 @@ def hint(plan: Plan) -> str:
     """What to type for a quicker result or a better one."""
     minutes = max(plan.seconds / 60, 0.2)
     better = "more text" if plan.exhausted else f"--minutes {_rounded(minutes * 4)}"
-    return f"        quicker: --minutes {_rounded(minutes / 3)}, better: {better}"
+    quicker = f"quicker: --minutes {_rounded(minutes / 3)}, " if plan.seconds > SHORT else ""
+    return f"        {quicker}better: {better}"
 
 
 def _rounded(minutes: float) -> str:
