@@ -22,7 +22,7 @@ def test_a_plan_is_lines_on_stdout_and_leaves_nothing(shell: Shell) -> None:
     done = shell.run("plan", "corpus.txt", *TINY, "--steps", "40").succeeded()
     assert done.err == ""
     lines = done.out.splitlines()
-    assert [line.split()[0] for line in lines] == ["text", "model", "plan", "quicker:"]
+    assert [line.split()[0] for line in lines] == ["text", "model", "plan", "better:"]
     assert "lstm, 1 x 8 units" in lines[1]
     assert lines[2].startswith("plan    40 steps of 4 x 16 tokens, ")
     assert "better: --minutes " in lines[3]
