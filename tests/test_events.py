@@ -7,7 +7,17 @@ from typing import Any, get_args
 
 import pytest
 
-from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Saved, Warned, to_json
+from charrnn.events import (
+    Evaluated,
+    Event,
+    Finished,
+    Planned,
+    Progress,
+    Revised,
+    Saved,
+    Warned,
+    to_json,
+)
 from charrnn.scoring import Score
 from tests.tiny import tiny_model, tiny_plan, tiny_train
 
@@ -35,7 +45,9 @@ FINISHED = Finished(step=200, best=1.5, best_step=100, epochs=2.5, seconds=60.0)
 
 WARNED = Warned(step=100, text="the gradient explodes", seconds=7.5)
 
-ALL: list[Event] = [PLANNED, PROGRESS, EVALUATED, SAVED, WARNED, FINISHED]
+REVISED = Revised(step=100, plan=PLANNED.plan.of(20), seconds=7.5)
+
+ALL: list[Event] = [PLANNED, PROGRESS, EVALUATED, SAVED, WARNED, REVISED, FINISHED]
 
 
 def test_every_kind_of_event_is_tried_here() -> None:

@@ -9,7 +9,7 @@ from charrnn import checkpoint
 from charrnn.run import Run
 from tests.shell import TINY, Shell, sentences
 from tests.torture.pipes import trained
-from tests.torture.processes import Child, program
+from tests.torture.processes import PATIENCE, Child, program
 from tests.torture.rows import Outcome, Outcomes, Row, verdict
 
 GROWTH = 8 << 20
@@ -78,15 +78,19 @@ def training(trials: int, seed: int, folder: Path) -> Outcomes:
     words = ("--steps", "1000000000", "--log-every", str(every), "--eval-every", str(every),
              "--save-every", str(every), "--keep", "2", "--seed", str(seed), "--quiet")  # fmt: skip
     child = Child(program(folder, "train", "corpus.txt", *TINY, *words))
-    watch, began = Watch(child.pid), time.monotonic()
+    watch, began = Watch(child.pid), 0.0
     rotated: set[int] = set()
+    latest_end = time.monotonic() + trials + PATIENCE
     run = Run(folder / "runs" / "corpus")
-    while time.monotonic() - began < trials and not child.gone():
+    while time.monotonic() < latest_end and not child.gone():
         time.sleep(min(1.0, trials / 40))
         if run.folder.exists():
             rotated |= {entry.step for entry in run.entries()}
-        if rotated:
+        if rotated:  # its seconds begin when it is under way, however slow the machine
+            began = began or time.monotonic()
             watch.look()
+            if time.monotonic() - began >= trials and len(rotated) >= 4:
+                break
     running = not child.gone()
     child.kill(15)
     ended = child.finish()
