@@ -36,13 +36,13 @@ def measure(file: Path, minutes: float, options: list[str]) -> str:
         )
         spent = time.perf_counter() - begun
         (score,) = charrnn("evaluate", "--runs-dir", runs, "--json")
-    plan = events[0]["plan"]
+    plan, end = events[0]["plan"], events[-1]  # the steps are those that there was time for
     model, train = plan["model"], plan["train"]
     return (
         f"{file.name:20} {minutes:5g} | {spent / 60:6.2f} | "
         f"{model['cell']} {model['num_layers']}x{model['hidden_size']:<4} "
-        f"{plan['parameters'] / 1e6:5.2f}M  {train['steps']:6} x {train['batch_size']}x"
-        f"{train['seq_length']}  {plan['epochs']:5.1f}  {model['dropout']:4.2f} | "
+        f"{plan['parameters'] / 1e6:5.2f}M  {end['step']:6} x {train['batch_size']}x"
+        f"{train['seq_length']}  {end['epochs']:5.1f}  {model['dropout']:4.2f} | "
         f"{plan['tokens_per_second'] / 1e3:5.1f}k | {score['nats_per_char']:.4f}"
     )
 

@@ -45,7 +45,9 @@ def trained(text: Path, options: list[str]) -> tuple[dict[str, Any], list[float]
         raise SystemExit(done.stderr)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     losses = [event["nats_per_char"] for event in events if event["event"] == "evaluated"]
-    return events[0]["plan"], losses, spent
+    plan, end = events[0]["plan"], events[-1]
+    plan["train"]["steps"], plan["epochs"] = end["step"], end["epochs"]  # as there was time for
+    return plan, losses, spent
 
 
 def line(text: Path, options: str, plan: dict[str, Any], losses: list[float], spent: float) -> str:

@@ -131,7 +131,7 @@ class Matching:
     """
 
     def __init__(self, pattern: str, tokenizer: Tokenizer) -> None:
-        length = written_out(pattern)
+        length = max(len(pattern), written_out(pattern))
         if length > LONGEST:
             raise UsageError(
                 f"--regex is {length:,} characters long once its repetitions are written out, "

@@ -17,6 +17,9 @@ EARLY = 0.03
 LEAST, MOST = 0.5, 2.0
 """The steps stay within these multiples of those that size and dropout were chosen for."""
 
+TAIL = 0.05
+"""However late it is, so much of what was done is still to come, for the rate to fall in."""
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -31,6 +34,7 @@ class Pace:
     judged: int
     judging: float
     left: float
+    validates: bool = True
 
     def steps(self, planned: int, now: int, eval_every: int) -> int:
         """How many steps the run has in the time, where that is worth changing what it is `now`."""
@@ -41,8 +45,9 @@ class Pace:
             one = self.judging / self.judged
             per_step += one / eval_every
             left -= one  # the last is not one of every so many steps
-        else:
+        elif self.validates:
             left *= 1.0 - EVALUATION_SHARE
-        fitting = self.step + max(1, int(left / per_step))
-        fitting = max(int(LEAST * planned), min(int(MOST * planned), fitting), self.step + 1)
+        fitting = min(int(MOST * planned), self.step + int(left / per_step))
+        tail = min(now, self.step + int(TAIL * self.step))
+        fitting = max(int(LEAST * planned), fitting, tail, self.step + 1)
         return fitting if abs(fitting - now) > WORTH * now else now

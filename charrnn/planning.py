@@ -1,7 +1,6 @@
 """Corpus, machine and budget -> a plan: configurations, and what carrying them out will cost.
 
-What a person gives is kept; the rest is filled in by `rules`. A short calibration runs a few real
-steps, and from then on the plan holds numbers of steps, not a clock.
+What a person gives is kept; the rest is filled in by `rules`, at the speed of a few real steps.
 """
 
 import dataclasses
@@ -24,8 +23,8 @@ from charrnn.presets import Preset
 MOST_STEPS: int = TrainConfig.__dataclass_fields__["steps"].metadata["high"]
 """However fast the machine and long the time."""
 
-STARTING = 2.0
-"""Seconds that go by before planning begins and after the last step."""
+ENDING = 1.0
+"""Seconds that go by after the last step."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,17 @@ class _Task:
     def minutes(self) -> float:
         return self.budget.minutes or rules.default_minutes(self.corpus.characters)
 
+    @property
+    def evaluating(self) -> float:
+        """The share of the time that evaluations take."""
+        return rules.EVALUATION_SHARE if "valid" in self.corpus.splits else 0.0
+
+    def left(self) -> float:
+        """Seconds for training; every rank has to call it, and rank 0's clock counts."""
+        spent = time.perf_counter() - self.began
+        shared = self.group.share(repr(spent) if self.group.leads else "")
+        return max(0.0, self.minutes * 60 - ENDING - float(shared))
+
 
 def make_plan(
     corpus: Corpus,
@@ -80,13 +90,15 @@ def make_plan(
     budget: Budget,
     group: Group,
     preset: Preset | None = None,
+    began: float | None = None,
 ) -> Plan:
     """Fill in what is not given, in this order: batch and window, model, speed, steps, cadence.
 
-    `given` maps fields of ModelConfig and TrainConfig to values, which come before the preset's.
-    UsageError or CorpusError says which of them cannot be had together.
+    `given` maps fields of ModelConfig and TrainConfig to values, which come before the preset's. A
+    time counts from `began`, of time.perf_counter, or from now. UsageError or CorpusError says what
+    cannot be had together.
     """
-    task = _task(corpus, given, budget, group, preset)
+    task = _task(corpus, given, budget, group, preset, began or time.perf_counter())
     model, speed = _choose(task)
     steps = _steps(task, speed)
     most = 0 if task.budget.steps or task.budget.epochs else task.most_steps
@@ -96,7 +108,7 @@ def make_plan(
         below = round(rules.input_dropout(part, model.vocab_size), 2)
         model = dataclasses.replace(model, input_dropout=below, dropout=part, output_dropout=part)
     train = _train_config(task, model, steps, speed)
-    seconds = steps * task.per_step / speed / (1 - rules.EVALUATION_SHARE)
+    seconds = steps * task.per_step / speed / (1 - task.evaluating)
     return Plan(model, train, speed, epochs, seconds, rules.memory(model, train), most)
 
 
@@ -106,9 +118,10 @@ def _task(
     budget: Budget,
     group: Group,
     preset: Preset | None,
+    began: float,
 ) -> _Task:
     """What is settled before any size: all that is given, and what the speed hangs on."""
-    began, tokens = time.perf_counter(), corpus.splits["train"].tokens
+    tokens = corpus.splits["train"].tokens
     whole = dict(preset.given if preset else {}) | dict(given)
     shape = _batch(tokens, whole, group)
     names = {item.name for item in dataclasses.fields(TrainConfig)}
@@ -170,12 +183,12 @@ def _fitting(task: _Task) -> list[ModelConfig]:
 
 def _by_time(task: _Task, fitting: list[ModelConfig]) -> tuple[ModelConfig, float]:
     """Measure one size, guess the best from its speed, and measure on until the guess holds."""
-    index, minutes = len(fitting) // 2, task.minutes
+    index = len(fitting) // 2
     speeds: dict[int, float] = {}
     while True:
         if index not in speeds:
             speeds[index] = _speed(task, fitting[index])
-        total = min(speeds[index] * minutes * 60, task.most_steps * task.per_step)
+        total = min(speeds[index] * task.left(), task.most_steps * task.per_step)
         enough = total >= num_parameters(fitting[index]) * rules.TOKENS_PER_PARAMETER
         step = 1 if enough else -1
         beyond = not 0 <= index + step < len(fitting)
@@ -212,8 +225,7 @@ def _steps(task: _Task, speed: float) -> int:
         return task.budget.steps
     if task.budget.epochs:
         return steps_for(task.budget.epochs, task.tokens, task.per_step, MOST_STEPS)
-    seconds = task.minutes * 60 - (time.perf_counter() - task.began) - STARTING
-    seconds *= 1 - rules.EVALUATION_SHARE
+    seconds = task.left() * (1 - task.evaluating)
     return min(MOST_STEPS, task.most_steps, max(10, int(seconds * speed / task.per_step)))
 
 

@@ -55,7 +55,7 @@ class Sitting:
         self.best_step = best.step if best and self.best is not None else 0
         self.told: set[str] = set()
         self.setbacks = start.facts.setbacks if start else 0
-        self.began = self.marked = time.perf_counter()
+        self.begin()
         self.first = self.marked_step = self.learner.step
         self.judged, self.judging = 0, 0.0
 
@@ -63,6 +63,10 @@ class Sitting:
     def seconds(self) -> float:
         """Seconds of this sitting so far."""
         return time.perf_counter() - self.began
+
+    def begin(self) -> None:
+        """From here on its seconds count."""
+        self.began = self.marked = time.perf_counter()
 
     def events(self, stopping: bool) -> Iterator[Event]:
         """What is due after the step just taken; when stopping, a checkpoint and no more."""
@@ -90,7 +94,8 @@ class Sitting:
         step, config, seconds = self.learner.step, self.plan.train, self.seconds
         left = until - self.began - seconds
         learning = seconds - self.judging
-        pace = Pace(step, step - self.first, learning, self.judged, self.judging, left)
+        validates = "valid" in self.corpus.splits
+        pace = Pace(step, step - self.first, learning, self.judged, self.judging, left, validates)
         fitting = pace.steps(self.planned, config.steps, config.eval_every)
         fitting = min(fitting, self.plan.most_steps or fitting)
         fitting = int(self.group.share(str(fitting) if self.group.leads else ""))

@@ -15,7 +15,7 @@ from charrnn.checkpoint import Checkpoint
 from charrnn.corpus import Corpus
 from charrnn.distributed import Group, memory_limit
 from charrnn.errors import DivergedError, InterruptedTraining
-from charrnn.events import Event, Planned, Warned
+from charrnn.events import Event, Planned, Revised, Warned
 from charrnn.plan import Plan
 from charrnn.run import Run
 from charrnn.sitting import Sitting
@@ -75,7 +75,9 @@ def train(
                 sitting.seconds,
             )
         again = Sitting(plan, corpus, run, group, last, until)
-        again.setbacks = 1
+        again.setbacks, again.planned = 1, sitting.planned
+        if until is not None:
+            yield Revised(again.learner.step, plan, sitting.seconds)
         yield from _carry_out(again, last, interrupted)
 
 
@@ -93,6 +95,7 @@ def _carry_out(
     sitting: Sitting, start: Checkpoint | None, interrupted: Callable[[], int]
 ) -> Iterator[Event]:
     """All steps that are left, until the last one or a signal."""
+    sitting.begin()
     if start is not None:
         yield from sitting.missed(start)
     while sitting.learner.step < sitting.plan.train.steps:

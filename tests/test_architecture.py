@@ -51,7 +51,7 @@ FLOORS = [
     {"sitting"},
     {"training"},
     {"cli", "cli.ui", "cli.options"},
-    {"cli.signals", "cli.narrator", "cli.output", "cli.prompts", "cli.limits"},
+    {"cli.signals", "cli.narrator", "cli.output", "cli.prompts", "cli.limits", "cli.resuming"},
     {"cli.charts", "cli.session", "cli.writers", "cli.scores", "cli.desk"},
     {"cli.writing"},
     {
@@ -73,9 +73,9 @@ FLOORS = [
 ]
 
 WITH_TORCH = {
-    "averaging", "calibration", "cells", "distributed", "dropout", "evaluation", "events",
+    "averaging", "calibration", "cells", "distributed", "dropout", "evaluation",
     "gradients", "health", "learner", "model", "optimizer", "planning", "sitting", "softmax",
-    "training", "cli.session", "cli.narrator",
+    "training", "cli.session", "cli.resuming",
 }  # fmt: skip
 """Modules that reach torch when imported; no other may."""
 

@@ -432,6 +432,20 @@ def test_a_finished_run_resumes_to_its_end_at_once(copied: Shell) -> None:
     assert copied.weights() == before
 
 
+def test_a_resumed_run_records_the_steps_of_its_checkpoint(copied: Shell) -> None:
+    """A run killed between a change of its steps and the next checkpoint has others in run.json."""
+    run = Run(copied.runs / "corpus")
+    about = run.about()
+    before = about["plan"]
+    other = {"epochs": before["epochs"] * 2, "seconds": before["seconds"] * 2}
+    run.describe(about | {"plan": before | other | {"train": before["train"] | {"steps": 40}}})
+    planned = copied.run(*RESUME, "--json", "--quiet").succeeded().json[0]
+    for plan in (planned["plan"], run.about()["plan"]):
+        assert plan["train"]["steps"] == 20
+        assert plan["epochs"] == pytest.approx(before["epochs"])
+        assert plan["seconds"] == pytest.approx(before["seconds"])
+
+
 def test_resume_takes_the_run_trained_last_or_the_one_named(stopped: Shell) -> None:
     stopped.train("corpus.txt", *QUICKLY, "--name", "later").succeeded()
     assert Path(stopped.run(*RESUME, "--json", "--quiet").json[0]["run"]).name == "later"

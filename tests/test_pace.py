@@ -66,8 +66,15 @@ def test_nothing_is_concluded_from_the_first_steps() -> None:
 def test_the_plan_is_for_so_many_steps_and_not_for_ten_times_as_many() -> None:
     assert pace(left=1e9).steps(1000, 1000, 100) == 2000
     assert pace(left=-5.0).steps(1000, 1000, 100) == 500
-    assert pace(left=-5.0, step=700).steps(1000, 1000, 100) == 701
-    assert pace(left=-5.0, step=700).steps(1000, 600, 100) == 701
+    # The rate falls within a twentieth, even where there is no time; what is left may be less.
+    assert pace(left=-5.0, step=700).steps(1000, 1000, 100) == 735
+    assert pace(left=-5.0, step=990).steps(1000, 1000, 100) == 1000
+    assert pace(left=-5.0, step=700).steps(1000, 720, 100) == 720
+
+
+def test_without_a_validation_part_no_time_is_kept_for_it() -> None:
+    blind = pace(judged=0, judging=0.0, left=80.0, validates=False)
+    assert blind.steps(1000, 1000, 100) == 900
 
 
 @dataclass

@@ -32,6 +32,12 @@ from tests.shell import Shell
         ("{5}", 1),
         ("a)b{3}", 5),
         ("((a", 1),
+        ("(?x)a{ 99999999 }", 100_000_000),
+        ("(?:a{9}){9}", 99),
+        ("(a{9})(?#x){9}", 82),
+        ("(?x)(a{9}) {9}", 83),
+        ("a" + "{999999999999}" * 400, ENDLESS),
+        ("[a{5}", 1),
     ],
 )
 def test_repetitions_are_written_out(pattern: str, length: int) -> None:

@@ -78,10 +78,20 @@ def text(train: int, valid: int | None = None) -> Corpus:
     return Corpus(tiny_tokenizer(), splits, "0" * 64, train, False)
 
 
+class Together(Group):
+    """One of several processes, of which this test has no other."""
+
+    def share(self, text: str) -> str:
+        """What rank 0 has, as if it had come by the network."""
+        return text or "0.5"
+
+
 def planned(train: int = 100_000, valid: int | None = 10_000, **asked: Any) -> Plan:
     """A plan; what is asked for may be a budget, the group, or fields of the configs."""
     budget = Budget(**{key: asked.pop(key, None) for key in BUDGET})
     group, known = asked.pop("group", ALONE), asked.pop("preset", None)
+    if group.world_size > 1:
+        group = Together(group.device, group.rank, group.world_size)
     return make_plan(text(train, valid), asked, budget, group, preset(known) if known else None)
 
 
@@ -555,6 +565,30 @@ def test_dropout_is_a_share_that_grows_with_repetition_and_size(
     assert share <= dropout(2 * epochs, parameters, tokens)
     assert share <= dropout(epochs, 2 * parameters, tokens)
     assert share >= dropout(epochs, parameters, 2 * tokens)
+
+
+def test_every_process_goes_by_the_clock_of_the_first(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan that differs by a step among processes would have them wait for each other."""
+    told: list[str] = []
+
+    def share(group: Group, text: str) -> str:
+        told.append(text)
+        return "30.0"
+
+    monkeypatch.setattr(Group, "share", share)
+    plans = [
+        make_plan(text(10**6), {}, Budget(minutes=2.0), group, None, began)
+        for group in (ALONE, Group(ALONE.device, 1, 2))
+        for began in (None, 5.0)
+    ]
+    assert all(plan == plans[0] for plan in plans)
+    half = len(told) // 2
+    assert all(float(own) >= 0 for own in told[:half])
+    assert set(told[half:]) == {""}
+    monkeypatch.setattr(Group, "share", lambda group, text: "75.0")
+    assert planned(10**6, minutes=2.0).seconds < 0.6 * plans[0].seconds
 
 
 def test_what_a_text_is_worth_reading_exactly() -> None:

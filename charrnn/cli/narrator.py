@@ -5,8 +5,7 @@ from charrnn.corpus import Corpus
 from charrnn.events import Evaluated, Event, Finished, Planned, Progress, Revised, Saved, Warned
 from charrnn.plan import Plan
 
-ENOUGH = "so short a text would only be learned by heart in more time; --epochs insists"
-
+ENOUGH = "so short a text would only be learned by heart in more time (--epochs says otherwise)"
 
 SHORT = 20.0
 """Seconds in which nobody needs a quicker result."""

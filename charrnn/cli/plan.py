@@ -29,7 +29,8 @@ def plan(**values: Any) -> None:
     try:
         with tempfile.TemporaryDirectory() as folder:
             text = corpus.prepare(corpus.Recipe(**request.recipe), Path(folder))
-            made = make_plan(text, request.given, Budget(**request.budget), group, request.preset)
+            budget = Budget(**request.budget)
+            made = make_plan(text, request.given, budget, group, request.preset, request.began)
     finally:
         leave(group)
     if request.json:

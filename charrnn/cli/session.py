@@ -12,13 +12,13 @@ from typing import Any
 
 from charrnn import checkpoint, corpus, events, runs, sitting, tokenizer, training
 from charrnn.checkpoint import Checkpoint
-from charrnn.cli import ui
+from charrnn.cli import resuming, ui
 from charrnn.cli.narrator import Narrator
 from charrnn.cli.output import Output
 from charrnn.cli.signals import Interrupts
 from charrnn.corpus import Corpus, Recipe
 from charrnn.distributed import Group, join, leave
-from charrnn.errors import CheckpointError, CorpusError, UsageError
+from charrnn.errors import CorpusError, UsageError
 from charrnn.plan import Plan
 from charrnn.planning import Budget, make_plan
 from charrnn.presets import Preset
@@ -61,6 +61,7 @@ class _Work:
     run: Run
     corpus: Corpus
     plan: Plan
+    about: dict[str, Any]
     checkpoint: Checkpoint | None = None
     until: float | None = None
 
@@ -75,13 +76,14 @@ def _begun(request: Request, group: Group) -> Iterator[_Work]:
         with run.lock() if group.leads else contextlib.nullcontext():
             text = _prepared(recipe, run, group)
             checkpoint.check_vocabulary(text.tokenizer)
-            plan = make_plan(text, request.given, budget, group, request.preset)
+            plan = make_plan(text, request.given, budget, group, request.preset, request.began)
+            about = _about(run, recipe, text, plan)
             if group.leads:
-                run.describe(_about(run, recipe, text, plan))
+                run.describe(about)
                 if run.name != _wanted(request, recipe) and not request.quiet:
                     ui.note(f"this run is called {run.name}")
             until = request.began + 60 * budget.minutes if budget.minutes else None
-            yield _Work(run, text, plan, until=until)
+            yield _Work(run, text, plan, about, until=until)
     except BaseException:
         if group.leads and not run.entries():
             shutil.rmtree(run.folder, ignore_errors=True)
@@ -140,79 +142,17 @@ def _resumed(request: Request, group: Group) -> Iterator[_Work]:
     run = runs.find(request.runs_dir, request.name)
     with run.lock() if group.leads else contextlib.nullcontext():
         about = run.about()
-        recipe, costs = _recorded(run, about)
-        found = _newest(run, group)
+        recipe, steps, costs = resuming.recorded(run, about)
+        found = resuming.newest(run, group)
         assert found.training is not None
-        text = _same_corpus(run, recipe, found)
+        text = resuming.same_corpus(run, recipe, found)
+        plan = resuming.continued(found, steps, costs)
+        about |= {"plan": plan.to_json()}
         if group.leads:
             run.rewind(found.facts.step)
             run.describe(about | {"turn": runs.next_turn(run.folder.parent)})
-            _warn_of_versions(found)
-        yield _Work(run, text, Plan(found.model, found.training.config, **costs), found)
-
-
-def _recorded(run: Run, about: dict[str, Any]) -> tuple[Recipe, dict[str, Any]]:
-    """What run.json keeps of the text and of what the plan costs."""
-    try:
-        plan = about["plan"]
-        costs = {key: float(plan[key]) for key in ("tokens_per_second", "epochs", "seconds")}
-        return corpus.recipe_from_json(about["recipe"]), costs | {"memory": int(plan["memory"])}
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise CheckpointError(
-            f"{run.folder / 'run.json'} does not say how the run was started", "start a new run"
-        ) from None
-
-
-def _newest(run: Run, group: Group) -> Checkpoint:
-    """The newest checkpoint that can be resumed; a damaged one costs a line, not the run."""
-    last: CheckpointError | None = None
-    for entry in reversed(run.entries()):
-        try:
-            return checkpoint.load(entry.path, training=True)
-        except CheckpointError as error:
-            last = error
-            if group.leads:
-                ui.note(f"{error.problem}; trying the one before")
-    raise last or CheckpointError(
-        f"the run {run.name} has no checkpoint yet", "start it again without --resume"
-    )
-
-
-def _same_corpus(run: Run, recipe: Recipe, found: Checkpoint) -> Corpus:
-    """The arrays that the checkpoint learned from; CorpusError when the text has changed since."""
-    text = corpus.reopen(run.corpus_folder, found.tokenizer)
-    before = found.facts.corpus.get("sha256")
-    now = corpus.current_sha256(recipe, run.corpus_folder)
-    if text is not None and text.sha256 != before:
-        now = now or text.sha256
-        text = None  # a cache of another text; made again where the right one is there
-    if text is None and now is None:
-        raise CorpusError(
-            f"the text of the run {run.name} is gone: {', '.join(recipe.sources)}", "bring it back"
-        )
-    if now not in (None, before):
-        raise CorpusError(
-            f"the text has changed since the run began: its sha256 was {before} and is {now}",
-            "bring the old text back, or start a new run",
-        )
-    text = text or corpus.prepare(recipe, run.corpus_folder, found.tokenizer)
-    parts = text.fingerprint()["parts"]
-    if found.facts.corpus.get("parts", parts) != parts or found.facts.lines != text.lines:
-        raise CorpusError(
-            f"the text of the run {run.name} is not parted as it was when the run began",
-            "bring its run.json back, or start a new run",
-        )
-    return text
-
-
-def _warn_of_versions(found: Checkpoint) -> None:
-    now = sitting.versions()
-    odd = [k for k in ("torch", "machine") if found.facts.versions.get(k) != now[k]]
-    if odd:
-        ui.note(
-            f"{odd[0]} was {found.facts.versions.get(odd[0])} and is {now[odd[0]]}: "
-            "the run goes on, but not bit for bit as it would have"
-        )
+            resuming.warn_of_versions(found)
+        yield _Work(run, text, plan, about, found)
 
 
 def _tell(request: Request, work: _Work, group: Group, interrupts: Interrupts) -> None:
@@ -235,7 +175,7 @@ def _tell(request: Request, work: _Work, group: Group, interrupts: Interrupts) -
             if group.leads:
                 work.run.log(data)
             if isinstance(event, events.Revised) and group.leads:
-                work.run.describe(work.run.about() | {"plan": event.plan.to_json()})
+                work.run.describe(work.about | {"plan": event.plan.to_json()})
             narrator.tell(event)
             try:
                 if out:
