@@ -30,6 +30,18 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
+@torch.no_grad()
+def clip(gradients: list[Tensor], longest: float) -> Tensor:
+    """Scale the gradients to a norm of at most `longest` (Pascanu et al. 2013); their norm before.
+
+    A processor does not touch those that are shorter; a GPU scales by one, to wait for nothing.
+    """
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    if norm.device.type != "cpu" or not norm <= longest:
+        torch._foreach_mul_(gradients, (longest / (norm + 1e-6)).clamp(max=1.0))
+    return norm
+
+
 class Optimizer:
     """AdamW (Loshchilov & Hutter 2019) or plain gradient descent, decaying matrices only.
 

@@ -20,7 +20,7 @@ from charrnn.checkpoint import Checkpoint, Facts
 from charrnn.config import parameter_shapes, state_shapes
 from charrnn.distributed import Group
 from charrnn.errors import DivergedError, UsageError
-from charrnn.learner import Learner, _mix
+from charrnn.learner import Learner, _mix, _seed
 from charrnn.model import build
 from charrnn.optimizer import BETAS, learning_rate
 from tests.tiny import TEXT, tiny_model, tiny_tokenizer, tiny_train
@@ -75,6 +75,17 @@ def test_a_learner_begins_as_its_seed_says_with_an_empty_state(cell: str) -> Non
     assert [tuple(part.shape) for layer in made.state for part in layer] == list(
         state_shapes(made.model.config, 4).values()
     )
+
+
+def test_a_step_is_seeded_as_torch_seeds_the_processor() -> None:
+    _seed(12345678901234, torch.device("cpu"))
+    mine = torch.rand(5)
+    torch.manual_seed(12345678901234)
+    assert torch.equal(mine, torch.rand(5))
+
+
+def test_other_devices_have_a_generator_to_seed_by_their_names() -> None:
+    assert all(callable(getattr(torch, name).manual_seed) for name in ("cuda", "mps"))
 
 
 @pytest.mark.parametrize("cell", CELLS)

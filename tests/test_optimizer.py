@@ -13,7 +13,7 @@ from charrnn.cells import CELLS
 from charrnn.config import TrainConfig, parameter_shapes
 from charrnn.metadata import MOMENTS
 from charrnn.model import CharRNN, build
-from charrnn.optimizer import BETAS, Optimizer, learning_rate
+from charrnn.optimizer import BETAS, Optimizer, clip, learning_rate
 from tests.tiny import tiny_model, tiny_train
 
 
@@ -249,3 +249,27 @@ def test_the_bounds_of_the_peak_are_rates_too(bound: str) -> None:
     peak = TrainConfig.__dataclass_fields__["learning_rate"].metadata[bound]
     assert max(rates(learning_rate=peak)) == pytest.approx(peak, rel=1e-12)
     assert min(rates(learning_rate=peak)) > 0
+
+
+@pytest.mark.parametrize("longest", [1e-3, 0.5, 3.0, 1e3])
+@pytest.mark.parametrize("bad", [None, math.inf, math.nan])
+def test_clipping_is_torchs_own_to_the_last_bit(longest: float, bad: float | None) -> None:
+    generator = torch.Generator().manual_seed(3)
+    made = [torch.randn(shape, generator=generator) for shape in ((4, 3), (7,), (1,))]
+    if bad is not None:
+        made[1][2] = bad
+    theirs = [torch.nn.Parameter(torch.zeros_like(each)) for each in made]
+    for parameter, gradient in zip(theirs, made, strict=True):
+        parameter.grad = gradient.clone()
+    expected = torch.nn.utils.clip_grad_norm_(theirs, longest)
+    assert torch.equal(clip(made, longest).nan_to_num(-1.0), expected.nan_to_num(-1.0))
+    for parameter, gradient in zip(theirs, made, strict=True):
+        assert parameter.grad is not None
+        assert torch.equal(gradient.nan_to_num(-1.0), parameter.grad.nan_to_num(-1.0))
+
+
+def test_a_gradient_that_is_short_enough_is_left_alone() -> None:
+    gradient = torch.tensor([0.6, 0.8])
+    before = gradient._version
+    assert float(clip([gradient], 1.1)) == pytest.approx(1.0)
+    assert gradient._version == before

@@ -515,7 +515,7 @@ def test_a_preset_is_planned_as_it_stands(name: str) -> None:
 
 def test_the_falls_of_a_preset_are_at_its_epochs() -> None:
     train = planned(20 * 20 * 100, preset="ptb-small").train
-    assert (train.hold_steps, train.decay_every, train.decay_factor) == (400, 100, 0.5)
+    assert (train.hold_steps, train.decay_every, train.decay_factor) == (500, 100, 0.5)
     assert train.average_from == 0
     assert train.steps == 1300
 

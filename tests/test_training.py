@@ -315,7 +315,7 @@ def test_reseeding_at_each_step_is_what_makes_dropout_come_back(
 ) -> None:
     """Without it the interrupted run would drop other values than the whole one."""
     plan, run = plan_for(corpus, dropout=0.5), a_run(tmp_path)
-    monkeypatch.setattr("charrnn.learner.torch.manual_seed", lambda seed: None)
+    monkeypatch.setattr("charrnn.learner._seed", lambda seed, device: None)
     torch.default_generator.manual_seed(1)
     whole = carry_out(plan, corpus, a_run(tmp_path, "whole"))
     torch.default_generator.manual_seed(2)

@@ -33,7 +33,7 @@ PHASES = {
     "describing the run": "charrnn.run.Run.describe",
     "starting": "charrnn.learner.Learner.__init__",
     "a step": "charrnn.learner.Learner.advance",
-    "clipping": "torch.nn.utils.clip_grad_norm_",
+    "clipping": "charrnn.learner.clip",
     "evaluating": "charrnn.sitting.evaluate",
     "showing a sample": "charrnn.sitting.generate",
     "collecting the state": "charrnn.learner.Learner.training",
