@@ -41,16 +41,11 @@ class Batches:
 
     def __getitem__(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Inputs and targets (B/W, T) of a step: targets are the inputs one token later."""
-        windows = np.stack([self._window(row, step) for row in self.rows])  # (B/W, T + 1)
+        size, read = len(self.tokens), step * self.seq_length
+        begins = [(row * size // self.batch_size + read) % size for row in self.rows]
+        positions = np.array(begins)[:, None] + np.arange(self.seq_length + 1)[None, :]
+        windows = self.tokens[positions % size].astype(np.int64)  # (B/W, T + 1)
         return windows[:, :-1], windows[:, 1:]
-
-    def _window(self, row: int, step: int) -> NDArray[np.int64]:
-        size = len(self.tokens)
-        begin = (row * size // self.batch_size + step * self.seq_length) % size
-        end = begin + self.seq_length + 1
-        if end <= size:
-            return self.tokens[begin:end].astype(np.int64)
-        return np.take(self.tokens, np.arange(begin, end), mode="wrap").astype(np.int64)
 
 
 def share(batch_size: int, world_size: int) -> int:
