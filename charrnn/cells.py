@@ -17,10 +17,17 @@ State = tuple[Tensor, ...]
 
 
 class OneLayer(nn.Module):
-    """What the cells share, put before torch's own module in a class's list of bases."""
+    """What the cells share, put before torch's own module in a class's list of bases.
+
+    `both_biases`: whether torch's second bias is a parameter of its own. Where it is only added to
+    the first it stays as it begins, because two that learn the same would learn twice as fast.
+    """
+
+    both_biases = False
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size, batch_first=True)
+        self.get_parameter("bias_hh_l0").requires_grad_(self.both_biases)
 
     def reset_parameters(self) -> None:
         """Set the start values of `start`."""
@@ -63,7 +70,12 @@ class LSTM(OneLayer, nn.LSTM):  # type: ignore[misc]
 
 
 class GRU(OneLayer, nn.GRU):  # type: ignore[misc]
-    """Gated recurrent unit (Cho et al. 2014), reset gate after the matrix product as in cuDNN."""
+    """Gated recurrent unit (Cho et al. 2014), reset gate after the matrix product as in cuDNN.
+
+    That gate stands between the second bias and the first.
+    """
+
+    both_biases = True
 
 
 class RNN(OneLayer, nn.RNN):  # type: ignore[misc]

@@ -58,10 +58,11 @@ class Optimizer:
             for moment in MOMENTS[config.optimizer]
             for name, p in self._parameters.items()
         }
-        decayed = {n for n, p in self._parameters.items() if p.ndim > 1 and "embedding" not in n}
+        learned = {n for n, p in self._parameters.items() if p.requires_grad}
+        matrices = {n for n in learned if self._parameters[n].ndim > 1 and "embedding" not in n}
         self.groups = [
-            (sorted(decayed), config.weight_decay),
-            (sorted(self._parameters.keys() - decayed), 0.0),
+            (sorted(matrices), config.weight_decay),
+            (sorted(learned - matrices), 0.0),
         ]
 
     @torch.no_grad()

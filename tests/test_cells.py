@@ -139,8 +139,20 @@ def test_gradients_reach_every_parameter_and_the_state(name: str) -> None:
     state = tuple(some(2, HIDDEN, seed=i).requires_grad_() for i, _ in enumerate(STATE_PARTS[name]))
     y, _ = module(some(2, 5, INPUT), state)
     y.square().sum().backward()
-    tensors = [*module.parameters(), *state]
+    tensors = [*(p for p in module.parameters() if p.requires_grad), *state]
     assert all(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in tensors)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_only_a_second_bias_that_is_more_than_added_to_the_first_is_learned(name: str) -> None:
+    """Of a GRU's, the candidate's counts for itself: the reset gate scales it alone."""
+    module = cell(name)
+    still = [n for n, p in module.named_parameters() if not p.requires_grad]
+    assert still == ([] if name == "gru" else ["bias_hh_l0"])
+    both = {n: p.clone().requires_grad_() for n, p in module.named_parameters()}
+    y, _ = torch.func.functional_call(module, both, (some(2, 5, INPUT),))
+    first, second = torch.autograd.grad(y.square().sum(), [both["bias_ih_l0"], both["bias_hh_l0"]])
+    assert torch.allclose(first, second, atol=1e-5) == (name != "gru")
 
 
 @pytest.mark.parametrize("name", CELLS)
