@@ -69,7 +69,7 @@ def input_dropout(part: float, vocab_size: int) -> float:
 
 def learning_rate(hidden_size: int) -> float:
     """AdamW's peak rate: the wider the layers, the lower."""
-    return round(6e-3 * math.sqrt(256 / hidden_size), 5)
+    return round(8e-3 * math.sqrt(256 / hidden_size), 5)
 
 
 def window(tokens: int) -> int:
@@ -80,9 +80,9 @@ def window(tokens: int) -> int:
 def streams(tokens: int, length: int, device: str = "cpu") -> int:
     """Streams side by side, so that each of a text of so many tokens still has a run of windows.
 
-    A processor learns most from many small steps; a GPU takes four times the streams in one.
+    A processor learns most from many small steps; a GPU takes eight times the streams in one.
     """
-    most = 6 if device == "cuda" else 4
+    most = 6 if device == "cuda" else 3
     return int(2 ** max(2, min(most, int(math.log2(tokens / length / 8 + 1)))))
 
 
