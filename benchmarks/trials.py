@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 VARIATIONS = (
-    "--batch-size 32",
+    "--batch-size 16",
+    "--batch-size 4",
     "--seq-length 96",
-    "--learning-rate 0.004",
-    "--learning-rate 0.009",
+    "--learning-rate 0.005",
+    "--learning-rate 0.012",
     "--dropout 0 --output-dropout 0 --input-dropout 0",
     "--dropout 0.3 --output-dropout 0.3 --input-dropout 0.08",
     "--variational",
