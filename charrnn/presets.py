@@ -53,9 +53,9 @@ def _tutorial(
     The tutorial sums the loss over the steps of a window where this program takes the mean, so its
     rate of 1 is the window's length here and its longest gradient that much shorter.
 
-    hold: its `max_epoch`, counted from nought in its first release and in the paper's program, so
-    that the rate falls first after one epoch more. The published figures are of that release; a
-    later one counts from 1, learns an epoch less at the full rate and comes out lower for `small`.
+    hold: its `max_epoch`. The form of it that comes to the published figures counts epochs from
+    nought, so that the rate falls first after one more; a later form has one less at the full rate
+    (docs/learning.md has what either comes to).
     """
     given = {
         "cell": "lstm",
