@@ -25,7 +25,10 @@ from charrnn.config import ModelConfig, TrainConfig, parameter_shapes
 from charrnn.distributed import Group
 from charrnn.learner import Learner
 
-SHAPES = ((1, 256, 16), (2, 256, 16), (2, 256, 64), (2, 384, 16), (1, 512, 64), (2, 512, 32))
+SHAPES = (
+    (1, 256, 16), (2, 256, 8), (2, 256, 16), (2, 256, 64),
+    (2, 384, 8), (2, 384, 16), (1, 512, 64), (2, 512, 8), (2, 512, 32),
+)  # fmt: skip
 """Layers, units, batch."""
 
 WINDOW, VOCABULARY, EMBEDDING = 64, 81, 128
