@@ -1,26 +1,29 @@
-# One-liners for development; .ci/run calls the same ones.
+# Commands for development; .ci/run calls the same ones.
 
-.PHONY: test lint format check audit docs torture
+.PHONY: test lint format check audit docs site torture
 
-test:        ## the test suite
+test:        ## run the test suite
 	python -m pytest
 
-lint:        ## style, types and formatting, as CI wants them
+lint:        ## check style, formatting and types, as CI does
 	ruff check .
 	ruff format --check .
 	mypy
 
-format:      ## let the formatter have its way
+format:      ## format the code and fix what can be fixed automatically
 	ruff format .
 	ruff check --fix .
 
-torture:     ## the faults to survive, in the long form, and the table of what came of it
+torture:     ## inject faults in the long form, and print the table of results
 	python -m tests.torture --long
 
 check: lint test
 
-docs:        ## rewrite the pages that are made from the source
-	python -m tests.error_page
+docs:        ## regenerate the pages that are made from the source
+	python -m tests.support.error_page
 
-audit:       ## known faults of the dependencies, as far as the index can be reached
+site:        ## build the documentation site into site/; needs the extra `docs`
+	mkdocs build --strict
+
+audit:       ## check the dependencies for known vulnerabilities, where the index can be reached
 	python .ci/audit.py

@@ -11,8 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from charrnn.corpus import Recipe, prepare
-from charrnn.tokenizer import TOKENIZERS
+from charrnn.data.config import DataConfig
+from charrnn.tasks.language.corpus import prepare
+from charrnn.tokenizers import TOKENIZERS
 
 SHIPPED = Path(__file__).parent.parent / "corpora" / "fables.txt"
 
@@ -35,7 +36,7 @@ def main() -> None:
             source = Path(folder) / "text.txt"
             source.write_text(text)
             begun = time.perf_counter()
-            corpus = prepare(Recipe((str(source),), tokenizer=name), Path(folder) / "corpus")
+            corpus = prepare(DataConfig((str(source),), tokenizer=name), Path(folder) / "corpus")
             whole = time.perf_counter() - begun
         begun = time.perf_counter()
         corpus.tokenizer.encode(text)

@@ -1,8 +1,10 @@
-"""Fill in README.md what its commands really print; run after anything that changes their output.
+"""Fill in the real outputs of commands in README.md and docs/*.md.
 
     python benchmarks/readme.py
 
-A place reads `<!-- output: NAME -->`, followed by the output as an indented block.
+Run it after anything that changes the output of a command. A place for an output is a comment
+`<!-- output: NAME -->` with a name of COMMANDS, followed by an indented block. It takes about five
+minutes, most of which is training.
 """
 
 import re
@@ -11,6 +13,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+
+SMALL = "--num-layers 1 --hidden-size 128 --steps 600 --quiet"
 
 COMMANDS = {
     "train": "charrnn train corpora/fables.txt --minutes 1",
@@ -22,20 +26,30 @@ COMMANDS = {
     " | charrnn originality -",
     "evaluate": "charrnn evaluate",
     "list": "charrnn checkpoints list",
+    "verify": "charrnn checkpoints verify",
     "names": "charrnn train corpora/names.txt --lines --minutes 0.5 --quiet"
     " && charrnn sample names --num-samples 5 --seed 2",
     "tune": "charrnn train corpora/tunes.abc --minutes 2 --quiet && charrnn sample tunes"
     r' -e --prompt "X:1\n" --stop "\n\n" --temperature 0.7 --seed 1',
     "runs": "charrnn runs",
+    "plot": "charrnn plot fables",
+    "gradients": "charrnn gradients fables",
+    "compare": f"charrnn train corpora/fables.txt --name fables-rnn --cell rnn {SMALL}"
+    f" && charrnn train corpora/fables.txt --name fables-gru --cell gru {SMALL}"
+    " && charrnn compare fables-rnn fables-gru",
+    "events": "charrnn train corpora/fables.txt --steps 300 --log-every 100 --json --quiet"
+    " | grep -v planned",
 }
-"""In the order in which they are run, since each finds what the ones before it made."""
+"""Name of an output -> its command, in the order in which they run: later ones use earlier runs."""
 
-LONG = 22
-"""Lines of an output shown whole; of a longer one the middle is left out."""
+SHORTENED = {"train": (14, 7)}
+"""Outputs of which only so many first and last lines are shown."""
+
+PLACE = re.compile(r"<!-- output: (\w+) -->\n(?:\n(?:    .*\n|\n(?=    ))+)?")
 
 
 def outputs(folder: str) -> dict[str, str]:
-    """What each command prints, with the runs in `runs` below an empty folder."""
+    """What each command prints, with stderr after stdout, in an otherwise empty folder."""
     found = {}
     (Path(folder) / "corpora").symlink_to(ROOT / "corpora")
     for name, command in COMMANDS.items():
@@ -46,25 +60,32 @@ def outputs(folder: str) -> dict[str, str]:
     return found
 
 
-def block(text: str) -> str:
-    """An indented block; of a long text the beginning and the end."""
+def block(name: str, text: str) -> str:
+    """The output as an indented block, shortened where SHORTENED says so."""
     lines = [line.rstrip() for line in text.split("\n")]
-    if len(lines) > LONG:
-        lines = [*lines[: LONG - 8], "...", *lines[-7:]]
+    first, last = SHORTENED.get(name, (len(lines), 0))
+    if len(lines) > first + last:
+        lines = [*lines[:first], *(["...", *lines[-last:]] if last else [])]
     return "\n".join(f"    {line}".rstrip() for line in lines)
 
 
+def pages() -> list[Path]:
+    """The files that may have places for outputs."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
 def main() -> None:
-    """Run the commands and write README.md."""
-    readme = ROOT / "README.md"
-    text = readme.read_text()
+    """Run the commands and write the pages."""
     with tempfile.TemporaryDirectory() as folder:
-        for name, output in outputs(folder).items():
-            place = re.compile(rf"<!-- output: {name} -->\n(?:\n(?:    .*\n|\n(?=    ))+)?")
-            shown = f"<!-- output: {name} -->\n\n{block(output)}\n"
-            text, count = place.subn(shown.replace("\\", r"\\"), text)
-            assert count == 1, name
-    readme.write_text(text)
+        found = outputs(folder)
+    unused = set(found)
+    for page in pages():
+        text = page.read_text()
+        unused -= set(PLACE.findall(text))
+        page.write_text(
+            PLACE.sub(lambda m: f"<!-- output: {m[1]} -->\n\n{block(m[1], found[m[1]])}\n", text)
+        )
+    assert not unused, f"outputs without a place: {sorted(unused)}"
 
 
 if __name__ == "__main__":

@@ -15,14 +15,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from charrnn import sampling
-from charrnn.checkpoint import Checkpoint, Facts
-from charrnn.config import GATES, ModelConfig, parameter_shapes
-from charrnn.engine import Engine
-from charrnn.generation import begin, generate
-from charrnn.model import from_weights
-from charrnn.texts import Settings
-from charrnn.tokenizer.char import CharTokenizer
+from charrnn.checkpoints.checkpoint import Checkpoint, CheckpointInfo
+from charrnn.config import CELLS, ModelConfig, parameter_shapes
+from charrnn.inference import sampling
+from charrnn.inference.engine import Engine
+from charrnn.inference.generation import SamplingParams, begin, generate
+from charrnn.tasks.language.network import from_weights
+from charrnn.tokenizers.char import CharTokenizer
 
 SHAPES = ((2, 128), (2, 256), (2, 512), (1, 1024), (3, 1024))
 
@@ -46,7 +45,7 @@ def model(layers: int, hidden: int, cell: str) -> Checkpoint:
         name: (generator.standard_normal(shape) * hidden**-0.5).astype(np.float32)
         for name, shape in parameter_shapes(config).items()
     }
-    return Checkpoint(config, tokenizer, weights, Facts(0, 0.0, {}))
+    return Checkpoint(config, tokenizer, weights, CheckpointInfo(0, 0.0, {}))
 
 
 def rate(work: Callable[[int], object], seconds: float) -> float:
@@ -82,7 +81,7 @@ def ours(checkpoint: Checkpoint, threads: int, precision: str) -> Callable[[int]
     start = begin(checkpoint.tokenizer, "")
 
     def work(count: int) -> None:
-        for _ in generate(checkpoint.tokenizer, engine, [start], Settings(length=count)):
+        for _ in generate(checkpoint.tokenizer, engine, [start], SamplingParams(length=count)):
             pass
 
     return work
@@ -96,7 +95,7 @@ def batched(
     starts = [begin(checkpoint.tokenizer, "")] * rows
 
     def work(count: int) -> None:
-        settings = Settings(length=count)
+        settings = SamplingParams(length=count)
         for _ in generate(checkpoint.tokenizer, engine, starts, settings, range(rows)):
             pass
 
@@ -186,7 +185,7 @@ def filter_cost(seconds: float) -> tuple[float, float]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--cells", nargs="+", default=["lstm", "gru"], choices=list(GATES))
+    parser.add_argument("--cells", nargs="+", default=["lstm", "gru"], choices=list(CELLS))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=1.0, help="for each figure")
     given = parser.parse_args()

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from charrnn.allocator import keep_freed_memory
-from charrnn.batches import Batches
 from charrnn.config import ModelConfig, TrainConfig, parameter_shapes
-from charrnn.distributed import Group
-from charrnn.learner import Learner
+from charrnn.data.batches import Batches
+from charrnn.models.device import keep_freed_memory
+from charrnn.training.distributed import Group
+from charrnn.training.learner import Learner
 
 SHAPES = (
     (1, 256, 16), (2, 256, 8), (2, 256, 16), (2, 256, 64),

@@ -1,8 +1,80 @@
 """charrnn turns a text file into a recurrent language model and the model back into text.
 
-From Python, `charrnn.training.train` learns and `charrnn.generation.generate` writes; the command
-line in `charrnn.cli` is a skin over them. This file imports nothing, so that every command starts
-at once.
+    import charrnn
+
+    run = charrnn.train("corpus.txt", minutes=1)
+    model = charrnn.load(run)
+    print(model.sample("The miller", length=200, temperature=0.7, seed=7))
+
+The names of `__all__` are resolved when they are first used: importing this package costs nothing,
+so every command starts at once. In reading order: errors, config; tokenizers, data, models,
+checkpoints, inference, evaluation, tasks, training; api; cli.
 """
 
-__version__ = "0.1.0"
+TYPE_CHECKING = False  # type checkers take it for true; importing typing would cost 10 ms
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from charrnn.api import load, plan, resume, train
+    from charrnn.checkpoints.run import Run
+    from charrnn.errors import (
+        CharRNNError,
+        CheckpointError,
+        CorpusError,
+        DivergedError,
+        InterruptedTraining,
+        MemoryLimitError,
+        RunLockedError,
+        StorageError,
+        UsageError,
+    )
+    from charrnn.evaluation.scores import Score
+    from charrnn.tasks.language.language_model import LanguageModel
+    from charrnn.training.planner.plan import Plan
+
+__version__ = "0.2.0"
+
+__all__ = [
+    "CharRNNError",
+    "CheckpointError",
+    "CorpusError",
+    "DivergedError",
+    "InterruptedTraining",
+    "LanguageModel",
+    "MemoryLimitError",
+    "Plan",
+    "Run",
+    "RunLockedError",
+    "Score",
+    "StorageError",
+    "UsageError",
+    "__version__",
+    "load",
+    "plan",
+    "resume",
+    "train",
+]
+
+_MODULES = {
+    "LanguageModel": "tasks.language.language_model",
+    "Plan": "training.planner.plan",
+    "Run": "checkpoints.run",
+    "Score": "evaluation.scores",
+} | dict.fromkeys(("load", "plan", "resume", "train"), "api")
+"""Name -> the module that defines it; the others are in `errors`."""
+
+
+def __getattr__(name: str) -> "Any":
+    """A name of `__all__`, imported at its first use (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module 'charrnn' has no attribute {name!r}")
+    import importlib
+
+    module = importlib.import_module(f"charrnn.{_MODULES.get(name, 'errors')}")
+    value = globals()[name] = getattr(module, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

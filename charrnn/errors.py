@@ -1,9 +1,9 @@
-"""The error tree. It knows exit codes and wording; it does not know who raises what.
+"""The error tree and the exit codes.
 
 CharRNNError                 1
 ├── StorageError             1   the system failed: disk full, permission, input or output
 ├── UsageError               2   an option or argument cannot be used
-├── CorpusError              3   the text cannot be used
+├── CorpusError              3   the text or data cannot be used
 ├── CheckpointError          4   the model file cannot be used
 ├── DivergedError            5   training diverged
 ├── RunLockedError           6   another process is training this run
@@ -13,9 +13,9 @@ CharRNNError                 1
 
 
 class CharRNNError(Exception):
-    """A mistake or failure that a person can act on: what happened, and what to do about it.
+    """An error that the user can act on: what went wrong, and what to do about it.
 
-    Printed as one line, `problem; remedy`. The exit code belongs to the class.
+    The command line prints it as one line, `problem; remedy`, and exits with its class's code.
     """
 
     exit_code = 1
@@ -39,19 +39,19 @@ class UsageError(CharRNNError):
 
 
 class CorpusError(CharRNNError):
-    """The text cannot be used: missing, empty, too short, or not in the stated encoding."""
+    """The text or data cannot be used: missing, empty, too short, or in another encoding."""
 
     exit_code = 3
 
 
 class CheckpointError(CharRNNError):
-    """The model file cannot be used: damaged, foreign, or of another format number."""
+    """The model file cannot be used: damaged, written by another program, or of a newer format."""
 
     exit_code = 4
 
 
 class DivergedError(CharRNNError):
-    """Training produced a loss or a gradient that is not a number."""
+    """Training diverged: a loss, gradient or weight is no longer a finite number."""
 
     exit_code = 5
 
@@ -63,13 +63,13 @@ class RunLockedError(CharRNNError):
 
 
 class MemoryLimitError(CharRNNError):
-    """The machine's memory does not hold what was asked for."""
+    """There is not enough memory."""
 
     exit_code = 7
 
 
-class InterruptedTraining(CharRNNError):  # noqa: N818 - nothing went wrong: the work is saved
-    """A signal stopped the training after its work was saved.
+class InterruptedTraining(CharRNNError):  # noqa: N818 - not a failure: the work is saved
+    """A signal stopped the training, after its work was saved.
 
     The exit code is 128 + the signal's number, as a shell reports it: 130 for Ctrl-C.
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shell import Shell, sentences
+from tests.support.shell import Shell, sentences
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.config import (
-    GATES,
+    CELLS,
     STATE_PARTS,
     ModelConfig,
     TrainConfig,
@@ -138,7 +138,7 @@ def test_read_config_holds_the_bounds_too() -> None:
 
 
 def test_the_cells_agree_on_gates_and_state() -> None:
-    assert GATES.keys() == STATE_PARTS.keys()
+    assert CELLS.keys() == STATE_PARTS.keys()
     assert all("h" in parts for parts in STATE_PARTS.values())
 
 
@@ -186,7 +186,7 @@ def test_states_come_layer_by_layer_and_not_by_the_alphabet() -> None:
 MODELS = st.builds(
     ModelConfig,
     vocab_size=st.integers(1, 300),
-    cell=st.sampled_from(sorted(GATES)),
+    cell=st.sampled_from(sorted(CELLS)),
     num_layers=st.integers(1, 5),
     hidden_size=st.integers(1, 40),
     embedding_size=st.integers(1, 40),
@@ -196,7 +196,7 @@ MODELS = st.builds(
 @given(config=MODELS)
 @settings(max_examples=60, deadline=None)
 def test_parameters_are_counted_as_the_formula_says(config: ModelConfig) -> None:
-    gates, h = GATES[config.cell], config.hidden_size
+    gates, h = CELLS[config.cell], config.hidden_size
     widths = [config.embedding_size] + [h] * (config.num_layers - 1)
     cells = sum(gates * (h * width + h * h + 2 * h) for width in widths)
     ends = config.vocab_size * (config.embedding_size + h + 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from charrnn import checkpoint
+from charrnn.checkpoints import checkpoint
 from charrnn.errors import CharRNNError, CorpusError
 from tests.fuzz import checkpoints, harness
 

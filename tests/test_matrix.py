@@ -2,13 +2,13 @@
 
 import pytest
 
-from charrnn.config import GATES
-from charrnn.run import Run
-from charrnn.tokenizer import TOKENIZERS
-from tests.shell import Shell, sentences
+from charrnn.checkpoints.run import Run
+from charrnn.config import CELLS
+from charrnn.tokenizers import TOKENIZERS
+from tests.support.shell import Shell, sentences
 
 
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
 def test_a_pair_trains_resumes_samples_and_evaluates(
     tokenizer: str, cell: str, shell: Shell

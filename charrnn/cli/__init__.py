@@ -1,1 +1,14 @@
-"""The command line: one file for each command, a skin over the library."""
+"""The command line: it parses options, calls the library, and prints.
+
+main            the program; the one place that turns errors into exit codes
+options         options that several commands share, and options made from config fields
+terminal        the terminal: consoles, tables, progress bars, the error line
+output          stdout as a pipe needs it
+signals         Ctrl-C and its relatives during a training
+progress        the events of a training as lines on stderr
+prompts         prompts from options, files and pipes
+sample_output   samples as text or JSON
+plotting        charts in the terminal and as pictures
+train plan sample write score originality evaluate runs compare plot gradients checkpoints
+                one module per command
+"""

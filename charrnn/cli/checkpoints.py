@@ -6,14 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from charrnn import checkpoint as library
-from charrnn import runs
-from charrnn.cli import ui
+from charrnn.checkpoints import checkpoint as library
+from charrnn.checkpoints.run import Entry, Run, find_run, load_checkpoint
+from charrnn.cli import terminal
 from charrnn.cli.options import Json, RunName, RunsDir, Which, option
 from charrnn.cli.output import Output
-from charrnn.config import num_parameters
 from charrnn.errors import CheckpointError, UsageError
-from charrnn.run import Entry, Run
+from charrnn.tasks import get_task
 
 checkpoints = typer.Typer(help="List, show, prune, export and verify checkpoints.")
 
@@ -21,24 +20,24 @@ checkpoints = typer.Typer(help="List, show, prune, export and verify checkpoints
 @checkpoints.command("list")
 def list_(run: RunName = None, runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
     """List a run's checkpoints, with their validation loss in nats per character."""
-    found = runs.find(runs_dir, run)
+    found = find_run(runs_dir, run)
     best, latest = found.best(), found.latest()
-    rows = [_listed(entry, best, latest) for entry in found.entries()]
+    rows = [_to_json(entry, best, latest) for entry in found.entries()]
     if json:
         out = Output()
         for row in rows:
             out.json(row)
     elif rows:
         columns = (">step", ">epoch", ">valid", ">size", "", "file")
-        ui.print_table(columns, [_row(row) for row in rows])
+        terminal.print_table(columns, [_row(row) for row in rows])
     else:
-        ui.say(f"the run {found.name} has no checkpoint yet")
+        terminal.say(f"the run {found.name} has no checkpoint yet")
 
 
-def _listed(entry: Entry, best: Entry | None, latest: Entry | None) -> dict[str, Any]:
+def _to_json(entry: Entry, best: Entry | None, latest: Entry | None) -> dict[str, Any]:
     return {
         "step": entry.step,
-        "epoch": entry.facts.epoch if entry.facts else None,
+        "epoch": entry.info.epoch if entry.info else None,
         "valid_nats_per_char": entry.valid,
         "bytes": entry.bytes,
         "best": best is not None and best.path == entry.path,
@@ -55,7 +54,7 @@ def _row(row: dict[str, Any]) -> list[str]:
         str(row["step"]),
         "" if epoch is None else f"{epoch:.2f}",
         "" if valid is None else f"{valid:.4f}",
-        ui.size(row["bytes"]),
+        terminal.size(row["bytes"]),
         "unreadable" if row["problem"] else ", ".join(marks),
         row["path"],
     ]
@@ -68,30 +67,30 @@ def show(
     checkpoint: Which = "best",
     json: Json = False,
 ) -> None:
-    """Show what a checkpoint says of itself, after checking it whole."""
-    path, model = runs.load_checkpoint(runs_dir, run, checkpoint)
-    facts = {
+    """Show what a checkpoint says about itself, after verifying it completely."""
+    path, model = load_checkpoint(runs_dir, run, checkpoint)
+    fields = {
         "path": str(path),
         "bytes": path.stat().st_size,
-        "parameters": num_parameters(model.model),
+        "parameters": get_task(model.task).num_parameters(model.config),
         "weights_sha256": library.digest(model.weights),
-        "tokenizer": model.tokenizer.name,
-        "model": asdict(model.model),
-        "facts": asdict(model.facts),
+        "tokenizer": getattr(model.encoder, "name", type(model.encoder).__name__),
+        "model": asdict(model.config),
+        "facts": model.info.to_json(),
     }
     out = Output()
     if json:
-        out.json(facts)
+        out.json(fields)
         return
-    for key, value in _flat(facts):
+    for key, value in _flat(fields):
         out.write(f"{key:24} {value}\n")
     out.flush()
 
 
-def _flat(facts: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Pairs of name and value, nested ones without their parents' names."""
+def _flat(fields: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Nested values -> pairs of name and value, without the parents' names."""
     pairs: list[tuple[str, Any]] = []
-    for key, value in facts.items():
+    for key, value in fields.items():
         pairs += _flat(value) if isinstance(value, dict) else [(key, value)]
     return pairs
 
@@ -100,10 +99,10 @@ def _flat(facts: dict[str, Any]) -> list[tuple[str, Any]]:
 def prune(
     run: RunName = None,
     runs_dir: RunsDir = Path("runs"),
-    keep: Annotated[int, option(min=1, max=10_000, help="Newest ones to keep.")] = 1,
+    keep: Annotated[int, option(min=1, max=10_000, help="Newest checkpoints to keep.")] = 1,
 ) -> None:
-    """Remove a run's older checkpoints; the newest and the best always stay."""
-    found = runs.find(runs_dir, run)
+    """Remove a run's older checkpoints; the newest and the best are always kept."""
+    found = find_run(runs_dir, run)
     with found.lock():
         removed, warnings = found.prune(keep)
     out = Output()
@@ -111,8 +110,8 @@ def prune(
         out.write(f"{path}\n")
     out.flush()
     for warning in warnings:
-        ui.note(warning)
-    ui.say(f"removed {len(removed)}, kept {len(found.entries())}")
+        terminal.note(warning)
+    terminal.say(f"removed {len(removed)}, kept {len(found.entries())}")
 
 
 @checkpoints.command()
@@ -134,20 +133,20 @@ def export(
     ] = "safetensors",
     force: Annotated[bool, option("--force", help="Overwrite the file.")] = False,
 ) -> None:
-    """Write the model alone, without its training state: the file to share."""
+    """Write the model without its training state: the file to share."""
     if file_format not in ("safetensors", "onnx"):
         raise UsageError(f"there is no format {file_format!r}", "choose safetensors or onnx")
-    path, model = runs.load_checkpoint(runs_dir, run, checkpoint)
+    path, model = load_checkpoint(runs_dir, run, checkpoint)
     stem = path.parent.name if (path.parent / "run.json").exists() else path.stem
     target = output or Path(f"{stem}.{file_format}")
     if target.exists() and not force:
         raise UsageError(f"{target} exists", "give another --output, or --force to overwrite it")
     if file_format == "onnx":
-        from charrnn.graph import export as export_onnx
+        from charrnn.inference.graphs import export as export_onnx
 
-        export_onnx(model.slim(), target)
+        export_onnx(model.without_training_state(), target)
     else:
-        library.save(model.slim(), target)
+        library.save(model.without_training_state(), target)
     out = Output()
     out.write(f"{target}\n")
     out.flush()
@@ -155,15 +154,15 @@ def export(
 
 @checkpoints.command()
 def verify(run: RunName = None, runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
-    """Read checkpoints whole and check every bit; exit code 4 when one is damaged.
+    """Read checkpoints completely and verify every bit; exit code 4 if one is damaged.
 
-    Of each damaged one it says what is wrong, and which older one to use instead.
+    For each damaged one it prints what is wrong, and which older one to use instead.
     """
     if run is not None and Path(run).is_file():
         paths = [Path(run)]
         older = [entry.path for entry in Run(paths[0].parent).entries()]
     else:
-        paths = older = [entry.path for entry in runs.find(runs_dir, run).entries()]
+        paths = older = [entry.path for entry in find_run(runs_dir, run).entries()]
     out = Output()
     problems = {path: _problem(path) for path in paths}
     broken = [path for path, problem in problems.items() if problem]
@@ -187,7 +186,7 @@ def verify(run: RunName = None, runs_dir: RunsDir = Path("runs"), json: Json = F
 
 
 def _problem(path: Path) -> str:
-    """What is wrong with a file, its training state included, or nothing."""
+    """What is wrong with a file, including its training state; empty if nothing is."""
     try:
         library.load(path, training=None)
     except CheckpointError as error:
@@ -196,6 +195,6 @@ def _problem(path: Path) -> str:
 
 
 def _instead(path: Path, known: list[Path]) -> str | None:
-    """The newest whole checkpoint before this one of the same run."""
-    before = known[: known.index(path)] if path in known else []
-    return next((str(each) for each in reversed(before) if not _problem(each)), None)
+    """The newest intact checkpoint before this one of the same run."""
+    earlier = known[: known.index(path)] if path in known else []
+    return next((str(each) for each in reversed(earlier) if not _problem(each)), None)

@@ -1,29 +1,30 @@
-"""`charrnn compare`: runs side by side, what differs in their settings and how they ended."""
+"""`charrnn compare`: several runs, how they ended and where their settings differ."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from charrnn import comparison, runs
-from charrnn.cli import ui
+from charrnn.checkpoints.run import find_run, list_runs
+from charrnn.cli import terminal
 from charrnn.cli.options import Json, RunsDir, option, run_names
 from charrnn.cli.output import Output
-from charrnn.comparison import End, Entrant
 from charrnn.errors import CheckpointError, UsageError
+from charrnn.evaluation import comparison
+from charrnn.evaluation.comparison import Outcome, RunSummary
 
-ENDS: tuple[tuple[str, Callable[[End], Any], Callable[[Any], str]], ...] = (
-    ("best, nats/char", lambda end: end.best_nats_per_char, "{:.4f}".format),
-    ("at step", lambda end: end.best_step, "{:,}".format),
-    ("steps taken", lambda end: end.step, "{:,}".format),
-    ("epochs", lambda end: end.epochs, "{:.2f}".format),
-    ("parameters", lambda end: end.parameters, "{:,}".format),
-    ("time", lambda end: end.seconds, ui.duration),
-    ("tokens/s", lambda end: end.tokens_per_second, ui.number),
+ROWS: tuple[tuple[str, Callable[[Outcome], Any], Callable[[Any], str]], ...] = (
+    ("best, nats/char", lambda outcome: outcome.best_nats_per_char, "{:.4f}".format),
+    ("at step", lambda outcome: outcome.best_step, "{:,}".format),
+    ("steps taken", lambda outcome: outcome.step, "{:,}".format),
+    ("epochs", lambda outcome: outcome.epochs, "{:.2f}".format),
+    ("parameters", lambda outcome: outcome.parameters, "{:,}".format),
+    ("time", lambda outcome: outcome.seconds, terminal.duration),
+    ("tokens/s", lambda outcome: outcome.tokens_per_second, terminal.number),
 )
-"""Rows of the table that tell how a run ended: name, value, spelling."""
+"""Rows of the table on how a run ended: name, value, format."""
 
-COLUMNS_OF_VALUE = 24
-"""A longer value is cut."""
+MAX_VALUE = 24
+"""Characters of a setting; longer ones are cut."""
 
 
 def compare(
@@ -34,67 +35,69 @@ def compare(
     ] = "best",
     json: Json = False,
 ) -> None:
-    """Compare runs: how they ended, where their settings differ.
+    """Compare runs: how they ended, and where their settings differ.
 
-    The best loss is of the validation part, in nats
-    for each character of the text: runs with different tokenizers compare. The time is that of all
-    sittings; the speed is the median of those logged.
+    The best loss is on the validation part, in nats per character of the text, so that runs with
+    different tokenizers are comparable. The time is that of all sessions, the speed the median of
+    the logged values.
     """
-    entrants = _named(runs_dir, run) if run else _all(runs_dir)
-    for each in entrants:
+    summaries = _named(runs_dir, run) if run else _all(runs_dir)
+    for each in summaries:
         if each.problem:
-            ui.note(each.problem)
-    names = comparison.differing(entrants)
-    if not comparison.same_text(entrants):
-        ui.note("these runs were not judged by the same text, so their losses do not compare")
+            terminal.note(each.problem)
+    names = comparison.differing(summaries)
+    if not comparison.same_text(summaries):
+        terminal.note(
+            "these runs were not evaluated on the same text, so their losses are not comparable"
+        )
     if order == "best":
-        entrants = comparison.best_first(entrants)
+        summaries = comparison.best_first(summaries)
     if json:
         out = Output()
-        for each in entrants:
+        for each in summaries:
             out.json(each.to_json(names))
         return
     rows = [
-        [name, *(_spelled(value(each.end), spelling) for each in entrants)]
-        for name, value, spelling in ENDS
+        [name, *(_format(value(each.outcome), shown) for each in summaries)]
+        for name, value, shown in ROWS
     ]
     if names:
-        rows.append([""] * (len(entrants) + 1))
-    # A text is told by its name; its hash tells a person no more.
+        rows.append([""] * (len(summaries) + 1))
+    # A person knows a text by its name, not by its hash.
     rows += [
-        [name, *(_setting(each, name) for each in entrants)]
+        [name, *(_setting(each, name) for each in summaries)]
         for name in names
         if name != "text_sha256"
     ]
-    ui.print_table(["", *(f">{each.run}" for each in entrants)], rows)
+    terminal.print_table(["", *(f">{each.run}" for each in summaries)], rows)
 
 
-def _named(root: Path, names: list[str]) -> list[Entrant]:
-    return [comparison.enter(runs.find(root, name)) for name in dict.fromkeys(names)]
+def _named(root: Path, names: list[str]) -> list[RunSummary]:
+    return [comparison.summarize(find_run(root, name)) for name in dict.fromkeys(names)]
 
 
-def _all(root: Path) -> list[Entrant]:
-    """Every run that can be read; the others are told."""
-    entrants = []
-    for run in runs.every(root):
+def _all(root: Path) -> list[RunSummary]:
+    """Every run that can be read, with a note for each of the others."""
+    summaries = []
+    for run in list_runs(root):
         try:
-            entrants.append(comparison.enter(run))
+            summaries.append(comparison.summarize(run))
         except CheckpointError as error:
-            ui.note(f"left out {run.name}: {error.problem}")
-    if not entrants:
+            terminal.note(f"left out {run.name}: {error.problem}")
+    if not summaries:
         raise UsageError(f"there is no run in {root}", "train one first: charrnn train corpus.txt")
-    return entrants
+    return summaries
 
 
-def _spelled(value: Any, spelling: Callable[[Any], str]) -> str:
-    return "" if value is None else spelling(value)
+def _format(value: Any, shown: Callable[[Any], str]) -> str:
+    return "" if value is None else shown(value)
 
 
-def _setting(entrant: Entrant, name: str) -> str:
-    value = entrant.settings.get(name)
+def _setting(summary: RunSummary, name: str) -> str:
+    value = summary.settings.get(name)
     if name == "text" and isinstance(value, list):
         value = " ".join(Path(str(source)).name for source in value)
     elif isinstance(value, bool):
         value = "yes" if value else "no"
     text = "" if value is None or value == [] else str(value)
-    return text if len(text) <= COLUMNS_OF_VALUE else text[: COLUMNS_OF_VALUE - 3] + "..."
+    return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 3] + "..."

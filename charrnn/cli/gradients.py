@@ -1,4 +1,4 @@
-"""`charrnn gradients`: how far back a gradient reaches, in a trained model and in fresh ones."""
+"""`charrnn gradients`: how far back gradients reach, in a trained model and in fresh ones."""
 
 import math
 from dataclasses import dataclass, replace
@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from charrnn import checkpoint as checkpoints
-from charrnn import runs
-from charrnn.cli import charts, ui
-from charrnn.cli.options import Json, RunName, RunsDir, Threads, Which, default_threads, option
+from charrnn.checkpoints import checkpoint as checkpoints
+from charrnn.checkpoints.run import find_checkpoint
+from charrnn.cli import terminal
+from charrnn.cli.options import Json, RunName, RunsDir, Threads, Which, option
 from charrnn.cli.output import Output
-from charrnn.config import GATES, ModelConfig
-from charrnn.drawing import Chart, Curve, spelled
+from charrnn.cli.plotting import show
+from charrnn.cli.plotting.chart import Chart, Curve, format_value
+from charrnn.config import CELLS, ModelConfig
 from charrnn.errors import CorpusError, UsageError
-from charrnn.tokenizer.base import Ids
+from charrnn.tokenizers.base import Ids
 
 if TYPE_CHECKING:
-    from charrnn.gradients import Reach
-    from charrnn.model import CharRNN
+    from charrnn.evaluation.gradient_flow import GradientFlow
+    from charrnn.tasks.language.network import CharRNN
 
 SMALL = ModelConfig(num_layers=1, hidden_size=128, embedding_size=128)
 """Sizes of fresh models where no run gives any."""
@@ -38,7 +39,7 @@ class Measured:
     name: str
     trained: bool
     config: ModelConfig
-    reach: "Reach"
+    flow: "GradientFlow"
 
 
 def gradients(
@@ -46,13 +47,13 @@ def gradients(
     runs_dir: RunsDir = Path("runs"),
     corpus: Annotated[
         list[str] | None,
-        option(help="Texts to measure on; without RUN, fresh models alone.", show_default="none"),
+        option(help="Texts to measure on; without RUN, fresh models only.", show_default="none"),
     ] = None,
-    encoding: Annotated[str, option(help="How --corpus encodes text.")] = "utf-8",
+    encoding: Annotated[str, option(help="Encoding of --corpus.")] = "utf-8",
     checkpoint: Which = "best",
     cell: Annotated[
         list[str] | None,
-        option(help="Cell of a fresh model: lstm, gru, rnn; repeatable.", show_default="all"),
+        option(help=f"Cell of a fresh model: {', '.join(CELLS)}; repeatable.", show_default="all"),
     ] = None,
     num_layers: Annotated[
         int | None,
@@ -60,39 +61,42 @@ def gradients(
     ] = None,
     hidden_size: Annotated[
         int | None,
-        option(min=1, max=16_384, help="Their units.", show_default="the run's, else 128"),
+        option(
+            min=1, max=16_384, help="Units of fresh models.", show_default="the run's, else 128"
+        ),
     ] = None,
-    seed: Annotated[int, option(min=0, max=2**63 - 1, help="Seed of their start values.")] = 0,
+    seed: Annotated[int, option(min=0, max=2**63 - 1, help="Seed of their initial weights.")] = 0,
     reach: Annotated[int, option(min=2, max=100_000, help="Tokens to look back.")] = 100,
     positions: Annotated[
-        int, option(min=1, max=10_000, help="Places in the text to look back from.")
+        int, option(min=1, max=10_000, help="Positions in the text to look back from.")
     ] = 64,
     threads: Threads = None,
-    width: charts.Width = None,
-    height: charts.Height = 22,
-    output: charts.Picture = None,
-    force: charts.Force = False,
+    width: show.Width = None,
+    height: show.Height = 22,
+    output: show.Picture = None,
+    force: show.Force = False,
     json: Json = False,
 ) -> None:
-    """Measure how far back a gradient reaches.
+    """Measure how far back gradients reach.
 
-    Drawn is the norm of d loss(t) / d h(t-k), how much the loss of token t depends on the hidden
-    state k tokens before it, in proportion to that at k = 0; for an LSTM's cell state c as well. It
-    is the mean over many places t of the validation part, for a run's model and for fresh ones.
+    The chart shows the norm of d loss(t) / d h(t-k): how much the loss of token t depends on the
+    hidden state k tokens earlier, relative to k = 0; for an LSTM's cell state c as well. It is the
+    mean over many positions t of the validation part, for a run's model and for fresh ones.
 
     The half-life is the number of tokens in which the norm halves, by a straight line through its
     logarithm from k = 1 on. A gate is saturated below 0.1 or above 0.9, a tanh unit beyond 0.9.
     """
-    charts.check_picture(output, force)
-    cells = list(dict.fromkeys(cell or reversed(GATES)))
-    if odd := [name for name in cells if name not in GATES]:
-        raise UsageError(f"--cell is {odd[0]!r}", f"choose from {', '.join(GATES)}")
+    show.check_picture(output, force)
+    cells = list(dict.fromkeys(cell or reversed(CELLS)))
+    if unknown := [name for name in cells if name not in CELLS]:
+        raise UsageError(f"--cell is {unknown[0]!r}", f"choose from {', '.join(CELLS)}")
     files = list(map(Path, corpus or []))
-    path = None if files and run is None else runs.find_checkpoint(runs_dir, run, checkpoint)
+    path = None if files and run is None else find_checkpoint(runs_dir, run, checkpoint)
     import torch
 
-    from charrnn.gradients import measure
-    from charrnn.model import build, from_weights
+    from charrnn.evaluation.gradient_flow import measure
+    from charrnn.inference.engine import default_threads
+    from charrnn.tasks.language.network import build, from_weights
 
     torch.set_num_threads(threads or default_threads())
     models: list[tuple[str, bool, CharRNN]] = []
@@ -100,7 +104,7 @@ def gradients(
         tokens, config = _read_fresh(files, encoding)
     else:
         model = checkpoints.load(path)
-        tokens, config = _read_for(model, path, files, encoding), model.model
+        tokens, config = _read_for(model, path, files, encoding), model.config
         network = from_weights(config, model.weights)
         models = [(f"trained {config.cell}", True, network)]
     given = {"num_layers": num_layers, "hidden_size": hidden_size}
@@ -118,79 +122,81 @@ def gradients(
         print_json(found)
         return
     title = f"gradients of {_called(path)}" if path else "gradients of fresh models"
-    charts.show(chart(ui.visible(title, keep=""), found), width, height, output)
+    show.show(chart(terminal.visible(title, keep=""), found), width, height, output)
     print_tables(found, reach)
 
 
 def _called(path: Path) -> str:
-    """A checkpoint as a person knows it: its run and step, or the name of a file on its own."""
+    """The name of a run's checkpoint, or of a file on its own."""
     folder = path.resolve().parent
     return f"{folder.name}, {path.stem}" if (folder / "run.json").exists() else path.name
 
 
 def _read_fresh(files: list[Path], encoding: str) -> tuple[Ids, ModelConfig]:
-    """The characters of some texts as tokens, and a small model's sizes for them."""
+    """Texts -> their characters as tokens, and a small model's sizes for them."""
     import tempfile
 
-    from charrnn.corpus import Recipe, prepare
+    from charrnn.data.config import DataConfig
+    from charrnn.tasks.language.corpus import prepare
 
-    recipe = Recipe(tuple(map(str, files)), valid_fraction=0.0, encoding=encoding)
+    config = DataConfig(tuple(map(str, files)), valid_fraction=0.0, encoding=encoding)
     with tempfile.TemporaryDirectory() as folder:
-        made = prepare(recipe, Path(folder))
+        made = prepare(config, Path(folder))
         tokens = np.array(made.splits["train"].load())
     return tokens, replace(SMALL, vocab_size=made.tokenizer.vocab_size)
 
 
 def _read_for(model: checkpoints.Checkpoint, path: Path, files: list[Path], encoding: str) -> Ids:
     """The tokens that a model is measured on: of these files, or of its run's validation part."""
-    from charrnn.corpus import reopen
-    from charrnn.scoring import read_text
+    from charrnn.evaluation.scores import read_text
+    from charrnn.tasks.language.corpus import reopen
 
     if files:
         return np.concatenate([read_text(file, model.tokenizer, encoding)[0] for file in files])
     corpus = reopen(path.parent / "corpus", model.tokenizer)
     if corpus is None or "valid" not in corpus.splits:
-        raise CorpusError(f"there is no validation part beside {path}", "give a --corpus")
+        raise CorpusError(f"there is no validation part next to {path}", "give a --corpus")
     return corpus.splits["valid"].load()
 
 
 def chart(title: str, found: list[Measured]) -> Chart:
-    """The norms over k, each model's in proportion to its own at k = 0."""
+    """The norms over k, each model's relative to its own at k = 0."""
     curves = []
-    for ink, each in enumerate(found):
-        parts = [("h", each.reach.norms, False), ("c", each.reach.cell_norms, True)]
+    for color, each in enumerate(found):
+        parts = [("h", each.flow.norms, False), ("c", each.flow.cell_norms, True)]
         for part, norms, faint in parts:
-            y = each.reach.relative(norms)
-            name = each.name + (f" {part}" if each.reach.cell_norms else "")
+            y = each.flow.relative(norms)
+            name = each.name + (f" {part}" if each.flow.cell_norms else "")
             if y:
-                curves.append(Curve(name, tuple(range(len(y))), y, ink, faint))
+                curves.append(Curve(name, tuple(range(len(y))), y, color, faint))
     label = "norm of d loss(t) / d h(t-k), 1 at k = 0"
     return Chart(title, "k, tokens back", label, tuple(curves), log=True, floor=LEAST)
 
 
 def print_tables(found: list[Measured], reach: int) -> None:
-    """The norms at some k and the half-life, one model a row; then the saturated gates."""
+    """The norms at some k and the half-life, one row per model; then the saturated gates."""
     lags = [*(lag for lag in LAGS if lag < reach), reach]
     columns = ["model", ">k=0, nats", *(f">k={lag}" for lag in lags), ">half-life"]
     rows = []
     for each in found:
-        norms, half = each.reach.relative(each.reach.norms), each.reach.half_life
+        norms, half = each.flow.relative(each.flow.norms), each.flow.half_life
         rows.append(
-            [each.name, spelled(each.reach.norms[0])]
+            [each.name, format_value(each.flow.norms[0])]
             + [f"{norms[lag]:.2g}" for lag in lags]
             + [f"{half:.1f} tokens" if math.isfinite(half) else "none"]
         )
-    ui.print_table(columns, rows)
-    shares = [
-        ", ".join(f"{gate} {share:.0%}" for gate, share in each.reach.saturated.items())
+    terminal.print_table(columns, rows)
+    saturated = [
+        ", ".join(f"{gate} {fraction:.0%}" for gate, fraction in each.flow.saturated.items())
         for each in found
     ]
-    ui.print_table(["model", "saturated"], zip((e.name for e in found), shares, strict=True))
+    names = (each.name for each in found)
+    terminal.print_table(["model", "saturated"], zip(names, saturated, strict=True))
 
 
 def print_json(found: list[Measured]) -> None:
-    """One object for each model; the norms are absolute, in nats."""
+    """One object per model; the norms are absolute, in nats."""
     out = Output()
     for each in found:
         sizes = {name: getattr(each.config, name) for name in ("cell", "num_layers", "hidden_size")}
-        out.json({"model": each.name, "trained": each.trained} | sizes | each.reach.to_json())
+        out.json({"model": each.name, "trained": each.trained} | sizes | each.flow.to_json())

@@ -12,7 +12,13 @@ import typer
 
 from charrnn import __version__
 from charrnn.cli.options import option
-from charrnn.errors import CharRNNError, InterruptedTraining, MemoryLimitError, StorageError
+from charrnn.errors import (
+    CharRNNError,
+    InterruptedTraining,
+    MemoryLimitError,
+    StorageError,
+    UsageError,
+)
 
 EPILOG = """Every option can also be set by an environment variable: CHARRNN_TRAIN_HIDDEN_SIZE for
 train --hidden-size, and so on; CHARRNN_RUNS for the runs folder."""
@@ -20,21 +26,11 @@ train --hidden-size, and so on; CHARRNN_RUNS for the runs folder."""
 TRACEBACKS = ContextVar("TRACEBACKS", default=False)
 """Whether errors keep their tracebacks."""
 
-COMMANDS = {
-    "train": "train",
-    "plan": "plan",
-    "sample": "sample",
-    "evaluate": "evaluate",
-    "write": "write",
-    "score": "score",
-    "originality": "originality",
-    "runs": "list_runs",
-    "compare": "compare",
-    "plot": "plot",
-    "gradients": "gradients",
-    "checkpoints": "checkpoints",
-}
-"""Commands in the order of the help, and the module of this package that holds each."""
+COMMANDS = (
+    "train", "plan", "sample", "evaluate", "write", "score", "originality", "runs", "compare",
+    "plot", "gradients", "checkpoints",
+)  # fmt: skip
+"""Commands in the order of the help. Each is a function of the module of the same name."""
 
 
 def _version(asked: bool) -> None:
@@ -70,24 +66,24 @@ def program(names: Iterable[str] = COMMANDS) -> typer.Typer:
     )
     app.callback()(main)
     for name in names:
-        made = getattr(importlib.import_module(f"charrnn.cli.{COMMANDS[name]}"), name)
-        if isinstance(made, typer.Typer):
-            app.add_typer(made, name=name, no_args_is_help=True)
+        command = getattr(importlib.import_module(f"charrnn.cli.{name}"), name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, no_args_is_help=True)
         else:
-            app.command()(made)
+            app.command()(command)
     return app
 
 
-def _asked(words: Sequence[str]) -> Iterable[str]:
-    """The one command that a command line names, so that the others need not be imported."""
+def _wanted(words: Sequence[str]) -> Iterable[str]:
+    """Command line -> the command it names, so that the others are not imported."""
     first = next((word for word in words if not word.startswith("-")), "")
     return [first] if first in COMMANDS else COMMANDS
 
 
 def run() -> NoReturn:
-    """Run the program named on the command line and leave with its exit code."""
+    """Run the program named on the command line and exit with its code."""
     _guard_descriptors()
-    # A reader that leaves ends this program at once and without a word, like any good filter.
+    # When the reader of a pipe leaves, end at once and silently, like any filter.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         code = _run()
@@ -97,7 +93,7 @@ def run() -> NoReturn:
             raise
         what = f"use {error.filename}" if error.filename else "write the output"
         code = _report(StorageError(f"cannot {what}: {error.strerror}", "check it"))
-    # What is still in a buffer cannot be written; Python would complain of it at exit.
+    # What is still buffered cannot be written; Python would report that at exit.
     sys.stdout = sys.stderr = None
     sys.exit(code)
 
@@ -105,21 +101,21 @@ def run() -> NoReturn:
 def _run() -> int:
     interrupted = 128 + signal.SIGINT
     try:
-        app = program(_asked(sys.argv[1:]))
+        app = program(_wanted(sys.argv[1:]))
         code = app(prog_name="charrnn", standalone_mode=False) or 0
     except (CharRNNError, MemoryError) as error:
         if TRACEBACKS.get():
             raise
         return _report(_known(error))
     except typer.TyperException as error:
-        return _usage(error)
+        return _report_usage(error)
     except (KeyboardInterrupt, typer.Abort):
         code = interrupted
     except Exception as error:
         if TRACEBACKS.get() or isinstance(error, OSError):
             raise
         return _report(_internal(error))
-    # Typer, too, makes this code of a Ctrl-C.
+    # Typer itself returns this code after a Ctrl-C.
     if code == interrupted:
         _report(InterruptedTraining(signal.SIGINT, "interrupted", "nothing was lost"))
     return int(code)
@@ -132,37 +128,37 @@ def _known(error: CharRNNError | MemoryError) -> CharRNNError:
 
 
 def _internal(error: Exception) -> CharRNNError:
-    """What nobody foresaw."""
+    """An error of the program itself."""
     what = type(error).__name__ + (f": {error}" if str(error) else "")
     return CharRNNError(f"internal error: {what}", "run again with --debug and report it")
 
 
 def _report(error: CharRNNError) -> int:
-    from charrnn.cli import ui
+    from charrnn.cli import terminal
 
-    ui.error_line(error)
+    terminal.error_line(error)
     return error.exit_code
 
 
-def _usage(error: typer.TyperException) -> int:
+def _report_usage(error: typer.TyperException) -> int:
     """A wrong option or argument, in one line."""
-    from charrnn.cli import ui
-    from charrnn.errors import UsageError
+    from charrnn.cli import terminal
 
     message = error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError":  # which Typer does not export
-        ui.say(message)
+        terminal.say(message)
         return 2
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "charrnn"
-    ui.error_line(UsageError(" ".join(message.split()).rstrip("."), f"see {command} --help"))
+    problem = " ".join(message.split()).rstrip(".")
+    terminal.error_line(UsageError(problem, f"see {command} --help"))
     return 2
 
 
 def _guard_descriptors() -> None:
-    """Fill closed standard descriptors, so that no file of ours takes their place.
+    """Open closed standard descriptors on /dev/null, so that no file of ours takes their place.
 
-    They are opened the wrong way round: lost output is an error and not silence.
+    They are opened in the wrong mode: lost output is then an error and not silence.
     """
     for descriptor, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
         try:
@@ -170,7 +166,7 @@ def _guard_descriptors() -> None:
         except OSError:
             os.open(os.devnull, mode)
     if sys.stdin is None:
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - it lives as long as we do
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - open for the life of the process
     if sys.stdout is None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     if sys.stderr is None:

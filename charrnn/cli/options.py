@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from charrnn import runs
+from charrnn.checkpoints.run import list_runs
 from charrnn.config import ModelConfig, TrainConfig
 
 
 def option(*names: str, **settings: Any) -> Any:
-    """An option; its environment variable, the same rule for all, is not repeated in its help."""
+    """An option. Its environment variable follows one rule, so the help does not repeat it."""
     return typer.Option(*names, show_envvar=False, **settings)
 
 
@@ -20,7 +20,7 @@ RunsDir = Annotated[
     option(envvar="CHARRNN_RUNS", help="Folder that holds the runs.", file_okay=False),
 ]
 
-Json = Annotated[bool, option("--json", help="Print JSON, one object a line, on stdout.")]
+Json = Annotated[bool, option("--json", help="Print JSON on stdout, one object per line.")]
 
 Which = Annotated[str, option("--checkpoint", metavar="WHICH", help="best, latest, or a step.")]
 
@@ -31,12 +31,12 @@ Threads = Annotated[
 
 Precision = Annotated[
     Literal["float32", "int8"],
-    option(help="float32, or int8: weights of one byte, faster for a large model's single text."),
+    option(help="float32, or int8: one byte per weight, faster for single texts of large models."),
 ]
 
 
 def _run_names(context: typer.Context, incomplete: str) -> list[str]:
-    names = [run.name for run in runs.every(Path(context.params.get("runs_dir") or "runs"))]
+    names = [run.name for run in list_runs(Path(context.params.get("runs_dir") or "runs"))]
     return [name for name in names if name.startswith(incomplete)]
 
 
@@ -51,34 +51,27 @@ RunName = Annotated[
 ]
 
 
-def run_names(left_out: str) -> Any:
-    """An argument of several runs; the help says which they are if they are left out."""
+def run_names(default: str) -> Any:
+    """An argument of several runs; `default` says in the help which are taken if it is left out."""
     return typer.Argument(
         metavar="RUN",
-        help=f"Names or folders of runs; {left_out} if left out.",
+        help=f"Names or folders of runs; {default} if left out.",
         autocompletion=_run_names,
         show_default=False,
     )
 
 
 def config_option(kind: type[ModelConfig] | type[TrainConfig], name: str) -> Any:
-    """The option of a config field: its name, help and bounds come from the field."""
+    """A config field -> its option, with the field's name, help and bounds."""
     item = next(each for each in dataclasses.fields(kind) if each.name == name)
-    spelled = "--" + name.replace("_", "-")
+    flag = "--" + name.replace("_", "-")
     if type(item.default) is bool:
-        spelled = f"{spelled}/--no-{spelled[2:]}"
+        flag = f"{flag}/--no-{flag[2:]}"
     choices = ", ".join(item.metadata.get("choices", ()))
     return option(
-        spelled,
+        flag,
         help=item.metadata["help"].rstrip(".") + (f": {choices}." if choices else "."),
         min=item.metadata.get("low"),
         max=item.metadata.get("high"),
         show_default="planned" if name not in ("seed", "keep", "grad_clip") else str(item.default),
     )
-
-
-def default_threads() -> int:
-    """One thread a core, four at most: a single text keeps no more of them busy."""
-    import os
-
-    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)

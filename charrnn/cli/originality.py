@@ -1,16 +1,14 @@
-"""`charrnn originality`: what of a text stands in the corpus."""
+"""`charrnn originality`: how much of a text is copied from the corpus."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from charrnn import runs
-from charrnn.cli import ui
+from charrnn.cli import terminal
 from charrnn.cli.options import Json, RunsDir, option
 from charrnn.cli.output import Output
 from charrnn.cli.prompts import read_text
-from charrnn.errors import CorpusError
 
 
 def originality(
@@ -23,23 +21,20 @@ def originality(
     show: Annotated[int, option(min=0, max=10**6, help="Copies to show, longest first.")] = 10,
     json: Json = False,
 ) -> None:
-    """Find what a text copies from the corpus: how much, the longest spans, where they stand."""
-    from charrnn import checkpoint
-    from charrnn.corpus import reopen
-    from charrnn.originality import copied_share, open_index
+    """Find what a text copies from the corpus: how much, the longest spans, and their lines."""
+    from charrnn import api
+    from charrnn.checkpoints.run import find_run
+    from charrnn.tasks.language.originality import copied_fraction, open_index
 
     text = read_text(file)
-    found = runs.find(runs_dir, run)
-    model = checkpoint.load(found.pick("latest").path)
-    corpus = reopen(found.corpus_folder, model.tokenizer)
-    if corpus is None:
-        raise CorpusError(f"the text of the run {found.name} is gone", "train it again")
-    index = open_index(corpus, found.corpus_folder)
+    found = find_run(runs_dir, run)
+    model = api.load(found, checkpoint="latest")
+    index = open_index(model.corpus_or_error("train it again"), found.corpus_folder)
     spans = index.spans(text, shortest)
     longest = sorted(spans, key=lambda span: (-span.length, span.begin))
     facts: dict[str, Any] = {
         "characters": len(text),
-        "copied_share": copied_share(spans, len(text)),
+        "copied_share": copied_fraction(spans, len(text)),
         "longest": longest[0].length if longest else 0,
         "spans": [
             {
@@ -65,7 +60,7 @@ def originality(
         for span in facts["spans"]
     ]
     if rows:
-        ui.print_table([">length", ">at", ">corpus line", "text"], rows)
+        terminal.print_table([">length", ">at", ">corpus line", "text"], rows)
 
 
 def _short(text: str) -> str:

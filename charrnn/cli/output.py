@@ -1,7 +1,7 @@
-"""stdout as a pipe wants it: UTF-8 whatever the locale, nothing but the product, errors noticed.
+"""stdout as a pipe needs it: UTF-8 in any locale, the result and nothing else, errors noticed.
 
-To a terminal text goes out as it is made, with control characters spelled; into a pipe it goes raw
-and in blocks, none of which ends within a character, and never later than a moment.
+A terminal gets text as it is made, with control characters escaped. A pipe gets it raw and in
+blocks, none of which ends inside a character, and at most a moment late.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from charrnn.errors import StorageError
 
 BLOCK = 8192
-MOMENT = 0.1
+MAX_DELAY = 0.1
 """Seconds that a piece of text may wait in a block."""
 
 
@@ -21,32 +21,32 @@ class Output:
     """Text to stdout."""
 
     def __init__(self, escapes: bool = True) -> None:
-        """`escapes`: whether control characters are spelled in a terminal."""
+        """`escapes`: whether control characters are escaped in a terminal."""
         self._escapes = escapes
-        self._terminal = os.isatty(1)
+        self._is_terminal = os.isatty(1)
         self._held: list[str] = []
         self._size = 0
         self._since = time.monotonic()
 
     def write(self, text: str) -> None:
-        """Add text; it is shown at once in a terminal and within a moment in a pipe."""
+        """Add text; a terminal shows it at once, a pipe gets it within MAX_DELAY."""
         self._held.append(text)
         self._size += len(text)
         now = time.monotonic()
-        if self._terminal or self._size >= BLOCK or now - self._since >= MOMENT:
+        if self._is_terminal or self._size >= BLOCK or now - self._since >= MAX_DELAY:
             self.flush()
 
     def json(self, value: dict[str, Any]) -> None:
-        """Add one object on a line of its own, and show it."""
+        """Add one object on a line of its own, and write it out."""
         self._held.append(json.dumps(value, ensure_ascii=False) + "\n")
         self.flush()
 
     def flush(self) -> None:
-        """Hand over what was held; StorageError when stdout cannot take it."""
+        """Write out what is held. StorageError if stdout does not accept it."""
         text = "".join(self._held)
         self._held, self._size, self._since = [], 0, time.monotonic()
-        if self._terminal and self._escapes:
-            from charrnn.cli.ui import visible
+        if self._is_terminal and self._escapes:
+            from charrnn.cli.terminal import visible
 
             text = visible(text)
         data = memoryview(text.encode("utf-8", "replace"))

@@ -1,14 +1,16 @@
-"""`charrnn plot`: the curves of trainings, in the terminal or as a picture."""
+"""`charrnn plot`: learning curves, in the terminal or as a picture."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
-from charrnn import curves, runs
-from charrnn.cli import charts, ui
+from charrnn.checkpoints.run import find_run
+from charrnn.cli import terminal
 from charrnn.cli.options import Json, RunsDir, option, run_names
 from charrnn.cli.output import Output
-from charrnn.curves import Series
-from charrnn.drawing import Chart, Curve
+from charrnn.cli.plotting import show
+from charrnn.cli.plotting.chart import Chart, Curve
+from charrnn.evaluation import learning_curves
+from charrnn.evaluation.learning_curves import Series
 
 LABELS = {
     "learning-rate": "learning rate",
@@ -22,14 +24,14 @@ def plot(
     runs_dir: RunsDir = Path("runs"),
     what: Annotated[
         Literal["loss", "learning-rate", "grad-norm", "speed"],
-        option(help="The curves to draw."),
+        option(help="What to plot."),
     ] = "loss",
     x: Annotated[
-        Literal["steps", "epochs", "seconds"], option("--x", help="What they are drawn over.")
+        Literal["steps", "epochs", "seconds"], option("--x", help="The x axis.")
     ] = "steps",
     unit: Annotated[
         Literal["nats", "bits", "perplexity"],
-        option(help="Unit of the loss, for each character of the text."),
+        option(help="Unit of the loss, per character of the text."),
     ] = "nats",
     start: Annotated[
         float,
@@ -38,52 +40,53 @@ def plot(
             envvar="CHARRNN_PLOT_FROM",
             min=0,
             max=1e15,
-            help="Leave out what stands before this x.",
+            help="Leave out what comes before this x.",
         ),
     ] = 0.0,
-    log: Annotated[bool, option("--log", help="Draw a logarithmic y axis.")] = False,
-    width: charts.Width = None,
-    height: charts.Height = 22,
-    output: charts.Picture = None,
-    force: charts.Force = False,
+    log: Annotated[bool, option("--log", help="Use a logarithmic y axis.")] = False,
+    width: show.Width = None,
+    height: show.Height = 22,
+    output: show.Picture = None,
+    force: show.Force = False,
     json: Json = False,
 ) -> None:
-    """Draw the curves of one or several runs.
+    """Plot the learning curves of one or several runs.
 
-    The loss is that of training (dotted, with dropout) and of validation, for each character of the
-    text: curves of models with different tokenizers compare. Seconds count all sittings of a run.
+    The loss is that of training (dotted, with dropout) and of validation, per character of the
+    text, so that models with different tokenizers are comparable. Seconds count all sessions of a
+    run.
     """
-    charts.check_picture(output, force)
+    show.check_picture(output, force)
     names: list[str | None] = list(run) if run else [None]
     found = [read(runs_dir, name) for name in dict.fromkeys(names)]
-    lines = [line for log_ in found for line in curves.series(log_, what, x, unit, start)]
+    lines = [line for log_ in found for line in learning_curves.series(log_, what, x, unit, start)]
     if json:
-        print_series(lines, what, x, curves.UNITS[unit] if what == "loss" else "")
+        print_series(lines, what, x, learning_curves.UNITS[unit] if what == "loss" else "")
         return
-    label = f"loss, {curves.UNITS[unit]}" if what == "loss" else LABELS[what]
+    label = f"loss, {learning_curves.UNITS[unit]}" if what == "loss" else LABELS[what]
     drawn_runs = list(dict.fromkeys(line.run for line in lines))
-    title = ui.visible(", ".join(drawn_runs), keep="")
+    title = terminal.visible(", ".join(drawn_runs), keep="")
     drawn = tuple(curve(line, drawn_runs, what) for line in lines)
-    charts.show(Chart(title, x, label, drawn, log, start=start), width, height, output)
+    show.show(Chart(title, x, label, drawn, log, start=start), width, height, output)
 
 
-def read(runs_dir: Path, name: str | None) -> curves.Log:
-    """The log of a run; what of it cannot be read is told."""
-    log = curves.read_log(runs.find(runs_dir, name))
+def read(runs_dir: Path, name: str | None) -> learning_curves.Log:
+    """The log of a run, with a note on unreadable lines."""
+    log = learning_curves.read_log(find_run(runs_dir, name))
     if log.problem:
-        ui.note(log.problem)
+        terminal.note(log.problem)
     return log
 
 
 def curve(line: Series, names: list[str], what: str) -> Curve:
-    """A series as it is drawn; it says its run's name where there are several."""
+    """A series -> a curve, with its run's name if there are several."""
     parts = ([line.run] if len(names) > 1 else []) + ([line.name] if what == "loss" else [])
-    name = ui.visible(" ".join(parts), keep="")
+    name = terminal.visible(" ".join(parts), keep="")
     return Curve(name, line.x, line.y, names.index(line.run), faint=line.name == "training")
 
 
 def print_series(lines: list[Series], what: str, x: str, unit: str) -> None:
-    """One object for each curve."""
+    """One object per curve."""
     out = Output()
     for line in lines:
         facts = {"run": line.run, "curve": line.name, "what": what, "over": x}

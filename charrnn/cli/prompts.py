@@ -1,4 +1,4 @@
-"""The texts that samples continue: from an option, a file, stdin, or one in each line of a file."""
+"""The texts that samples continue: from an option, a file, stdin, or the lines of a file."""
 
 import codecs
 import re
@@ -6,42 +6,42 @@ import sys
 from pathlib import Path
 
 from charrnn.errors import CharRNNError, CorpusError, UsageError
-from charrnn.tokenizer import Tokenizer
+from charrnn.tokenizers import Tokenizer
 
 STDIN = "-"
 
 ESCAPE = re.compile(
     r"""\\(?:x.{,2}|u.{,4}|U.{,8}|N(?:\{[^}]*\}?)?|[0-3]?[0-7]{1,2}|[\\'"abfnrtv]|)""", re.DOTALL
 )
-"""A backslash and what belongs to it, as in Python; alone where nothing does."""
+"""A backslash escape as in Python; a lone backslash where there is none."""
 
 
 def read_prompt(text: str, file: Path | None, escapes: bool) -> str:
-    """The prompt; from a file or pipe without a mark at its start and one newline at its end."""
+    """Options -> the prompt; of a file or pipe, without byte order mark and final newline."""
     if file is not None and text:
         raise UsageError("--prompt and --prompt-file contradict each other", "give one of them")
     if file is not None or text == STDIN:
-        text = _without_end(read_text(str(file or STDIN), UsageError))
+        text = _without_final_newline(read_text(str(file or STDIN), UsageError))
     else:
         text = _decoded(text.encode("utf-8", "surrogateescape"), "the prompt", UsageError)
     return unescape(text) if escapes else text
 
 
 def read_prompts(file: Path, escapes: bool) -> list[str]:
-    """One prompt from each line of a file, or of stdin where it is called -."""
-    text = _without_end(read_text(str(file), UsageError))
+    """A file, or - for stdin -> one prompt per line."""
+    text = _without_final_newline(read_text(str(file), UsageError))
     lines = text.replace("\r\n", "\n").split("\n")
     return [unescape(line) if escapes else line for line in lines]
 
 
-def _without_end(text: str) -> str:
+def _without_final_newline(text: str) -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
 def read_text(name: str, error: type[CharRNNError] = CorpusError) -> str:
-    """The whole of a file, or of stdin where it is called -, without a byte order mark.
+    """A file, or - for stdin -> its text, without byte order mark.
 
-    An error of the given class when it cannot be read or is not UTF-8.
+    An error of the given class if it cannot be read or is not UTF-8.
     """
     try:
         raw = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
@@ -60,32 +60,34 @@ def _decoded(raw: bytes, name: str, error: type[CharRNNError]) -> str:
 
 
 def unescape(text: str) -> str:
-    """A text in which backslash escapes, as for a newline or tab, stand for characters."""
-    return ESCAPE.sub(_meant, text)
+    r"""Text with backslash escapes -> the characters they stand for.
+
+    >>> unescape("a" + chr(92) + "tb")
+    'a\tb'
+    """
+    return ESCAPE.sub(_character, text)
 
 
-def _meant(escape: re.Match[str]) -> str:
-    """The character that an escape stands for."""
+def _character(escape: re.Match[str]) -> str:
+    """An escape -> its character."""
     try:
         if escape[0] == "\\":
             raise ValueError("no escape")
-        meant = codecs.decode(escape[0].encode(), "unicode_escape")
-        meant.encode()
+        character = codecs.decode(escape[0].encode(), "unicode_escape")
+        character.encode()
     except ValueError:
         raise UsageError(
             f"the prompt has a wrong escape at character {escape.start() + 1}",
             r"write \\ for a backslash",
         ) from None
-    return meant
+    return character
 
 
-def remark_on_strangers(prompts: list[str], tokenizer: Tokenizer) -> None:
-    """Say once on stderr when a prompt holds what the corpus never did."""
+def note_unseen(prompts: list[str], tokenizer: Tokenizer) -> None:
+    """Print a note if a prompt contains what the training text does not."""
     unseen = set(tokenizer.unsampled)
-    strange = sum(
-        int(i) in unseen for text in prompts for i in set(tokenizer.encode(text).tolist())
-    )
-    if strange:
-        from charrnn.cli import ui
+    count = sum(int(i) in unseen for text in prompts for i in set(tokenizer.encode(text).tolist()))
+    if count:
+        from charrnn.cli import terminal
 
-        ui.note("the prompt holds characters or words that the model's text never had")
+        terminal.note("the prompt contains characters or words that the training text does not")

@@ -1,29 +1,13 @@
-"""`charrnn sample`: a model becomes text. Torch is not imported."""
+"""`charrnn sample`: a model becomes text. torch is not imported."""
 
+import inspect
 import secrets
 from pathlib import Path
 from typing import Annotated, Any
 
-from charrnn import runs
-from charrnn.cli.options import (
-    Json,
-    Precision,
-    RunName,
-    RunsDir,
-    Threads,
-    Which,
-    default_threads,
-    option,
-)
+from charrnn.cli.options import Json, Precision, RunName, RunsDir, Threads, Which, option
 from charrnn.errors import UsageError
-from charrnn.sampling import FILTERS, NUMBERS
-
-
-def number(name: str) -> Any:
-    """The option of a filter's number, with its bounds and help."""
-    item = NUMBERS[name]
-    neutral = f" {item.default:g} does nothing." if item.switch else ""
-    return option(min=item.low, max=item.high, help=item.help + neutral)
+from charrnn.inference.sampling import FILTERS, PARAMETERS, Parameter
 
 
 def sample(
@@ -37,67 +21,47 @@ def sample(
     ] = None,
     prompts: Annotated[
         Path | None,
-        option(help="A file with a prompt in each line, each continued.", show_default="none"),
+        option(help="A file with one prompt per line, each continued.", show_default="none"),
     ] = None,
     escapes: Annotated[
         bool,
         option("--escapes", "-e", help="Read backslash escapes in prompts and --stop."),
     ] = False,
     echo: Annotated[bool, option(help="Print the prompt before its continuation.")] = True,
-    length: Annotated[int, option(min=0, max=10**9, help="Tokens to write at most.")] = 500,
-    num_samples: Annotated[int, option(min=1, max=10**6, help="Texts to write.")] = 1,
+    length: Annotated[int, option(min=0, max=10**9, help="Tokens to generate at most.")] = 500,
+    num_samples: Annotated[int, option(min=1, max=10**6, help="Samples to generate.")] = 1,
     stop: Annotated[
         list[str] | None,
         option(help="End before this text; may be given several times.", show_default="none"),
     ] = None,
     seed: Annotated[
         int | None,
-        option(min=0, max=2**63 - 1, help="Seed of the draws.", show_default="random"),
+        option(min=0, max=2**63 - 1, help="Seed of the random draws.", show_default="random"),
     ] = None,
     greedy: Annotated[
-        bool, option("--greedy", help="Always take the likeliest token: --temperature 0.")
+        bool, option("--greedy", help="Always take the most likely token: --temperature 0.")
     ] = False,
-    repetition_penalty: Annotated[float, number("repetition_penalty")] = 1.0,
-    presence_penalty: Annotated[float, number("presence_penalty")] = 0.0,
-    frequency_penalty: Annotated[float, number("frequency_penalty")] = 0.0,
-    penalty_last_n: Annotated[int, number("penalty_last_n")] = 64,
-    dry_multiplier: Annotated[float, number("dry_multiplier")] = 0.0,
-    dry_base: Annotated[float, number("dry_base")] = 1.75,
-    dry_allowed_length: Annotated[int, number("dry_allowed_length")] = 2,
-    dry_penalty_last_n: Annotated[int, number("dry_penalty_last_n")] = -1,
-    top_n_sigma: Annotated[float, number("top_n_sigma")] = -1.0,
-    top_k: Annotated[int, number("top_k")] = 0,
-    typical_p: Annotated[float, number("typical_p")] = 1.0,
-    top_p: Annotated[float, number("top_p")] = 1.0,
-    min_p: Annotated[float, number("min_p")] = 0.0,
-    xtc_probability: Annotated[float, number("xtc_probability")] = 0.0,
-    xtc_threshold: Annotated[float, number("xtc_threshold")] = 0.1,
-    temperature: Annotated[float, number("temperature")] = 1.0,
-    dynatemp_range: Annotated[float, number("dynatemp_range")] = 0.0,
-    dynatemp_exponent: Annotated[float, number("dynatemp_exponent")] = 1.0,
-    mirostat: Annotated[int, number("mirostat")] = 0,
-    mirostat_tau: Annotated[float, number("mirostat_tau")] = 5.0,
-    mirostat_eta: Annotated[float, number("mirostat_eta")] = 0.1,
     samplers: Annotated[
-        str, option(help="The filters in the order in which they act, by ; between them.")
+        str, option(help="The filters in the order in which they are applied, separated by ;.")
     ] = ";".join(FILTERS),
     logprobs: Annotated[
         int,
-        option(min=-1, max=1000, help="With --json: each token's alternatives; -1 for none."),
+        option(min=-1, max=1000, help="With --json: alternatives to each token; -1 for none."),
     ] = -1,
     ban: Annotated[
         list[str] | None,
         option(help="Never write this text; may be given several times.", show_default="none"),
     ] = None,
     allow: Annotated[
-        str | None, option(help="Write with these characters alone.", show_default="all")
+        str | None, option(help="Write only these characters.", show_default="all")
     ] = None,
     bias: Annotated[
         list[str] | None,
         option(metavar="TEXT=AMOUNT", help="Add to the logit of a token.", show_default="none"),
     ] = None,
     regex: Annotated[
-        str | None, option(help="Write what matches this to its end.", show_default="none")
+        str | None,
+        option(help="Write a text that matches this expression.", show_default="none"),
     ] = None,
     no_copy: Annotated[
         int | None,
@@ -111,36 +75,31 @@ def sample(
     ] = None,
     beam: Annotated[
         int,
-        option(min=0, max=1000, help="Find the likeliest text with N hypotheses; 0 draws instead."),
+        option(min=0, max=1000, help="Beam search with N hypotheses; 0 samples instead."),
     ] = 0,
     load_state: Annotated[
         Path | None,
-        option(help="Go on exactly where a text ended.", show_default="none"),
+        option(help="Continue exactly where a text ended.", show_default="none"),
     ] = None,
     save_state: Annotated[
         Path | None,
-        option(help="Keep the end of the text, to go on from it.", show_default="none"),
+        option(help="Save the end of the text, to continue from it.", show_default="none"),
     ] = None,
     precision: Precision = "float32",
     checkpoint: Which = "best",
     threads: Threads = None,
     json: Json = False,
+    **values: float,
 ) -> None:
-    """Write text with a model.
+    """Generate text with a model.
 
-    The text goes to stdout as it is made, and nothing else does.
+    The text goes to stdout as it is generated, and nothing else does.
     """
-    values = {name: value for name, value in locals().items() if name in NUMBERS}
-    from charrnn.cli.limits import Limits
-    from charrnn.cli.prompts import (
-        read_prompt,
-        read_prompts,
-        remark_on_strangers,
-        unescape,
-    )
-    from charrnn.cli.writing import Job, write
-    from charrnn.engine import Engine
-    from charrnn.texts import Settings
+    from charrnn import api
+    from charrnn.cli.prompts import note_unseen, read_prompt, read_prompts, unescape
+    from charrnn.cli.sample_output import Job, write
+    from charrnn.inference.constraints import Constraints
+    from charrnn.inference.generation import SamplingParams
 
     if prompts and (prompt or prompt_file):
         raise UsageError("--prompts contradicts --prompt and --prompt-file", "give one of them")
@@ -149,19 +108,73 @@ def sample(
     texts = (
         read_prompts(prompts, escapes) if prompts else [read_prompt(prompt, prompt_file, escapes)]
     )
-    path, model = runs.load_checkpoint(runs_dir, run, checkpoint)
-    remark_on_strangers(texts, model.tokenizer)
-    settings = Settings(
+    model = api.load(
+        run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads, precision=precision
+    )
+    note_unseen(texts, model.tokenizer)
+    params = SamplingParams(
         length=length,
-        lines=model.facts.lines,
+        lines=model.checkpoint.info.lines,
         stop=tuple(unescape(text) if escapes else text for text in stop or ()),
         seed=secrets.randbits(32) if seed is None else seed,
-        values=values | ({"temperature": 0.0} if greedy else {}),
+        # In a fixed order: it is the order in which --json prints them.
+        values={name: values[name] for name in PARAMETERS}
+        | ({"temperature": 0.0} if greedy else {}),
         order=tuple(name for name in samplers.split(";") if name),
         logprobs=logprobs,
     )
-    limits = Limits(tuple(ban or ()), allow, tuple(bias or ()), regex, no_copy)
-    job = Job(
-        texts, num_samples, settings, seed is not None, echo, json, beam, load_state, save_state
-    )
-    write(job, model, path, Engine(model, threads or default_threads(), precision), limits)
+    constraints = Constraints(tuple(ban or ()), allow, _amounts(bias or ()), regex, no_copy)
+    write(
+        Job(
+            texts, num_samples, params, constraints, seed is not None, echo, json, beam,
+            load_state, save_state,
+        ),
+        model,
+    )  # fmt: skip
+
+
+def _amounts(texts: list[str] | tuple[()]) -> dict[str, float]:
+    """TEXT=AMOUNT pairs -> text -> amount."""
+    found = {}
+    for text in texts:
+        name, _, amount = text.rpartition("=")
+        try:
+            found[name] = float(amount)
+        except ValueError:
+            raise UsageError(f"--bias {text!r} has no amount", "write it as TEXT=AMOUNT") from None
+        if not name or not abs(found[name]) <= 1e6:
+            raise UsageError(
+                f"--bias {text!r} is not a text and an amount", "give -1000000 to 1000000"
+            )
+    return found
+
+
+def _filter_option(parameter: Parameter) -> Any:
+    """A filter's parameter -> its option, with the parameter's help and bounds."""
+    neutral = f" {parameter.default:g} does nothing." if parameter.switch else ""
+    return option(min=parameter.low, max=parameter.high, help=parameter.help + neutral)
+
+
+def _signature() -> inspect.Signature:
+    """The signature that typer reads: that of `sample`, with an option per filter parameter.
+
+    They come after --greedy, where a reader of the help looks for --temperature.
+    """
+    own = inspect.signature(sample)
+    listed = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    place = [p.name for p in listed].index("greedy") + 1
+    options = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=each.default,
+            annotation=Annotated[type(each.default), _filter_option(each)],
+        )
+        for name, each in PARAMETERS.items()
+    ]
+    return own.replace(parameters=listed[:place] + options + listed[place:])
+
+
+SIGNATURE = _signature()
+sample.__signature__ = SIGNATURE  # type: ignore[attr-defined]
+sample.__annotations__ = {name: each.annotation for name, each in SIGNATURE.parameters.items()}

@@ -1,24 +1,23 @@
-"""`charrnn score`: how likely a model finds a text. Torch is not imported."""
+"""`charrnn score`: how well a model predicts a text. torch is not imported."""
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charrnn import runs
-from charrnn.checkpoint import SUFFIX
-from charrnn.cli.options import (
-    Json,
-    Precision,
-    RunName,
-    RunsDir,
-    Threads,
-    Which,
-    default_threads,
-    option,
-)
+from charrnn.checkpoints.checkpoint import SUFFIX
+from charrnn.cli import terminal
+from charrnn.cli.options import Json, Precision, RunName, RunsDir, Threads, Which, option
+from charrnn.cli.output import Output
 from charrnn.cli.prompts import STDIN, read_text
 from charrnn.errors import CorpusError, UsageError
+
+if TYPE_CHECKING:
+    from charrnn.tasks.language.language_model import LanguageModel
+
+FULL_RED = 10
+"""Bits of surprise that are shown on a fully red background."""
 
 
 def score(
@@ -35,43 +34,96 @@ def score(
         bool, option("--color", help="Show the text with each character's surprise.")
     ] = False,
     yardsticks: Annotated[
-        bool, option(help="Measure a 5-gram model, gzip and xz beside it.")
+        bool, option(help="Compare with baselines: a 5-gram model, gzip and xz.")
     ] = True,
     precision: Precision = "float32",
     checkpoint: Which = "best",
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """Say how likely a model finds a text, in bits per character.
+    """Measure how well a model predicts a text, in bits per character.
 
-    Each line is judged by itself with --per-line, else the text as a whole.
+    With --per-line each line is scored by itself, otherwise the text as a whole.
     """
     if color and (per_line or json):
         other = "--per-line" if per_line else "--json"
         raise UsageError(f"{other} and --color contradict each other", "give one of them")
-    run, file = _sort(run, file)
-    path, model = runs.load_checkpoint(runs_dir, run, checkpoint)
+    from charrnn import api
+
+    run, file = _sort_arguments(run, file)
+    model = api.load(
+        run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads, precision=precision
+    )
     if not (text := read_text(file)):
         raise CorpusError(f"{file} is empty", "give a text")
-    from charrnn.cli import scores
-    from charrnn.corpus import reopen
-    from charrnn.engine import Engine
-
-    engine = Engine(model, threads or default_threads(), precision)
     if per_line:
-        scores.lines(model.tokenizer, engine, text, json)
-        return
-    judged = scores.judge(model.tokenizer, engine, text)
-    if color:
-        scores.paint(judged)
-        return
-    corpus = reopen(path.parent / "corpus", model.tokenizer) if yardsticks else None
-    scores.whole(judged, text, corpus, yardsticks, json)
+        _print_lines(model, text, json)
+    elif color:
+        _print_colored(model, text)
+    else:
+        _print_whole(model, text, yardsticks, json)
 
 
-def _sort(run: str | None, file: str | None) -> tuple[str | None, str]:
-    """The run and the text; of one argument alone, tell which of the two it is."""
+def _sort_arguments(run: str | None, file: str | None) -> tuple[str | None, str]:
+    """The run and the text; a single argument can be either."""
     if file is not None or run is None:
         return run, file or STDIN
     is_text = run == STDIN or (Path(run).is_file() and Path(run).suffix != SUFFIX)
     return (None, run) if is_text else (run, STDIN)
+
+
+def _figures(model: "LanguageModel", text: str) -> dict[str, Any]:
+    """The fields of `score --json`."""
+    found = model.score(text)
+    return {"log_likelihood": -found.nats} | found.to_json()
+
+
+def _print_whole(model: "LanguageModel", text: str, compare: bool, as_json: bool) -> None:
+    """The figures of the whole text, and of the baselines."""
+    from charrnn.tasks.language.baselines import baselines
+
+    found = _figures(model, text)
+    tokens = model.tokenizer.encode(text)
+    others = dict(baselines(model.corpus, tokens, text)) if compare else {}
+    out = Output()
+    if as_json:
+        out.json(found | ({"yardsticks": others} if compare else {}))
+        return
+    out.write(
+        f"{found['bits_per_char']:.4f} bits/char, perplexity {found['perplexity']:.4g}, "
+        f"log-likelihood {found['log_likelihood']:,.1f} nats, {found['tokens']:,} tokens "
+        f"({found['characters']:,} characters)\n"
+    )
+    for name, bits in others.items():
+        out.write(f"{bits:.4f} bits/char by {name}\n")
+    out.flush()
+
+
+def _print_lines(model: "LanguageModel", text: str, as_json: bool) -> None:
+    """Each line scored by itself, the most surprising first."""
+    found: list[dict[str, Any]] = []
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
+        found.append({"line": number, "text": line} | _figures(model, line + "\n"))
+    out = Output()
+    for each in sorted(found, key=lambda item: (-item["bits_per_char"], item["line"])):
+        if as_json:
+            out.json(each)
+        else:
+            out.write(f"{each['bits_per_char']:8.4f}  {each['text']}\n")
+    out.flush()
+
+
+def _print_colored(model: "LanguageModel", text: str) -> None:
+    """The text, each piece on a background from black (expected) to red (surprising)."""
+    from charrnn.tokenizers.base import Decoder
+
+    tokens, logprobs = model.log_probabilities(text)
+    decoder, bits, out = Decoder(model.tokenizer), 0.0, Output(escapes=False)
+    for token, logprob in zip(tokens.tolist(), logprobs.tolist(), strict=True):
+        bits -= logprob / math.log(2)
+        piece = decoder.push(token)
+        if piece:
+            out.write(terminal.shaded(piece, bits / FULL_RED))
+            bits = 0.0
+    out.write("\n")
+    out.flush()

@@ -1,4 +1,4 @@
-"""Signals as a training wants them: the first asks it to save and stop, the second ends it."""
+"""Signals during a training: the first asks it to save and stop, the second ends it at once."""
 
 import contextlib
 import os
@@ -6,21 +6,24 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-from charrnn.cli import ui
+from charrnn.cli import terminal
 from charrnn.errors import InterruptedTraining
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Remembers the signal that came: `number`, 0 for none."""
+    """Remembers the signal that came: `number`, 0 for none.
+
+    deferring: whether a training is running that will save its work when it is asked to stop.
+    """
 
     def __init__(self) -> None:
         self.number = 0
         self.deferring = False
 
-    def take(self, number: int, frame: FrameType | None = None) -> None:
-        """What a signal does: before training it stops at once, while training it asks."""
+    def handle(self, number: int, frame: FrameType | None = None) -> None:
+        """The signal handler: stop at once before training, ask for a stop during training."""
         if self.number:
             os._exit(128 + number)
         self.number = number
@@ -28,15 +31,16 @@ class Interrupts:
             raise InterruptedTraining(
                 number, "stopped before training began", "nothing was saved or lost"
             )
-        # The signal may have come in the middle of a line to stderr, which cannot be broken into.
+        # The signal may have come while a line was being written to stderr, which cannot be
+        # entered a second time.
         with contextlib.suppress(RuntimeError):
-            ui.say("saving and stopping; once more to leave at once without saving")
+            terminal.say("saving and stopping; once more to leave at once without saving")
 
     @contextlib.contextmanager
     def listen(self) -> Iterator[None]:
-        """Take the stopping signals for as long as this lasts, but not what nohup has ignored."""
-        taken = [n for n in STOPPING if signal.getsignal(n) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, self.take) for number in taken}
+        """Handle the stopping signals meanwhile, except those that nohup made ignored."""
+        handled = [n for n in STOPPING if signal.getsignal(n) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self.handle) for number in handled}
         try:
             yield
         finally:

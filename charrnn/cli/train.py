@@ -3,27 +3,25 @@
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from charrnn import presets
+from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli.options import Json, RunsDir, config_option, option
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import UsageError
-from charrnn.presets import PRESETS
-from charrnn.tokenizer import TOKENIZERS
-
-if TYPE_CHECKING:
-    from charrnn.cli.session import Request
+from charrnn.tasks import TASKS
+from charrnn.tokenizers import TOKENIZERS
+from charrnn.training.planner.presets import PRESETS
 
 
-def model(name: str) -> Any:
+def model_option(name: str) -> Any:
     """The option of a ModelConfig field."""
     return config_option(ModelConfig, name)
 
 
-def plan(name: str) -> Any:
+def train_option(name: str) -> Any:
     """The option of a TrainConfig field."""
     return config_option(TrainConfig, name)
 
@@ -38,46 +36,47 @@ def train(
     ] = None,
     runs_dir: RunsDir = Path("runs"),
     resume: Annotated[
-        bool, option("--resume", help="Continue a run, --name or the last, exactly.")
+        bool, option("--resume", help="Continue a run exactly, --name or the last.")
     ] = False,
+    task: Annotated[str, option(help=f"Kind of model: {', '.join(TASKS)}.")] = LANGUAGE,
     preset: Annotated[
         str | None,
-        option(help=f"A training known from papers: {', '.join(PRESETS)}.", show_default="none"),
+        option(help=f"Hyperparameters from papers: {', '.join(PRESETS)}.", show_default="none"),
     ] = None,
     tokenizer: Annotated[
         str | None,
-        option(
-            help=f"What the model reads and writes: {', '.join(TOKENIZERS)}.", show_default="char"
-        ),
+        option(help=f"Units of text: {', '.join(TOKENIZERS)}.", show_default="char"),
     ] = None,
     vocab_size: Annotated[
         int | None,
         option(
-            min=3, max=1_000_000, help="Ids of a word or subword tokenizer.", show_default="by size"
+            min=3,
+            max=1_000_000,
+            help="Vocabulary size of a word or subword tokenizer.",
+            show_default="by size",
         ),
     ] = None,
     min_count: Annotated[
-        int, option(min=1, max=10**6, help="Rarer characters are spelled in bytes.")
+        int,
+        option(min=1, max=10**6, help="Characters with fewer occurrences are spelled in bytes."),
     ] = 1,
     split_words: Annotated[
         str | None,
-        option(help="Where words end: punctuation, or spaces alone.", show_default="punctuation"),
+        option(help="Split words at punctuation, or at spaces only.", show_default="punctuation"),
     ] = None,
     lines: Annotated[
-        bool, option("--lines", help="Each line is a document of its own, such as a name.")
+        bool, option("--lines", help="Treat each line as a document of its own, such as a name.")
     ] = False,
-    encoding: Annotated[str, option(help="How the files encode text.")] = "utf-8",
+    encoding: Annotated[str, option(help="Encoding of the files.")] = "utf-8",
     valid: Annotated[
         list[str] | None, option(help="Files to validate on.", show_default="none")
     ] = None,
-    test: Annotated[
-        list[str] | None, option(help="Files kept for the end.", show_default="none")
-    ] = None,
+    test: Annotated[list[str] | None, option(help="Files to test on.", show_default="none")] = None,
     valid_fraction: Annotated[
-        float, option(min=0.0, max=0.9, help="Share of the text to validate on.")
+        float, option(min=0.0, max=0.9, help="Fraction of the text to validate on.")
     ] = 0.1,
     test_fraction: Annotated[
-        float, option(min=0.0, max=0.9, help="Share of the text kept for the end.")
+        float, option(min=0.0, max=0.9, help="Fraction of the text to test on.")
     ] = 0.0,
     minutes: Annotated[
         float | None,
@@ -87,106 +86,137 @@ def train(
         float | None,
         option(min=0.001, max=1e6, help="Times to read the text.", show_default="by time"),
     ] = None,
-    steps: Annotated[int | None, plan("steps")] = None,
+    steps: Annotated[int | None, train_option("steps")] = None,
     max_parameters: Annotated[
         int | None,
-        option(
-            min=1, max=10**12, help="The largest model to choose.", show_default="by text and time"
-        ),
+        option(min=1, max=10**12, help="Largest model to choose.", show_default="by text and time"),
     ] = None,
-    cell: Annotated[str | None, model("cell")] = None,
-    num_layers: Annotated[int | None, model("num_layers")] = None,
-    hidden_size: Annotated[int | None, model("hidden_size")] = None,
-    embedding_size: Annotated[int | None, model("embedding_size")] = None,
-    input_dropout: Annotated[float | None, model("input_dropout")] = None,
-    dropout: Annotated[float | None, model("dropout")] = None,
-    output_dropout: Annotated[float | None, model("output_dropout")] = None,
-    variational: Annotated[bool | None, model("variational")] = None,
-    embedding_dropout: Annotated[float | None, model("embedding_dropout")] = None,
-    weight_dropout: Annotated[float | None, model("weight_dropout")] = None,
-    residual: Annotated[bool | None, model("residual")] = None,
-    tie_weights: Annotated[bool | None, model("tie_weights")] = None,
-    batch_size: Annotated[int | None, plan("batch_size")] = None,
-    seq_length: Annotated[int | None, plan("seq_length")] = None,
-    optimizer: Annotated[str | None, plan("optimizer")] = None,
-    learning_rate: Annotated[float | None, plan("learning_rate")] = None,
-    schedule: Annotated[str | None, plan("schedule")] = None,
-    warmup_steps: Annotated[int | None, plan("warmup_steps")] = None,
-    hold_steps: Annotated[int | None, plan("hold_steps")] = None,
-    decay_every: Annotated[int | None, plan("decay_every")] = None,
-    decay_factor: Annotated[float | None, plan("decay_factor")] = None,
-    weight_decay: Annotated[float | None, plan("weight_decay")] = None,
-    grad_clip: Annotated[float | None, plan("grad_clip")] = None,
-    average_from: Annotated[int | None, plan("average_from")] = None,
-    output_penalty: Annotated[float | None, plan("output_penalty")] = None,
-    change_penalty: Annotated[float | None, plan("change_penalty")] = None,
-    init_scale: Annotated[float | None, plan("init_scale")] = None,
-    precision: Annotated[str | None, plan("precision")] = None,
-    seed: Annotated[int | None, plan("seed")] = None,
-    eval_every: Annotated[int | None, plan("eval_every")] = None,
-    eval_tokens: Annotated[int | None, plan("eval_tokens")] = None,
-    save_every: Annotated[int | None, plan("save_every")] = None,
-    log_every: Annotated[int | None, plan("log_every")] = None,
-    keep: Annotated[int | None, plan("keep")] = None,
-    threads: Annotated[int | None, plan("threads")] = None,
+    cell: Annotated[str | None, model_option("cell")] = None,
+    num_layers: Annotated[int | None, model_option("num_layers")] = None,
+    hidden_size: Annotated[int | None, model_option("hidden_size")] = None,
+    embedding_size: Annotated[int | None, model_option("embedding_size")] = None,
+    input_dropout: Annotated[float | None, model_option("input_dropout")] = None,
+    dropout: Annotated[float | None, model_option("dropout")] = None,
+    output_dropout: Annotated[float | None, model_option("output_dropout")] = None,
+    variational: Annotated[bool | None, model_option("variational")] = None,
+    embedding_dropout: Annotated[float | None, model_option("embedding_dropout")] = None,
+    weight_dropout: Annotated[float | None, model_option("weight_dropout")] = None,
+    residual: Annotated[bool | None, model_option("residual")] = None,
+    tie_weights: Annotated[bool | None, model_option("tie_weights")] = None,
+    batch_size: Annotated[int | None, train_option("batch_size")] = None,
+    seq_length: Annotated[int | None, train_option("seq_length")] = None,
+    optimizer: Annotated[str | None, train_option("optimizer")] = None,
+    learning_rate: Annotated[float | None, train_option("learning_rate")] = None,
+    schedule: Annotated[str | None, train_option("schedule")] = None,
+    warmup_steps: Annotated[int | None, train_option("warmup_steps")] = None,
+    hold_steps: Annotated[int | None, train_option("hold_steps")] = None,
+    decay_every: Annotated[int | None, train_option("decay_every")] = None,
+    decay_factor: Annotated[float | None, train_option("decay_factor")] = None,
+    weight_decay: Annotated[float | None, train_option("weight_decay")] = None,
+    grad_clip: Annotated[float | None, train_option("grad_clip")] = None,
+    average_from: Annotated[int | None, train_option("average_from")] = None,
+    output_penalty: Annotated[float | None, train_option("output_penalty")] = None,
+    change_penalty: Annotated[float | None, train_option("change_penalty")] = None,
+    init_scale: Annotated[float | None, train_option("init_scale")] = None,
+    precision: Annotated[str | None, train_option("precision")] = None,
+    seed: Annotated[int | None, train_option("seed")] = None,
+    eval_every: Annotated[int | None, train_option("eval_every")] = None,
+    eval_tokens: Annotated[int | None, train_option("eval_tokens")] = None,
+    save_every: Annotated[int | None, train_option("save_every")] = None,
+    log_every: Annotated[int | None, train_option("log_every")] = None,
+    keep: Annotated[int | None, train_option("keep")] = None,
+    threads: Annotated[int | None, train_option("threads")] = None,
     device: Annotated[str, option(help="auto, cpu, cuda or mps.")] = "auto",
     json: Json = False,
-    quiet: Annotated[bool, option("--quiet", help="Say nothing but errors.")] = False,
+    quiet: Annotated[bool, option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Learn a text: plan, train, evaluate, save.
+    """Train a model of a text: plan, train, evaluate, save.
 
-    Everything not given is planned from the text, the time and this machine.
+    What is not given is planned from the text, the time and this machine.
     """
     values = dict(locals())
-    # A reader who leaves costs a training its words, not its work: from its start to its very end.
+    began = time.perf_counter()
+    # A reader that leaves the pipe costs a training its output, not its work.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     if bool(corpus) == resume:
         raise UsageError(
-            "give either a text to learn or --resume",
+            "give either a text to train on or --resume",
             "charrnn train corpus.txt, or charrnn train --resume --name RUN",
         )
-    from charrnn.cli.session import start
+    from charrnn.cli.progress import ProgressReporter
+    from charrnn.cli.signals import Interrupts
 
-    start(request(values))
+    interrupts, reporter = Interrupts(), ProgressReporter(silent=quiet)
+    hooks = _hooks(interrupts, reporter, json)
+    if resume:
+        _refuse_changes(values)
+    with interrupts.listen(), reporter:
+        from charrnn.training.session import make_request, resume_run, start_run
 
-
-def request(values: dict[str, Any]) -> "Request":
-    """What the options of `train` or `plan` ask for; UsageError for a name that is none."""
-    began = time.perf_counter()
-    from charrnn.cli.session import Request
-
-    known = presets.preset(values["preset"]) if values["preset"] else None
-    text = {key: values[key] for key in RECIPE if values[key] is not None}
-    text = (dict(known.recipe) if known else {}) | text | {"sources": values["corpus"]}
-    tokenizer, split = text.get("tokenizer", "char"), text.get("split_words", "punctuation")
-    if tokenizer not in TOKENIZERS or split not in ("punctuation", "spaces"):
-        raise UsageError(
-            f"--tokenizer {tokenizer} --split-words {split} is not known",
-            f"choose from {', '.join(TOKENIZERS)} and from punctuation, spaces",
-        )
-    return Request(
-        recipe={key: tuple(v or ()) if key in LISTS else v for key, v in text.items()},
-        given={key: values[key] for key in PLANNED if values[key] is not None},
-        budget={key: values[key] for key in BUDGET},
-        preset=known,
-        began=began,
-        **{key: values[key] for key in ("name", "runs_dir", "resume", "device", "json", "quiet")},
-    )
+        if resume:
+            resume_run(name, runs_dir, device, hooks)
+        else:
+            request = make_request(tuple(corpus or ()), chosen(values), preset, task)
+            start_run(request, name, runs_dir, device, hooks, began)
 
 
-RECIPE = (
-    "tokenizer", "vocab_size", "min_count", "split_words", "lines", "valid", "test",
-    "valid_fraction", "test_fraction", "encoding",
+def chosen(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of all options -> those that choose data, model and training."""
+    return {name: value for name, value in values.items() if name not in NOT_CHOSEN}
+
+
+NOT_CHOSEN = (
+    "corpus", "name", "runs_dir", "resume", "task", "preset", "device", "json", "quiet",
 )  # fmt: skip
-"""The options that say what text it is and how it is read."""
+"""Options that say where a run is and how it is shown, and those that the library takes apart."""
 
-BUDGET = ("minutes", "epochs", "steps", "max_parameters")
-"""The options that say what may be spent."""
+DEFAULTS = {
+    "lines": False, "encoding": "utf-8", "min_count": 1, "valid_fraction": 0.1,
+    "test_fraction": 0.0,
+}  # fmt: skip
+"""The values of options that are not None when they are left out."""
 
-LISTS = ("sources", "valid", "test")
 
-PLANNED = (ModelConfig.__dataclass_fields__.keys() | TrainConfig.__dataclass_fields__.keys()) - {
-    "vocab_size",
-    "steps",
-}
-"""The options that are fields of a config; what is not given is planned."""
+def _refuse_changes(values: dict[str, Any]) -> None:
+    """UsageError if an option would change the plan of a run that is resumed."""
+    options = chosen(values) | {"preset": values["preset"]}
+    given = sorted(k for k, v in options.items() if v not in (None, [], DEFAULTS.get(k)))
+    if given:
+        option = "--" + given[0].replace("_", "-")
+        raise UsageError(
+            f"{option} cannot be changed by --resume, which continues the plan as it was",
+            f"leave {option} out or start a new run",
+        )
+
+
+def _hooks(interrupts: Any, reporter: Any, json: bool) -> Any:
+    """What the command does with a session: print events, pass on signals."""
+    from charrnn.cli import terminal
+    from charrnn.cli.output import Output
+    from charrnn.training import events
+    from charrnn.training.session import Hooks, Session
+
+    out: Output | None = None
+
+    def ready(session: Session) -> None:
+        nonlocal out
+        interrupts.deferring = True
+        reporter.dataset = session.dataset
+        reporter.silent = reporter.silent or not session.group.is_main
+        out = Output() if json and session.group.is_main else None
+
+    def report(event: events.Event) -> None:
+        nonlocal out
+        reporter.report(event)
+        try:
+            if out:
+                out.json(events.to_json(event))
+        except BrokenPipeError:
+            out = None
+            interrupts.number = 13  # SIGPIPE: whoever reads the events has left
+
+    def note(text: str) -> None:
+        if not reporter.silent:
+            terminal.note(text)
+
+    return Hooks(report, note, ready, lambda: interrupts.number)

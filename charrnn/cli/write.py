@@ -1,21 +1,26 @@
-"""`charrnn write`: a text written together with a model, a continuation at a time."""
+"""`charrnn write`: a text written together with a model, one continuation at a time."""
 
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-from charrnn import runs
-from charrnn.cli.options import RunName, RunsDir, Threads, Which, default_threads, option
+from charrnn.cli.options import RunName, RunsDir, Threads, Which, option
 from charrnn.errors import UsageError
-
-if TYPE_CHECKING:
-    from charrnn.cli.desk import Desk
+from charrnn.inference.engine import TextModel
+from charrnn.inference.generation import (
+    GenerationState,
+    SamplingParams,
+    begin,
+    generate,
+    resume,
+)
 
 HELP = """\
-Type more text and it is added, or one of these:
-  (nothing)       accept the continuation and go on
+Type more text to add it, or one of these:
+  (nothing)       accept the continuation
   /again          draw another continuation
-  /undo           take back the last addition
+  /undo           remove the last addition
   /edit TEXT      replace the last addition
   /temp NUMBER    change the temperature
   /length NUMBER  change how many tokens are offered
@@ -29,10 +34,13 @@ def write(
     run: RunName = None,
     runs_dir: RunsDir = Path("runs"),
     prompt: Annotated[str, option(help="How the text begins.", show_default="empty")] = "",
-    temperature: Annotated[float, option(min=0, max=1e6, help="Wildness of the draws.")] = 0.8,
+    temperature: Annotated[
+        float, option(min=0, max=1e6, help="Temperature of the continuations.")
+    ] = 0.8,
     length: Annotated[int, option(min=1, max=10**6, help="Tokens offered at a time.")] = 80,
     seed: Annotated[
-        int | None, option(min=0, max=2**63 - 1, help="Seed of the draws.", show_default="random")
+        int | None,
+        option(min=0, max=2**63 - 1, help="Seed of the random draws.", show_default="random"),
     ] = None,
     checkpoint: Which = "best",
     threads: Threads = None,
@@ -41,53 +49,110 @@ def write(
 
     It offers a continuation; you accept it, draw another, edit, undo, or type your own.
     """
-    from charrnn.cli import ui
-    from charrnn.cli.desk import Desk
-    from charrnn.engine import Engine
+    from charrnn import api
+    from charrnn.cli import terminal
 
-    _, model = runs.load_checkpoint(runs_dir, run, checkpoint)
-    engine = Engine(model, threads or default_threads())
+    model = api.load(run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads)
     seed = secrets.randbits(32) if seed is None else seed
-    desk = Desk(model.tokenizer, engine, prompt, temperature, length, seed)
-    ui.say(HELP, "dim")
-    while (line := ui.ask(desk.text[-400:], desk.offer)) is not None:
+    draft = Draft(model, prompt, temperature, length, seed)
+    terminal.say(HELP, "dim")
+    while (line := terminal.ask(draft.text[-400:], draft.offer)) is not None:
         try:
-            if not _obey(desk, line):
+            if not _obey(draft, line):
                 return
         except UsageError as error:
-            ui.note(str(error))
+            terminal.note(str(error))
 
 
-def _obey(desk: "Desk", line: str) -> bool:
-    """Do what a line says; False when it says to leave."""
-    from charrnn.cli import ui
+@dataclass(frozen=True)
+class Revision:
+    """A text, and the state from which its continuation starts."""
+
+    text: str
+    state: GenerationState
+
+
+class Draft:
+    """A text in progress: its revisions, one per addition, and the continuation on offer."""
+
+    def __init__(
+        self, model: TextModel, prompt: str, temperature: float, length: int, seed: int
+    ) -> None:
+        self.temperature, self.length = temperature, length
+        self._model, self._seed = model, seed
+        self._revisions = [Revision(prompt, begin(model.tokenizer, prompt))]
+        self._tries = 0
+        self.again()
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return self._revisions[-1].text
+
+    def again(self) -> None:
+        """Draw another continuation to offer."""
+        self._tries += 1
+        values = {"temperature": self.temperature}
+        params = SamplingParams(self.length, seed=self._seed, values=values)
+        chunks = list(generate(self._model, [self._revisions[-1].state], params, [self._tries]))
+        self.offer = "".join(chunk.text for chunk in chunks)
+        self._after = chunks[-1].end
+
+    def accept(self) -> None:
+        """Add the continuation to the text."""
+        assert self._after is not None
+        self._revisions.append(Revision(self.text + self.offer, self._after))
+        self.again()
+
+    def add(self, text: str) -> None:
+        """Add the writer's own text, without the continuation."""
+        state = resume(self._model.tokenizer, self._revisions[-1].state, text)
+        self._revisions.append(Revision(self.text + text, state))
+        self.again()
+
+    def undo(self) -> None:
+        """Remove the last addition; the prompt stays."""
+        if len(self._revisions) > 1:
+            self._revisions.pop()
+        self.again()
+
+    def edit(self, text: str) -> None:
+        """Replace the last addition."""
+        if len(self._revisions) > 1:
+            self._revisions.pop()
+        self.add(text)
+
+
+def _obey(draft: Draft, line: str) -> bool:
+    """Do what a line says -> whether to go on."""
+    from charrnn.cli import terminal
 
     command, _, rest = line.partition(" ")
     match command:
         case "":
-            desk.accept()
+            draft.accept()
         case "/again":
-            desk.again()
+            draft.again()
         case "/undo":
-            desk.undo()
+            draft.undo()
         case "/edit":
-            desk.edit(rest)
+            draft.edit(rest)
         case "/temp":
-            desk.temperature = _number(rest, 0, 1e6)
-            desk.again()
+            draft.temperature = _number(rest, 0, 1e6)
+            draft.again()
         case "/length":
-            desk.length = int(_number(rest, 1, 1e6))
-            desk.again()
+            draft.length = int(_number(rest, 1, 1e6))
+            draft.again()
         case "/show":
-            ui.say(desk.text)
+            terminal.say(draft.text)
         case "/save":
-            _save(desk.text, Path(rest.strip()))
+            _save(draft.text, Path(rest.strip()))
         case "/quit":
             return False
         case _ if line.startswith("/"):
-            ui.say(HELP, "dim")
+            terminal.say(HELP, "dim")
         case _:
-            desk.add(line)
+            draft.add(line)
     return True
 
 
@@ -97,12 +162,12 @@ def _number(text: str, low: float, high: float) -> float:
     except ValueError:
         value = float("nan")
     if not low <= value <= high:
-        raise UsageError(f"{text.strip()!r} is no number", f"give one from {low:g} to {high:g}")
+        raise UsageError(f"{text.strip()!r} is not a number", f"give one from {low:g} to {high:g}")
     return value
 
 
 def _save(text: str, path: Path) -> None:
-    from charrnn.cli import ui
+    from charrnn.cli import terminal
 
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -111,4 +176,4 @@ def _save(text: str, path: Path) -> None:
         raise UsageError(
             f"cannot write {path}: {error.strerror}", "give the name of a new file"
         ) from None
-    ui.say(f"saved {path}")
+    terminal.say(f"saved {path}")

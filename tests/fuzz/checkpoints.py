@@ -1,8 +1,8 @@
 """Reading a checkpoint: whole with its training state, and its header alone."""
 
-from charrnn import checkpoint
+from charrnn.checkpoints import checkpoint
 from tests.fuzz.harness import FOLDER, resealed, unsealed
-from tests.tiny import smallest_checkpoint
+from tests.support.tiny import smallest_checkpoint
 
 PATH = FOLDER / "step-000000003.safetensors"
 
@@ -22,7 +22,7 @@ def seeds() -> list[bytes]:
 def read(data: bytes) -> None:
     """Read it as `list`, `sample` and `--resume` do; what is accepted can be saved again."""
     PATH.write_bytes(resealed(data))
-    checkpoint.read_facts(PATH)
+    checkpoint.read_info(PATH)
     model = checkpoint.load(PATH)
     checkpoint.save(model, FOLDER / "again.safetensors")
     checkpoint.load(PATH, training=True)

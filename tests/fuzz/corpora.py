@@ -10,10 +10,11 @@ from unittest import mock
 
 import numpy as np
 
-from charrnn import sources
-from charrnn.corpus import Recipe, prepare, reopen
+from charrnn.data import sources
+from charrnn.data.config import DataConfig
+from charrnn.tasks.language.corpus import prepare, reopen
 from tests.fuzz.harness import FOLDER
-from tests.tiny import TEXT
+from tests.support.tiny import TEXT
 
 PATH = FOLDER / "corpus.txt"
 
@@ -44,7 +45,7 @@ def read(data: bytes) -> None:
     PATH.write_bytes(raw)
     folder = FOLDER / "corpus"
     shutil.rmtree(folder, ignore_errors=True)
-    recipe = Recipe((str(PATH),), kind, encoding=encoding, lines=lines, test_fraction=0.1)
+    recipe = DataConfig((str(PATH),), kind, encoding=encoding, lines=lines, test_fraction=0.1)
     with mock.patch.object(sources, "BLOCK", 1 + 16 * block):
         made = prepare(recipe, folder)
     back = reopen(folder, made.tokenizer)

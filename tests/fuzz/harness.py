@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from charrnn.errors import CharRNNError
-from tests import forge
+from tests.support import forge
 
 Read = Callable[[bytes], None]
 
@@ -69,7 +69,7 @@ def unsealed(raw: bytes) -> bytes:
     path = FOLDER / "unsealed"
     path.write_bytes(raw)
     draft = forge.draft(path)
-    lines = (json.dumps(part, separators=(",", ":")) for part in (draft.table, draft.facts))
+    lines = (json.dumps(part, separators=(",", ":")) for part in (draft.table, draft.info))
     return "\n".join(lines).encode() + b"\n" + draft.data
 
 

@@ -6,10 +6,10 @@ The first byte of an input says what it is; the rest is the prompt.
 import os
 
 from charrnn.cli import prompts
-from charrnn.generation import begin
-from charrnn.tokenizer import TOKENIZERS
+from charrnn.inference.generation import begin
+from charrnn.tokenizers import TOKENIZERS
 from tests.fuzz.harness import FOLDER
-from tests.tiny import tiny_tokenizer
+from tests.support.tiny import tiny_tokenizer
 
 PATH = FOLDER / "prompt.txt"
 

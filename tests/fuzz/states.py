@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from charrnn import statefile
-from charrnn.generation import begin, resume
-from charrnn.texts import HISTORY
+from charrnn.inference import state_file
+from charrnn.inference.generation import HISTORY, begin, resume
 from tests.fuzz.harness import FOLDER, resealed, unsealed
-from tests.tiny import smallest_checkpoint
+from tests.support.tiny import smallest_checkpoint
 
 PATH = FOLDER / "end.state"
 
@@ -18,7 +17,7 @@ def seeds() -> list[bytes]:
     files = []
     for text in ("The mill", "The old cat sat. " * 40):
         start = begin(MODEL.tokenizer, text)
-        statefile.save(PATH, start, 2**62, MODEL)
+        state_file.save(PATH, start, 2**62, MODEL)
         files.append(PATH.read_bytes())
     return [*map(unsealed, files), files[0]]
 
@@ -26,11 +25,11 @@ def seeds() -> list[bytes]:
 def read(data: bytes) -> None:
     """Load it and put a prompt behind it; what is accepted fits the model and can be saved."""
     PATH.write_bytes(resealed(data))
-    start, seed = statefile.load(PATH, MODEL)
+    start, seed = state_file.load(PATH, MODEL)
     assert start.state is not None
     assert all(part.shape == (1, 2) and np.isfinite(part).all() for part in start.state)
     assert len(start.history) <= HISTORY
     goes_on = resume(MODEL.tokenizer, start, "and")
     assert 0 <= goes_on.ids.min() <= goes_on.ids.max() < MODEL.model.vocab_size
     np.random.default_rng([seed, 0]).bit_generator.advance(2 * start.drawn)  # type: ignore[attr-defined]
-    statefile.save(FOLDER / "again.state", start, seed, MODEL)
+    state_file.save(FOLDER / "again.state", start, seed, MODEL)

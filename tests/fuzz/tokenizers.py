@@ -8,9 +8,9 @@ import base64
 import json
 from typing import Any
 
-from charrnn import tokenizer
-from charrnn.tokenizer import TOKENIZERS
-from tests.tiny import TEXT, tiny_tokenizer
+from charrnn import tokenizers
+from charrnn.tokenizers import TOKENIZERS
+from tests.support.tiny import TEXT, tiny_tokenizer
 
 ODD = "The mill\u2581\0 \U0001f600\U00012345 \udc80<unk>\r\n\u2028.\n"
 
@@ -31,7 +31,7 @@ def read(data: bytes) -> None:
     found = _parsed(data)
     if not isinstance(found, dict):
         return
-    made = tokenizer.from_json(found)
+    made = tokenizers.from_json(found)
     ids = made.encode(ODD)
     assert int(ids.max(initial=0)) < made.vocab_size
     back = made.decode(ids.tolist())
@@ -39,7 +39,7 @@ def read(data: bytes) -> None:
         assert back == ODD.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     made.decode(range(min(5_000, made.vocab_size)))
     assert made.newline_id < made.vocab_size
-    again = tokenizer.from_json(json.loads(json.dumps(made.to_json())))
+    again = tokenizers.from_json(json.loads(json.dumps(made.to_json())))
     assert again.to_json() == made.to_json()
 
 

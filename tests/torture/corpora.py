@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from charrnn.tokenizer import TOKENIZERS
-from tests.shell import TINY, sentences
-from tests.tiny import tiny_tokenizer
+from charrnn.tokenizers import TOKENIZERS
+from tests.support.shell import TINY, sentences
+from tests.support.tiny import tiny_tokenizer
 from tests.torture.pipes import trained
 from tests.torture.processes import Child, Ended, program, ran
 from tests.torture.rows import Outcomes, Row, some, verdict

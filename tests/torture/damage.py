@@ -9,13 +9,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from charrnn import checkpoint
+from charrnn.checkpoints import checkpoint
 from charrnn.errors import CharRNNError, CheckpointError
-from tests import forge, test_checkpoint, test_sealed
-from tests.tiny import smallest_checkpoint
+from tests.support import forge, test_checkpoint, test_sealed
+from tests.support.tiny import smallest_checkpoint
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row, some, verdict
 
-READERS = (checkpoint.load, checkpoint.read_facts)
+READERS = (checkpoint.load, checkpoint.read_info)
 
 
 def original(folder: Path) -> Path:
@@ -75,8 +75,8 @@ def spaces(size: int) -> Callable[[forge.Draft], bytes]:
 
 def long_text(draft: forge.Draft) -> bytes:
     """A field of the metadata of 20 MB."""
-    draft.facts["facts"]["versions"]["torch"] = "x" * 20_000_000
-    draft.facts["format"] = 2
+    draft.info["facts"]["versions"]["torch"] = "x" * 20_000_000
+    draft.info["format"] = 2
     return draft.sealed()
 
 

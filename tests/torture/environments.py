@@ -30,7 +30,7 @@ WAYS = ("pipe", "file")
 
 def told(folder: Path, way: str, variables: dict[str, str]) -> tuple[bytes, bytes]:
     """What a new process writes to stdout and stderr."""
-    from tests.shell import Shell
+    from tests.support.shell import Shell
 
     command = [sys.executable, "-m", "charrnn", *SAMPLE]
     environment = Shell(folder).environment(variables)

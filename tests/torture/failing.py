@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-from charrnn import checkpoint, storage
+from charrnn.checkpoints import checkpoint
+from charrnn.checkpoints.atomic import Disk
+from charrnn.checkpoints.run import Run
 from charrnn.errors import CharRNNError, StorageError
-from charrnn.run import Run
-from charrnn.storage import Disk
-from tests.disks import Recorder
-from tests.shell import TINY, Shell, sentences
-from tests.tiny import smallest_checkpoint
+from tests.support.disks import Recorder
+from tests.support.shell import TINY, Shell, sentences
+from tests.support.tiny import smallest_checkpoint
 from tests.torture import namespaces, straces
 from tests.torture.kills import BEFORE, made
 from tests.torture.processes import Child, ran

@@ -11,12 +11,12 @@ from unittest import mock
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import seed as seeded
 from hypothesis.stateful import run_state_machine_as_test
-
-from charrnn import checkpoint
-from charrnn.run import Run
-from tests.shell import TINY, Shell, sentences
 from tests.test_run import Retention
-from tests.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_train
+
+from charrnn.checkpoints import checkpoint
+from charrnn.checkpoints.run import Run
+from tests.support.shell import TINY, Shell, sentences
+from tests.support.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_train
 from tests.torture.processes import Child, Ended, program, ran
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row, some, verdict
 
@@ -53,8 +53,8 @@ def clocks(trials: int, seed: int, folder: Path) -> Outcomes:
 
 def jumping(folder: Path, draw: random.Random | None) -> str:
     """What a training leaves, with clocks that jump by what is drawn; the best, the newest, all."""
-    from charrnn import training
-    from charrnn.distributed import join
+    from charrnn.training import trainer
+    from charrnn.training.distributed import join
 
     shutil.rmtree(folder, ignore_errors=True)
     corpus, run = tiny_corpus(folder), Run(folder)
@@ -66,7 +66,7 @@ def jumping(folder: Path, draw: random.Random | None) -> str:
         return draw.uniform(-1e9, 4e9) if draw else 0.0
 
     with mock.patch("time.perf_counter", now), mock.patch("time.time", now):
-        for _ in training.train(plan, corpus, run, join("cpu")):
+        for _ in trainer.train(plan, corpus, run, join("cpu")):
             for entry in run.entries() if draw else ():
                 date = abs(now())
                 os.utime(entry.path, (date, date))
@@ -149,7 +149,7 @@ def forbidden(folder: Path, part: str) -> str:
 
 def removed(folder: Path, step: int) -> str:
     """Whether a run's folder that goes away in the middle is one line, with code 1."""
-    from charrnn.learner import Learner
+    from charrnn.training.learner import Learner
 
     advance = Learner.advance
 

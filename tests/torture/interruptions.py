@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from charrnn import checkpoint
+from charrnn.checkpoints import checkpoint
+from charrnn.checkpoints.run import Run
 from charrnn.cli.signals import STOPPING
 from charrnn.errors import CharRNNError
-from charrnn.run import Run
-from tests.shell import ERROR, TINY, Shell, sentences
+from tests.support.shell import ERROR, TINY, Shell, sentences
 from tests.torture.processes import Child, Work, program
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row
 
@@ -28,26 +28,26 @@ TRIES, LATE = 3, "the word came only after"
 """On a busy machine it may be the scheduler that is late: then the trial is done again."""
 
 PHASES = {
-    "reading the text": "charrnn.corpus._encode",
-    "planning": "charrnn.cli.session.make_plan",
-    "describing the run": "charrnn.run.Run.describe",
-    "starting": "charrnn.learner.Learner.__init__",
-    "a step": "charrnn.learner.Learner.advance",
-    "clipping": "charrnn.learner.clip",
-    "evaluating": "charrnn.sitting.evaluate",
-    "showing a sample": "charrnn.sitting.generate",
-    "collecting the state": "charrnn.learner.Learner.training",
-    "serializing": "charrnn.sealed.serialize",
-    "creating the file": "charrnn.storage.Disk.create",
-    "writing": "charrnn.storage.Disk.write",
-    "fsync": "charrnn.storage.Disk.sync",
-    "reading back": "charrnn.storage.Disk.digest",
-    "renaming": "charrnn.storage.Disk.rename",
-    "fsync of the folder": "charrnn.storage.Disk.sync_folder",
-    "rotating": "charrnn.run.Run.prune",
-    "removing": "charrnn.storage.Disk.remove",
-    "logging": "charrnn.run.Run.log",
-    "telling": "charrnn.cli.narrator.Narrator.tell",
+    "reading the text": "charrnn.tasks.language.corpus._encode",
+    "planning": "charrnn.training.session.make_plan",
+    "describing the run": "charrnn.checkpoints.run.Run.describe",
+    "starting": "charrnn.training.learner.Learner.__init__",
+    "a step": "charrnn.training.learner.Learner.advance",
+    "clipping": "charrnn.training.learner.clip",
+    "evaluating": "charrnn.training.trainer.evaluate",
+    "showing a sample": "charrnn.training.trainer.generate",
+    "collecting the state": "charrnn.training.learner.Learner.training",
+    "serializing": "charrnn.checkpoints.container.serialize",
+    "creating the file": "charrnn.checkpoints.atomic.Disk.create",
+    "writing": "charrnn.checkpoints.atomic.Disk.write",
+    "fsync": "charrnn.checkpoints.atomic.Disk.sync",
+    "reading back": "charrnn.checkpoints.atomic.Disk.digest",
+    "renaming": "charrnn.checkpoints.atomic.Disk.rename",
+    "fsync of the folder": "charrnn.checkpoints.atomic.Disk.sync_folder",
+    "rotating": "charrnn.checkpoints.run.Run.prune",
+    "removing": "charrnn.checkpoints.atomic.Disk.remove",
+    "logging": "charrnn.checkpoints.run.Run.log",
+    "telling": "charrnn.cli.progress.ProgressReporter.tell",
 }
 """What a training does -> the function at whose beginning the signal comes."""
 
@@ -111,7 +111,7 @@ def newest(run: Run) -> int:
     steps = [0]
     for entry in run.entries():
         try:
-            steps.append(checkpoint.load(entry.path, training=True).facts.step)
+            steps.append(checkpoint.load(entry.path, training=True).info.step)
         except CharRNNError:
             return -1
     return max(steps)

@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from charrnn import checkpoint, runs
-from charrnn.distributed import join
+from charrnn.checkpoints import checkpoint
+from charrnn.checkpoints.run import Run, create_run
 from charrnn.errors import CharRNNError
-from charrnn.run import Run
-from tests.shell import TINY, Shell, sentences
-from tests.tiny import smallest_checkpoint
+from charrnn.training.distributed import join
+from tests.support.shell import TINY, Shell, sentences
+from tests.support.tiny import smallest_checkpoint
 from tests.torture import straces
 from tests.torture.processes import Child, program, ran
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row, some, verdict
@@ -140,9 +140,9 @@ def after_kill(run: Run, announced: int, number: int) -> str:
 
 def as_if_left_in_peace(run: Run, folder: Path) -> str:
     """Whether a training without a kill comes to the same weights at the same step."""
-    from charrnn import training
-    from charrnn.corpus import reopen
-    from charrnn.plan import Plan
+    from charrnn.tasks.language.corpus import reopen
+    from charrnn.training import trainer
+    from charrnn.training.planner.plan import Plan
 
     latest = run.latest()
     assert latest is not None
@@ -150,9 +150,9 @@ def as_if_left_in_peace(run: Run, folder: Path) -> str:
     assert ours.training is not None
     text = reopen(run.corpus_folder, ours.tokenizer)
     assert text is not None
-    peace = runs.create(folder / "peace", "peace")
+    peace = create_run(folder / "peace", "peace")
     plan = Plan(ours.model, ours.training.config, 1.0, 1.0, 1.0, 1)
-    for event in training.train(plan, text, peace, join("cpu")):
+    for event in trainer.train(plan, text, peace, join("cpu")):
         if getattr(event, "path", None) and event.step >= latest.step:
             break
     theirs = checkpoint.load(peace.path_of(latest.step), training=True)
@@ -177,7 +177,7 @@ def at_every_call_of_a_start(trials: int, seed: int, folder: Path) -> Outcomes:
     weights = shell.weights()
 
     def start() -> int | None:
-        from charrnn.cli import session
+        from charrnn.training import session
 
         request = session.Request(
             recipe={}, given={}, budget={}, name="corpus", runs_dir=folder / "runs",

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from charrnn import checkpoint
+from charrnn.checkpoints import checkpoint
+from charrnn.checkpoints.run import Run
 from charrnn.errors import DivergedError
-from charrnn.run import Run
-from tests.shell import TINY, Shell
-from tests.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_train
+from tests.support.shell import TINY, Shell
+from tests.support.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_train
 from tests.torture import straces
 from tests.torture.pipes import trained
 from tests.torture.processes import PATIENCE, Child, program
@@ -48,9 +48,9 @@ def diverging(plan: Any, corpus: Any, run: Run, batch: int, value: float, where:
     """What is wrong with a training in which a number goes bad at a batch."""
     import torch
 
-    from charrnn import training
-    from charrnn.distributed import join
-    from charrnn.learner import Learner
+    from charrnn.training import trainer
+    from charrnn.training.distributed import join
+    from charrnn.training.learner import Learner
 
     before: Callable[..., int] = Learner.advance
 
@@ -74,7 +74,7 @@ def diverging(plan: Any, corpus: Any, run: Run, batch: int, value: float, where:
 
     try:
         with mock.patch.object(Learner, "advance", spoiled):
-            for _ in training.train(plan, corpus, run, join("cpu")):
+            for _ in trainer.train(plan, corpus, run, join("cpu")):
                 continue
     except DivergedError as error:
         if error.exit_code != 5 or "--learning-rate" not in str(error):
@@ -83,8 +83,8 @@ def diverging(plan: Any, corpus: Any, run: Run, batch: int, value: float, where:
         return "the training went on to its end"
     for entry in run.entries():
         found = checkpoint.load(entry.path, training=True)
-        if found.facts.step >= batch:
-            return f"step {found.facts.step} was saved after it"
+        if found.info.step >= batch:
+            return f"step {found.info.step} was saved after it"
     return ""
 
 

@@ -5,9 +5,9 @@ import selectors
 import time
 from pathlib import Path
 
-from charrnn import checkpoint
-from charrnn.run import Run
-from tests.shell import TINY, Shell, sentences
+from charrnn.checkpoints import checkpoint
+from charrnn.checkpoints.run import Run
+from tests.support.shell import TINY, Shell, sentences
 from tests.torture.pipes import trained
 from tests.torture.processes import PATIENCE, Child, program
 from tests.torture.rows import Outcome, Outcomes, Row, verdict

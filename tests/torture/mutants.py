@@ -13,12 +13,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from charrnn import checkpoint, tokenizer
+from charrnn import tokenizers
+from charrnn.checkpoints import checkpoint
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.tokenizer import TOKENIZERS
-from tests import forge
-from tests.forge import Draft
-from tests.tiny import TEXT, smallest_checkpoint, tiny_tokenizer
+from charrnn.tokenizers import TOKENIZERS
+from tests.support import forge
+from tests.support.forge import Draft
+from tests.support.tiny import TEXT, smallest_checkpoint, tiny_tokenizer
 from tests.torture.contained import opened
 from tests.torture.rows import Outcomes, Row, some
 
@@ -73,7 +74,7 @@ def change_value(root: Any, draw: random.Random) -> None:
 def change_sizes(draft: Draft, draw: random.Random) -> None:
     """Set a field of a config, and the shapes of a tensor, to numbers that claim a lot."""
     name = draw.choice([item.name for item in fields(ModelConfig)])
-    draft.facts["model"][name] = draw.choice((1, 31, 32, 16_384, 2_000_000, "gru", "lstm", True))
+    draft.info["model"][name] = draw.choice((1, 31, 32, 16_384, 2_000_000, "gru", "lstm", True))
     entry = draw.choice(list(draft.table.values()))
     if isinstance(entry, dict) and isinstance(entry.get("shape"), list):
         entry["shape"] = [draw.choice((1, 2, 16_384, 2_000_000)) for _ in entry["shape"]]
@@ -119,12 +120,12 @@ def mutant(folder: Path, seed: int, number: int) -> bytes:
     for _ in range(draw.choice((1, 1, 1, 2, 5))):
         kind = draw.randrange(10)
         if kind < 5:
-            change_value(draft.facts, draw)
+            change_value(draft.info, draw)
         elif kind < 8:
             change_value(draft.table, draw)
         elif kind == 8:
             change_data(draft, draw)
-        elif isinstance(draft.facts.get("model"), dict):
+        elif isinstance(draft.info.get("model"), dict):
             change_sizes(draft, draw)
     with_text = draw.random() < 0.15
     return change_header(draft, draw) if with_text else draft.sealed()
@@ -159,7 +160,7 @@ def configured(trials: int, seed: int, folder: Path) -> Outcomes:
     def file(number: int) -> bytes:
         path, name, value = chosen[number]
         draft = copy.deepcopy(base)
-        holder(draft.facts, (*path, ""))[name] = value
+        holder(draft.info, (*path, ""))[name] = value
         return draft.sealed()
 
     yield from opened(file, len(chosen), use, folder)
@@ -203,7 +204,7 @@ def varint(number: int) -> bytes:
 
 def read_tokenizer(path: Path) -> None:
     """Read a tokenizer's JSON, encode and decode by it."""
-    found = tokenizer.from_json(json.loads(path.read_bytes()))
+    found = tokenizers.from_json(json.loads(path.read_bytes()))
     found.decode(found.encode("The old cat, é😀\0\n"))
     found.decode(range(found.vocab_size))
 

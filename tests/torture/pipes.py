@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.shell import TINY, Shell, sentences
+from tests.support.shell import TINY, Shell, sentences
 from tests.torture.processes import Child, Ended, program, ran
 from tests.torture.rows import Outcomes, Row, some, verdict
 

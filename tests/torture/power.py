@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from charrnn import checkpoint, storage
+from charrnn.checkpoints import checkpoint
+from charrnn.checkpoints.atomic import Disk
+from charrnn.checkpoints.run import Run
 from charrnn.errors import CharRNNError
-from charrnn.run import Run
-from charrnn.storage import Disk
-from tests.tiny import smallest_checkpoint
+from tests.support.tiny import smallest_checkpoint
 from tests.torture.kills import BEFORE, SAVED, made
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row
 
@@ -208,8 +208,8 @@ class Finder:
         with run.lock():
             for entry in run.entries():
                 try:
-                    facts = checkpoint.load(entry.path, training=True).facts
-                    found[entry.step] = facts.valid_nats_per_char
+                    facts = checkpoint.load(entry.path, training=True).info
+                    found[entry.step] = facts.valid
                 except CharRNNError:
                     continue
         judged = [valid for valid in found.values() if valid is not None]

@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.shell import ERROR, Shell, sentences
+from tests.support.shell import ERROR, Shell, sentences
 
 PATIENCE = 60.0
 """Seconds after which a child is taken to hang."""
@@ -169,7 +169,7 @@ def program(folder: Path, *args: str | Path, **variables: str) -> Work:
     preload()
 
     def work() -> int | None:
-        import charrnn.calibration
+        import charrnn.training.planner.calibration
         from charrnn.cli import main
 
         charrnn.calibration.CALIBRATION_SECONDS = 0.0

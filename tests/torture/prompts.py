@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.shell import Shell
+from tests.support.shell import Shell
 from tests.torture.pipes import trained
 from tests.torture.processes import PATIENCE, Child, Ended, program, ran
 from tests.torture.rows import Outcomes, Row, some, verdict

@@ -17,22 +17,22 @@ from typing import Any
 
 import numpy as np
 
-from charrnn import checkpoint
-from charrnn.batches import Batches
-from charrnn.checkpoint import Checkpoint
-from charrnn.config import GATES
-from charrnn.corpus import Corpus, reopen
-from charrnn.plan import Plan
-from charrnn.run import Run
-from tests import forge
-from tests.shell import Shell, sentences
-from tests.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_tokenizer, tiny_train
+from charrnn.checkpoints import checkpoint
+from charrnn.checkpoints.checkpoint import Checkpoint
+from charrnn.checkpoints.run import Run
+from charrnn.config import CELLS
+from charrnn.data.batches import Batches
+from charrnn.tasks.language.corpus import Corpus, reopen
+from charrnn.training.planner.plan import Plan
+from tests.support import forge
+from tests.support.shell import Shell, sentences
+from tests.support.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_tokenizer, tiny_train
 from tests.torture.processes import Child, ran
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row, some, verdict
 
 CUTS = ("epoch edge", "mid", "after eval")
 
-KINDS = list(itertools.product(GATES, ("char", "subword"), (0.0, 0.5), CUTS, (1, 2)))
+KINDS = list(itertools.product(CELLS, ("char", "subword"), (0.0, 0.5), CUTS, (1, 2)))
 """Cell, tokenizer, dropout, where it is killed, layers: 72 pairs."""
 
 EVAL = 6
@@ -73,7 +73,7 @@ class Pair:
         start = without(checkpoint.load(latest.path, training=True), left_out)
         text = reopen(self.killed.corpus_folder, start.tokenizer)
         assert text is not None
-        self.killed.rewind(start.facts.step)
+        self.killed.rewind(start.info.step)
         for _ in told(self.plan, text, self.killed, start):
             continue
         return difference(self.peace, self.killed, self.cut)
@@ -81,10 +81,10 @@ class Pair:
 
 def told(plan: Plan, text: Corpus, run: Run, start: Checkpoint | None = None) -> Iterator[Any]:
     """The events of a training, which the run's log keeps as the program does."""
-    from charrnn import events, training
-    from charrnn.distributed import join
+    from charrnn.training import events, trainer
+    from charrnn.training.distributed import join
 
-    for event in training.train(plan, text, run, join("cpu"), start):
+    for event in trainer.train(plan, text, run, join("cpu"), start):
         run.log(events.to_json(event))
         yield event
 
@@ -142,10 +142,10 @@ def without(found: Checkpoint, part: str) -> Checkpoint:
     if name == "weights":
         return replace(found, weights=blanked(found.weights, inside))
     if name == "step":
-        return replace(found, facts=replace(found.facts, step=found.facts.step - 1))
+        return replace(found, info=replace(found.info, step=found.info.step - 1))
     blank: dict[str, Any] = {
-        "moments": blanked(training.moments, inside),
-        "state": blanked(training.state, inside),
+        "moments": blanked(trainer.moments, inside),
+        "state": blanked(trainer.state, inside),
         "raw": {},
         "loss_sum": 0.0,
         "loss_count": 0,
@@ -165,7 +165,7 @@ PARTS = ("weights embedding", "weights weight_hh", "weights bias_ih", "weights o
 
 def parts_left_out(trials: int, seed: int, folder: Path) -> Outcomes:
     """C3: the comparison of C1 with each part of the state left out has to find differences."""
-    cases = [(p, cell) for p in PARTS for cell in GATES if p != "state .c" or cell == "lstm"]
+    cases = [(p, cell) for p in PARTS for cell in CELLS if p != "state .c" or cell == "lstm"]
     for part, cell in some(cases, trials, seed):
         kind = (cell, "char", 0.5, "after eval", 2)
         pair = Pair(folder / "pair", kind, seed, average=3 if part == "raw" else 0)
@@ -193,7 +193,7 @@ def changed_since(trials: int, seed: int, folder: Path) -> Outcomes:
         else:
             name = draw.choice(("torch", "machine"))
             draft = forge.draft(run.path_of(6))
-            draft.facts["facts"]["versions"][name] = "0.0.1"
+            draft.info["facts"]["versions"][name] = "0.0.1"
             run.path_of(6).write_bytes(draft.sealed())
             ended = ran(folder, "train", "--resume")
             right = not ended.code and "not bit for bit" in ended.err and name in ended.err

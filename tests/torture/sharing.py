@@ -5,11 +5,11 @@ import random
 import time
 from pathlib import Path
 
-from charrnn import checkpoint
+from charrnn.checkpoints import checkpoint
+from charrnn.checkpoints.run import Run
 from charrnn.errors import CheckpointError
-from charrnn.run import Run
-from tests.shell import TINY, Shell, sentences
-from tests.tiny import smallest_checkpoint
+from tests.support.shell import TINY, Shell, sentences
+from tests.support.tiny import smallest_checkpoint
 from tests.torture.processes import Child, Work, program
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row, verdict
 
@@ -83,9 +83,9 @@ def rotation(trials: int, seed: int, folder: Path) -> Outcomes:
     for number in range(trials):
         which = draw.choice(("best", "latest"))
         found = look(run, which)
-        expected = known[found.facts.step] if found else None
-        same = found and expected and found.facts == expected.facts and alike(found, expected)
-        yield verdict("" if same else f"load {number} of {which}: {found and found.facts}")
+        expected = known[found.info.step] if found else None
+        same = found and expected and found.info == expected.info and alike(found, expected)
+        yield verdict("" if same else f"load {number} of {which}: {found and found.info}")
     child.kill()
     ended = child.finish()
     yield verdict("" if ended.code == -9 else f"the writer ended with {ended}")

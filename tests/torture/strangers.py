@@ -18,17 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from charrnn import checkpoint
-from charrnn.checkpoint import Checkpoint
-from charrnn.config import GATES
-from charrnn.engine import Engine
+from charrnn.checkpoints import checkpoint
+from charrnn.checkpoints.checkpoint import Checkpoint
+from charrnn.checkpoints.header import FORMAT
+from charrnn.config import CELLS
 from charrnn.errors import CharRNNError
-from charrnn.generation import begin, generate
-from charrnn.metadata import FORMAT
-from charrnn.texts import Settings
-from charrnn.tokenizer import TOKENIZERS
-from tests import forge
-from tests.tiny import smallest_checkpoint
+from charrnn.inference.engine import Engine
+from charrnn.inference.generation import SamplingParams, begin, generate
+from charrnn.tokenizers import TOKENIZERS
+from tests.support import forge
+from tests.support.tiny import smallest_checkpoint
 from tests.torture.damage import original
 from tests.torture.mutants import places
 from tests.torture.processes import Child, program
@@ -73,10 +72,10 @@ def sealed_payloads(folder: Path, canary: Path) -> dict[str, bytes]:
     """Good files whose every text, one at a time, names code."""
     whole = forge.draft(original(folder))
     found = {}
-    for path in places(whole.facts):
+    for path in places(whole.info):
         for text in ("os.system", f"__import__('os').system('touch {canary}')", f"{canary}"):
             draft = forge.draft(original(folder))
-            holder = draft.facts
+            holder = draft.info
             for key in path[:-1]:
                 holder = holder[key]
             holder[path[-1]] = text
@@ -168,7 +167,7 @@ def formats(trials: int, seed: int, folder: Path) -> Outcomes:
     newer = [FORMAT + 1, FORMAT + 2, 99, 10**9, *(draw.randint(2, 10**6) for _ in range(trials))]
     for number in newer[: max(2, trials)]:
         draft = forge.draft(original(folder))
-        draft.facts["format"] = number
+        draft.info["format"] = number
         told = told_of(draft.sealed(), folder)
         good = str(number) in told and f"up to {FORMAT}" in told
         yield verdict("" if good else f"format {number}: {told}")
@@ -176,7 +175,7 @@ def formats(trials: int, seed: int, folder: Path) -> Outcomes:
         checkpoint.save(smallest_checkpoint(tokenizer=other), folder / "other.safetensors")
         checkpoint.save(smallest_checkpoint(tokenizer=mine), folder / "mine.safetensors")
         draft = forge.draft(folder / "mine.safetensors")
-        draft.facts["tokenizer"] = forge.draft(folder / "other.safetensors").facts["tokenizer"]
+        draft.info["tokenizer"] = forge.draft(folder / "other.safetensors").info["tokenizer"]
         told = told_of(draft.sealed(), folder)
         good = "its tokenizer has" in told or "tokenizer is damaged" in told
         yield verdict("" if good else f"{mine} weights with a {other} tokenizer: {told}")
@@ -197,7 +196,7 @@ def odd_numbers(trials: int, seed: int, folder: Path) -> Outcomes:
     """B10: weights of any size that float32 has; what is loaded writes valid text."""
     draw = random.Random(seed)
     for number in range(trials):
-        cell = draw.choice(list(GATES))
+        cell = draw.choice(list(CELLS))
         made = smallest_checkpoint(cell=cell, training=False)
         name, exponent = draw.choice(list(made.weights)), draw.randint(-45, 38)
         scaled = {n: a.copy() for n, a in made.weights.items()}
@@ -222,7 +221,7 @@ def written(made: Checkpoint, folder: Path, seed: int) -> str:
         return "" if not finite else str(error)
     if not finite:
         return "numbers that are not finite were accepted"
-    settings = Settings(20, seed=seed, values={"temperature": 0.5})
+    settings = SamplingParams(20, seed=seed, values={"temperature": 0.5})
     try:
         start = begin(found.tokenizer, "The")
         pieces = generate(found.tokenizer, Engine(found, threads=1), [start], settings)

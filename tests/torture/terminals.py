@@ -9,9 +9,9 @@ import random
 import re
 from pathlib import Path
 
-from charrnn.run import Run
-from tests import forge
-from tests.shell import TINY, Shell
+from charrnn.checkpoints.run import Run
+from tests.support import forge
+from tests.support.shell import TINY, Shell
 from tests.torture.pipes import trained
 from tests.torture.processes import PATIENCE, Child, program, ran
 from tests.torture.rows import Outcomes, Row, some, verdict
@@ -90,12 +90,12 @@ def as_metadata(folder: Path, text: str) -> bytes:
     """A text in a checkpoint's header."""
     path = folder / "stranger.safetensors"
     draft = forge.draft(Run(folder / "runs" / "corpus").path_of(20))
-    draft.facts["facts"]["versions"]["torch"] = text
-    draft.facts["facts"]["corpus"]["sha256"] = text
-    draft.facts["facts"]["valid_nats_per_char"] = text
+    draft.info["facts"]["versions"]["torch"] = text
+    draft.info["facts"]["corpus"]["sha256"] = text
+    draft.info["facts"]["valid_nats_per_char"] = text
     path.write_bytes(draft.sealed())
     refused = on_a_terminal(folder, "sample", path)
-    draft.facts["facts"]["valid_nats_per_char"] = 1.0
+    draft.info["facts"]["valid_nats_per_char"] = 1.0
     path.write_bytes(draft.sealed())
     return refused + on_a_terminal(folder, "checkpoints", "show", path)
 

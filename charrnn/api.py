@@ -1,0 +1,124 @@
+"""The Python API: train, resume, plan, load. The command line calls the same functions.
+
+`import charrnn` offers them as `charrnn.train` and so on; docs/python.md shows each.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charrnn.checkpoints.run import Run, load_checkpoint
+from charrnn.tasks import get_task
+
+if TYPE_CHECKING:
+    from charrnn.tasks.language.language_model import LanguageModel
+    from charrnn.training.events import Event
+    from charrnn.training.planner.plan import Plan
+
+RUNS = "runs"
+"""The folder of the runs, unless another one is given."""
+
+
+def train(
+    *sources: str | Path,
+    name: str | None = None,
+    runs_dir: str | Path = RUNS,
+    task: str = "language",
+    preset: str | None = None,
+    device: str = "auto",
+    on_event: Callable[["Event"], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
+    **options: Any,
+) -> Run:
+    """Files, folders or globs -> a trained run. What is not given is planned.
+
+    name: the run's name, the first source's if left out. options: those of `charrnn train` with
+    underscores, such as minutes=1, tokenizer="word", hidden_size=256. on_event: called with each
+    event of `charrnn.training.events`; on_note with remarks. Without them nothing is printed.
+
+    Errors: CorpusError, UsageError, StorageError, DivergedError, RunLockedError, MemoryLimitError.
+    On KeyboardInterrupt the last checkpoint stays, and `resume` continues from it.
+    """
+    from charrnn.training.session import make_request, start_run
+
+    began = time.perf_counter()
+    request = make_request(tuple(map(str, sources)), options, preset, task)
+    return start_run(request, name, Path(runs_dir), device, _hooks(on_event, on_note), began)
+
+
+def resume(
+    run: str | Path | Run | None = None,
+    *,
+    runs_dir: str | Path = RUNS,
+    device: str = "auto",
+    on_event: Callable[["Event"], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> Run:
+    """A run, its name or folder, or None for the last one -> the run, trained to its end.
+
+    It continues from the newest readable checkpoint, bit for bit as if it had not stopped: on the
+    same machine, with the same number of threads. CorpusError if its data has changed.
+    """
+    from charrnn.training.session import resume_run
+
+    return resume_run(_name(run), Path(runs_dir), device, _hooks(on_event, on_note))
+
+
+def plan(
+    *sources: str | Path,
+    task: str = "language",
+    preset: str | None = None,
+    device: str = "auto",
+    **options: Any,
+) -> "Plan":
+    """Files, folders or globs -> the plan that `train` would carry out.
+
+    The options are those of `train`. A few steps are run to measure this machine.
+    """
+    from charrnn.training.session import make_request, plan_run
+
+    began = time.perf_counter()
+    request = make_request(tuple(map(str, sources)), options, preset, task)
+    with tempfile.TemporaryDirectory() as folder:
+        return plan_run(request, Path(folder), device, began)[1]
+
+
+def load(
+    model: str | Path | Run | None = None,
+    *,
+    checkpoint: str = "best",
+    runs_dir: str | Path = RUNS,
+    threads: int | None = None,
+    precision: str = "float32",
+) -> "LanguageModel":
+    """A run, its name or folder, a checkpoint file, or None for the last run -> the trained model.
+
+    What is returned depends on the run's task: a LanguageModel for a language model. checkpoint:
+    "best", "latest" or a step. precision: "float32", or "int8" for weights of one byte each.
+    UsageError if there is no such run, CheckpointError if the file cannot be used.
+    """
+    path, loaded = load_checkpoint(Path(runs_dir), _name(model), checkpoint)
+    predictor: Any = get_task(loaded.task).predictor(
+        loaded, path, threads=threads, precision=precision
+    )
+    result: LanguageModel = predictor
+    return result
+
+
+def _name(run: str | Path | Run | None) -> str | None:
+    if run is None:
+        return None
+    return str(run.folder if isinstance(run, Run) else run)
+
+
+def _hooks(
+    on_event: Callable[["Event"], None] | None, on_note: Callable[[str], None] | None
+) -> Any:
+    from charrnn.training.session import Hooks
+
+    def ignore(_: object) -> None:
+        pass
+
+    return Hooks(on_event=on_event or ignore, on_note=on_note or ignore)

@@ -1,0 +1,228 @@
+"""A model in one safetensors file: validated before anything is allocated, saved durably.
+
+    metadata "charrnn"    canonical JSON: format, checksum, configs, encoder, step, corpus
+    model.*               weights: all that inference needs
+    optimizer.*, state.*  moments and hidden state: all that resuming needs; absent after export
+    raw.*                 the last weights, if the model is an average of several steps'
+
+The checksum (key "seal") is the sha256 of the whole file with the checksum's own 64 digits read as
+zeros, so no bit of header or data can change unnoticed.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.checkpoints import container, header
+from charrnn.checkpoints.atomic import DISK, Disk, write_durably
+from charrnn.checkpoints.header import LANGUAGE, Encoder
+from charrnn.config import ModelConfig, TrainConfig, read_config
+from charrnn.errors import CheckpointError
+from charrnn.tokenizers import Tokenizer
+
+Arrays = dict[str, NDArray[np.float32]]
+
+SUFFIX = ".safetensors"
+
+HEADER_ROOM = 1 << 16
+"""Bytes of a header that suffice for everything but the encoder."""
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a checkpoint says about itself: progress, data, validation score, versions.
+
+    valid: the validation score of exactly these weights, None if they were not evaluated; metric:
+    its name. corpus: the fingerprint of the data. rollbacks: how often the training diverged and
+    went back to a checkpoint with a lower learning rate.
+    """
+
+    step: int
+    epoch: float
+    corpus: dict[str, Any]
+    lines: bool = False
+    valid: float | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    rollbacks: int = 0
+    metric: str = "nats_per_char"
+    lower_is_better: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """The object "facts" of format 1, with its keys in their order."""
+        return {
+            "step": self.step,
+            "epoch": self.epoch,
+            "corpus": self.corpus,
+            "lines": self.lines,
+            "valid_nats_per_char": self.valid,
+            "versions": self.versions,
+            "setbacks": self.rollbacks,
+        }
+
+    def to_json_2(self) -> dict[str, Any]:
+        """The object "info" of format 2."""
+        score = None if self.valid is None else {"metric": self.metric, "value": self.valid}
+        data = {key: getattr(self, key) for key in ("step", "epoch", "corpus", "lines", "versions")}
+        return data | {"valid": score, "rollbacks": self.rollbacks}
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """What resuming needs besides the weights.
+
+    moments: `<moment>.<parameter>` -> array. state: `<layer>.<part>` -> (B, H). loss_sum and
+    loss_count: of the steps since the last progress line. raw: `<parameter>` -> the last weights,
+    if the model's are an average of several steps'; else empty.
+    """
+
+    config: TrainConfig
+    moments: Arrays
+    state: Arrays
+    loss_sum: float
+    loss_count: int
+    raw: Arrays = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model after some step: configuration, encoder, weights, and how it was trained."""
+
+    config: ModelConfig
+    encoder: Encoder
+    weights: Arrays
+    info: CheckpointInfo
+    training: TrainingState | None = None
+    task: str = LANGUAGE
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The encoder of a language model."""
+        assert isinstance(self.encoder, Tokenizer)
+        return self.encoder
+
+    def without_training_state(self) -> "Checkpoint":
+        """The same model without what only resuming needs."""
+        return replace(self, training=None)
+
+
+def save(checkpoint: Checkpoint, path: Path, disk: Disk = DISK) -> None:
+    """Write a checkpoint durably. After a StorageError the previous file is still there."""
+    write_durably(path, container.serialize(_metadata(checkpoint), _tensors(checkpoint)), disk)
+
+
+def check_vocabulary(encoder: Encoder) -> None:
+    """UsageError if an encoder is too large for a checkpoint; called before training starts."""
+    text = json.dumps(json.dumps(encoder.to_json()))
+    container.check_size(
+        len(text) + HEADER_ROOM, text.count("[") + text.count("{") + HEADER_ROOM // 10
+    )
+
+
+def load(path: Path, training: bool | None = False) -> Checkpoint:
+    """Read and validate a checkpoint. CheckpointError says why a file cannot be used.
+
+    training: whether to read moments and hidden state; None reads them if there are any. Memory: at
+    most the file's size.
+    """
+    file = container.read(
+        path, wanted=("model.",) if training is False else ("",), check=header.check
+    )
+    data, arrays = file.metadata, file.arrays
+    task = header.task_of(data)
+    schema = header.schema_of(task)
+    config = read_config(schema.config, data["model"])
+    wants_training = data["training"] is not None if training is None else training
+    with container.naming(path):
+        encoder = schema.encoder_from_json(data["tokenizer" if task == LANGUAGE else "encoder"])
+        if not schema.fits(encoder, config):
+            size = getattr(encoder, "vocab_size", "other")
+            raise header.broken(f"its tokenizer has {size} ids and its model {config.vocab_size}")
+        return Checkpoint(
+            config,
+            encoder,
+            weights=_with_prefix("model.", arrays),
+            info=_info(data),
+            training=_training_state(data, arrays) if wants_training else None,
+            task=task,
+        )
+
+
+def read_info(path: Path) -> CheckpointInfo:
+    """What a file says about itself, from its header alone, without verifying the checksum."""
+    return _info(container.read_header(path, check=header.check).metadata)
+
+
+def digest(arrays: Arrays) -> str:
+    """Named arrays -> sha256: equal for equal weights, whatever file they came from."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        total.update(name.encode() + arrays[name].tobytes())
+    return total.hexdigest()
+
+
+def _info(data: dict[str, Any]) -> CheckpointInfo:
+    """Validated metadata -> the info of either format."""
+    task = header.task_of(data)
+    if task == LANGUAGE:
+        facts = dict(data["facts"])
+        valid, rollbacks = facts.pop("valid_nats_per_char"), facts.pop("setbacks")
+        return CheckpointInfo(**facts, valid=valid, rollbacks=rollbacks)
+    info = dict(data["info"])
+    score = info.pop("valid") or {"metric": "", "value": None}
+    lower = header.schema_of(task).lower_is_better
+    return CheckpointInfo(
+        **info, valid=score["value"], metric=score["metric"], lower_is_better=lower
+    )
+
+
+def _metadata(checkpoint: Checkpoint) -> dict[str, Any]:
+    training = checkpoint.training
+    common = {
+        "model": asdict(checkpoint.config),
+        "training": training
+        and {
+            "config": asdict(training.config),
+            "loss_sum": training.loss_sum,
+            "loss_count": training.loss_count,
+        },
+    }
+    encoder, info = checkpoint.encoder.to_json(), checkpoint.info
+    if checkpoint.task == LANGUAGE:
+        return common | {"format": 1, "tokenizer": encoder, "facts": info.to_json()}
+    own = {"format": 2, "task": checkpoint.task, "encoder": encoder, "info": info.to_json_2()}
+    return common | own
+
+
+def _tensors(checkpoint: Checkpoint) -> Arrays:
+    tensors = {f"model.{name}": array for name, array in checkpoint.weights.items()}
+    if checkpoint.training:
+        state = checkpoint.training
+        groups = ("optimizer", state.moments), ("state", state.state), ("raw", state.raw)
+        for prefix, arrays in groups:
+            tensors |= {f"{prefix}.{name}": array for name, array in arrays.items()}
+    return tensors
+
+
+def _training_state(data: dict[str, Any], arrays: Arrays) -> TrainingState:
+    if data["training"] is None:
+        raise CheckpointError(
+            "it was exported for sharing, without the state of its training",
+            "resume from a checkpoint of its run folder",
+        )
+    return TrainingState(
+        config=read_config(TrainConfig, data["training"]["config"]),
+        moments=_with_prefix("optimizer.", arrays),
+        state=_with_prefix("state.", arrays),
+        loss_sum=data["training"]["loss_sum"],
+        loss_count=data["training"]["loss_count"],
+        raw=_with_prefix("raw.", arrays),
+    )
+
+
+def _with_prefix(prefix: str, arrays: Arrays) -> Arrays:
+    return {n.removeprefix(prefix): array for n, array in arrays.items() if n.startswith(prefix)}

@@ -1,0 +1,179 @@
+"""What a checkpoint's metadata must say before anything of the file is trusted or allocated.
+
+`check` takes parsed JSON and returns the tensors that must follow, by name and shape. There are two
+formats. Format 1 holds language models; format 2 names its task, whose Schema says what its
+configuration, parameters and encoder are:
+
+    1   format, model, tokenizer, facts, training
+    2   format, task, model, encoder, info, training
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from charrnn import tokenizers
+from charrnn.config import (
+    ModelConfig,
+    Shape,
+    TrainConfig,
+    averaged_steps,
+    parameter_shapes,
+    read_config,
+    state_shapes,
+)
+from charrnn.errors import CheckpointError, UsageError
+
+FORMAT = 2
+"""The newest format; raised whenever an older program could misread a newer file."""
+
+LANGUAGE = "language"
+"""The task of format 1."""
+
+MOMENTS = {"adamw": ("exp_avg", "exp_avg_sq"), "sgd": ()}
+"""What each optimizer remembers of each parameter, named as in torch."""
+
+Encoder = Any
+"""What turns raw input into arrays, and back: it has `to_json`. A language model's tokenizer."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What the checkpoints of a task contain.
+
+    config: the dataclass of its model configuration. parameter_shapes: config -> name -> shape.
+    state_shapes: config and batch size -> name -> shape of the state that training carries from
+    step to step; empty if it carries none. encoder_from_json: the inverse of the encoder's
+    `to_json`, CheckpointError if it is damaged. fits: whether encoder and config match.
+    """
+
+    config: type[ModelConfig]
+    parameter_shapes: Callable[[Any], dict[str, Shape]]
+    state_shapes: Callable[[Any, int], dict[str, Shape]]
+    encoder_from_json: Callable[[Mapping[str, Any]], Encoder]
+    fits: Callable[[Encoder, Any], bool] = lambda encoder, config: True
+    lower_is_better: bool = True
+
+
+SCHEMAS: dict[str, Callable[[], Schema]] = {
+    LANGUAGE: lambda: Schema(
+        ModelConfig,
+        parameter_shapes,
+        state_shapes,
+        tokenizers.from_json,
+        fits=lambda encoder, config: bool(encoder.vocab_size == config.vocab_size),
+    )
+}
+"""Task name -> its schema, made when it is first needed. `charrnn.tasks` adds its tasks."""
+
+
+def schema_of(task: Any) -> Schema:
+    """Task name -> its schema. CheckpointError if this program does not have the task."""
+    if not isinstance(task, str) or task not in SCHEMAS:
+        raise CheckpointError(
+            f"its task is {task!r} and this program knows {', '.join(SCHEMAS)}",
+            "use the version of charrnn that wrote it, or a newer one",
+        )
+    return SCHEMAS[task]()
+
+
+def broken(detail: str) -> CheckpointError:
+    """The error of a file whose contents do not fit together."""
+    return CheckpointError(detail, "use another: charrnn checkpoints verify finds an intact one")
+
+
+def task_of(data: Mapping[str, Any]) -> str:
+    """Validated metadata -> the name of its task."""
+    return str(data.get("task", LANGUAGE))
+
+
+def check(data: dict[str, Any]) -> dict[str, Shape]:
+    """Metadata -> the tensors it requires, name -> shape. CheckpointError if it is not valid."""
+    number = data.get("format")
+    if type(number) is not int or number > FORMAT or number < 1:
+        raise CheckpointError(
+            f"its format number is {number!r} and this program reads up to {FORMAT}",
+            "use the version of charrnn that wrote it, or a newer one",
+        )
+    known = {1: ("tokenizer", "facts"), 2: ("task", "encoder", "info")}[number]
+    objects = {"model", *known} - {"task"}
+    if set(data) != {"format", "training", "model", *known} or not all(
+        isinstance(data[key], dict) for key in objects
+    ):
+        raise broken("its metadata does not have the expected fields")
+    if number > 1 and data["task"] == LANGUAGE:
+        raise broken("its format number is not that of a language model")
+    schema = schema_of(task_of(data))
+    info = _checked_info(data["facts"] if number == 1 else data["info"], number)
+    try:
+        config = read_config(schema.config, data["model"])
+        shapes = {f"model.{n}": shape for n, shape in schema.parameter_shapes(config).items()}
+        if data["training"] is not None:
+            shapes |= _training_shapes(schema, config, data["training"], info["step"])
+    except UsageError as error:
+        raise broken(f"its configuration is wrong ({error.problem})") from None
+    return shapes
+
+
+def _training_shapes(schema: Schema, config: ModelConfig, data: Any, step: int) -> dict[str, Shape]:
+    if not isinstance(data, dict) or set(data) != {"config", "loss_sum", "loss_count"}:
+        raise broken("its training state does not have the expected fields")
+    if not isinstance(data["config"], dict):
+        raise broken("its training configuration is missing")
+    if not _is_number(data["loss_sum"]) or type(data["loss_count"]) is not int:
+        raise broken("its training loss is not a number")
+    train = read_config(TrainConfig, data["config"])
+    parameters = schema.parameter_shapes(config)
+    shapes = {
+        f"optimizer.{moment}.{name}": shape
+        for moment in MOMENTS[train.optimizer]
+        for name, shape in parameters.items()
+    }
+    if averaged_steps(train, step):
+        shapes |= {f"raw.{name}": shape for name, shape in parameters.items()}
+    state = schema.state_shapes(config, train.batch_size)
+    return shapes | {f"state.{name}": shape for name, shape in state.items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _is_score(value: Any) -> bool:
+    """Whether a value can be `valid` of format 2: a metric's name and value, or null."""
+    return value is None or (
+        isinstance(value, dict)
+        and set(value) == {"metric", "value"}
+        and isinstance(value["metric"], str)
+        and _is_number(value["value"])
+    )
+
+
+COMMON_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "step": lambda value: type(value) is int and 0 <= value <= 10**9,
+    "epoch": _is_number,
+    "corpus": lambda value: isinstance(value, dict),
+    "lines": lambda value: isinstance(value, bool),
+    "versions": _are_texts,
+}
+
+INFO_FIELDS: dict[int, dict[str, Callable[[Any], bool]]] = {
+    1: COMMON_FIELDS
+    | {
+        "valid_nats_per_char": lambda value: value is None or _is_number(value),
+        "setbacks": lambda value: type(value) is int,
+    },
+    2: COMMON_FIELDS | {"valid": _is_score, "rollbacks": lambda value: type(value) is int},
+}
+"""By format, each field of `checkpoint.CheckpointInfo` in JSON, and whether a value is valid."""
+
+
+def _checked_info(data: dict[str, Any], number: int) -> dict[str, Any]:
+    fields = INFO_FIELDS[number]
+    if set(data) != set(fields) or not all(valid(data[name]) for name, valid in fields.items()):
+        raise broken("its facts have the wrong types")
+    return data

@@ -1,0 +1,71 @@
+"""The options of a chart, and where it goes: the terminal or a file."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+from charrnn.cli.options import option
+from charrnn.cli.output import Output
+from charrnn.cli.plotting.chart import Chart
+from charrnn.errors import UsageError
+
+FORMATS = ("png", "svg")
+
+Picture = Annotated[
+    Path | None,
+    option("--output", "-o", help="Write a .png or .svg file instead.", show_default="none"),
+]
+
+Force = Annotated[bool, option("--force", help="Overwrite the file.")]
+
+Width = Annotated[
+    int | None,
+    option(min=24, max=1000, help="Columns of text.", show_default="the terminal's, else 80"),
+]
+
+Height = Annotated[int, option(min=8, max=1000, help="Lines of text.")]
+
+
+def check_picture(path: Path | None, force: bool) -> None:
+    """UsageError if a picture cannot be written there, before anything is computed for it."""
+    if path is None:
+        return
+    if path.suffix.lower().lstrip(".") not in FORMATS:
+        raise UsageError(
+            f"{path} is not the name of a picture", "use one that ends in .png or .svg"
+        )
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists", "give another --output, or --force to overwrite it")
+    from charrnn.cli.plotting.picture import require_matplotlib
+
+    require_matplotlib()
+
+
+def show(chart: Chart, width: int | None, height: int, picture: Path | None) -> None:
+    """Write a chart to stdout as text, or to a file, whose name is then written to stdout."""
+    if picture is None:
+        color = has_colors()
+        out = Output(escapes=not color)
+        from charrnn.cli.plotting.braille import draw
+
+        out.write(draw(chart, width or columns(), height, color))
+    else:
+        from charrnn.checkpoints.atomic import write_durably
+        from charrnn.cli.plotting.picture import picture as drawn
+
+        write_durably(picture, [drawn(chart, picture.suffix.lower().lstrip("."))])
+        out = Output()
+        out.write(f"{picture}\n")
+    out.flush()
+
+
+def columns() -> int:
+    """Columns of a chart: one less than the terminal has, so that no line wraps."""
+    return max(24, shutil.get_terminal_size((81, 24)).columns - 1)
+
+
+def has_colors() -> bool:
+    """Whether stdout is a terminal that accepts colours (no-color.org)."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return os.isatty(1) and not plain

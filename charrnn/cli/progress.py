@@ -1,0 +1,165 @@
+"""The events of a training as lines on stderr."""
+
+from charrnn.cli import terminal
+from charrnn.tasks import get_task
+from charrnn.tasks.base import Dataset, Metric
+from charrnn.training.events import (
+    Evaluated,
+    Event,
+    Finished,
+    Planned,
+    Progress,
+    Revised,
+    Saved,
+    Warned,
+)
+from charrnn.training.planner.plan import Plan
+
+EXHAUSTED = "more time would only overfit so short a text (--epochs overrides)"
+
+SHORT = 20.0
+"""A training of fewer seconds needs no quicker alternative."""
+
+
+class ProgressReporter:
+    """Prints events; a silent one prints nothing. `dataset` is set before the first event."""
+
+    def __init__(self, silent: bool) -> None:
+        self.dataset: Dataset | None = None
+        self.silent = silent
+        self._steps = 0
+        self._run = ""
+        self._metric = Metric("", "")
+        self._line: terminal.ProgressLine | None = None
+
+    def __enter__(self) -> "ProgressReporter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        """End the line that is redrawn, so that what follows begins on a line of its own."""
+        if self._line:
+            self._line.__exit__()
+            self._line = None
+
+    def report(self, event: Event) -> None:
+        """Print one event."""
+        if self.silent:
+            return
+        match event:
+            case Planned():
+                self._planned(event)
+            case Progress():
+                self._progress(event)
+            case Evaluated():
+                self._evaluated(event)
+            case Warned():
+                self._print(f"warning: {event.text}", style="yellow")
+            case Saved():
+                for warning in event.warnings:
+                    self._print(f"charrnn: note: {warning}", style="yellow")
+            case Revised():
+                self._revised(event)
+            case Finished():
+                self._finished(event)
+
+    def _print(self, text: str, style: str = "") -> None:
+        assert self._line
+        self._line.print(text, style)
+
+    def _planned(self, event: Planned) -> None:
+        assert self.dataset
+        self._steps, self._run = event.plan.train_config.steps, event.run
+        self._metric = get_task(event.plan.task).metric
+        for line in (
+            *dataset_lines(self.dataset, event.plan.train_config.eval_tokens),
+            *plan_lines(event.plan),
+            *([] if event.step else [hint(event.plan)]),
+            *([baseline_line(event.baselines, self._metric)] if event.baselines else []),
+            f"run     {event.run}",
+        ):
+            terminal.say(line)
+        if event.step:
+            terminal.say(f"resumed at step {event.step:,} of {self._steps:,}")
+        self._line = terminal.ProgressLine(self._steps)
+        self._line.__enter__()
+
+    def _progress(self, event: Progress) -> None:
+        assert self._line
+        bits = event.metrics.get("bits_per_char")
+        figures = "" if bits is None else f"{bits:.3f} bits/char  "
+        text = (
+            f"step {event.step:,}/{self._steps:,}  epoch {event.epoch:.2f}  "
+            f"loss {event.loss:.4f}  {figures}"
+            f"{terminal.number(event.tokens_per_second)} tokens/s  "
+            f"{terminal.duration(event.seconds_left)} left"
+        )
+        self._line.update(event.step, text, event.seconds, last=event.step == self._steps)
+
+    def _revised(self, event: Revised) -> None:
+        assert self._line
+        self._steps = event.plan.train_config.steps
+        self._line.set_total(self._steps)
+
+    def _evaluated(self, event: Evaluated) -> None:
+        best = ", the best so far" if event.best else ""
+        line = f"step {event.step:,}: validation {event.score.summary()}{best}"
+        self._print(line, style="bold")
+        for line in event.sample.strip("\n").split("\n"):
+            self._print(f"    {line}".rstrip(), style="dim")
+
+    def _finished(self, event: Finished) -> None:
+        self._close()
+        best = ""
+        if event.best is not None:
+            best = f"best {event.best:.4f} {self._metric.unit} at step {event.best_step:,}; "
+        terminal.say(
+            f"done in {terminal.duration(event.seconds)}, {event.epochs:.1f} epochs; {best}"
+            f"now try: charrnn sample {self._run}"
+        )
+
+
+def dataset_lines(dataset: Dataset, eval_tokens: int) -> list[str]:
+    """What data it is, how it is split, what was left out, and how much is validated on."""
+    sizes = {name: dataset.length(name) for name in ("train", "valid", "test")}
+    parts = ", ".join(f"{name} {terminal.number(size)}" for name, size in sizes.items() if size)
+    return [
+        f"text    {sum(sizes.values()):,} {dataset.unit} ({parts}), {dataset.vocabulary()}",
+        *(f"        {note}" for note in dataset.notes),
+        *([f"        validating on the first {eval_tokens:,} tokens"] if eval_tokens else []),
+    ]
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """What will be done, and what it costs."""
+    model, train = plan.model_config, plan.train_config
+    dropout = f", dropout {model.dropout:g}" if model.dropout else ""
+    return [
+        f"model   {model.cell}, {model.num_layers} x {model.hidden_size} units, "
+        f"{plan.parameters:,} parameters, {terminal.size(4 * plan.parameters)}",
+        f"plan    {train.steps:,} steps of {train.batch_size} x {train.seq_length} tokens, "
+        f"{plan.epochs:.1f} epochs{dropout}, about {terminal.duration(plan.seconds)}, "
+        f"{terminal.size(plan.memory)} of memory",
+        *([f"        {EXHAUSTED}"] if plan.exhausted else []),
+    ]
+
+
+def baseline_line(figures: dict[str, float], metric: Metric) -> str:
+    """What the validation losses can be compared with."""
+    values = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+    return f"baselines  {values} {metric.unit}"
+
+
+def hint(plan: Plan) -> str:
+    """What to type for a quicker result or a better one."""
+    minutes = max(plan.seconds / 60, 0.2)
+    better = "more text" if plan.exhausted else f"--minutes {_rounded(minutes * 4)}"
+    quicker = f"quicker: --minutes {_rounded(minutes / 3)}, " if plan.seconds > SHORT else ""
+    return f"        {quicker}better: {better}"
+
+
+def _rounded(minutes: float) -> str:
+    """A number of minutes that a person would type."""
+    return f"{minutes:.1f}" if minutes < 2 else f"{round(minutes)}"

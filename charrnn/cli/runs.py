@@ -1,0 +1,93 @@
+"""`charrnn runs`: what has been trained."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from charrnn.checkpoints.run import Run, list_runs
+from charrnn.cli import terminal
+from charrnn.cli.options import Json, RunsDir
+from charrnn.cli.output import Output
+from charrnn.errors import CheckpointError
+
+
+def runs(runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
+    """List the runs, the one trained last at the end."""
+    found = [_facts(run) for run in list_runs(runs_dir)]
+    if json:
+        out = Output()
+        for facts in found:
+            out.json(facts)
+        return
+    if not found:
+        terminal.say(f"there is no run in {runs_dir}; train one: charrnn train corpus.txt")
+        return
+    columns = (
+        "run",
+        "text",
+        ">characters",
+        "model",
+        ">parameters",
+        ">steps",
+        ">best",
+        ">size",
+        "started",
+    )
+    terminal.print_table(columns, [_row(facts) for facts in found])
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    """The fields of `runs --json`."""
+    try:
+        described = _described(run.description())
+    except (CheckpointError, KeyError, TypeError, ValueError, OverflowError):
+        return {"run": run.name, "problem": "run.json cannot be read"}
+    return {"run": run.name} | described | _reached(run)
+
+
+def _described(about: dict[str, Any]) -> dict[str, Any]:
+    """run.json -> how the run was started."""
+    plan, recipe = about["plan"], about["recipe"]
+    return {
+        "corpus": [str(name) for name in recipe["sources"]],
+        "characters": int(about["corpus"]["characters"]),
+        "tokenizer": recipe["tokenizer"],
+        "cell": plan["model"]["cell"],
+        "num_layers": plan["model"]["num_layers"],
+        "hidden_size": plan["model"]["hidden_size"],
+        "parameters": int(plan["parameters"]),
+        "steps": plan["train"]["steps"],
+        "started": str(about["started"]),
+    }
+
+
+def _reached(run: Run) -> dict[str, Any]:
+    """How far a run has got, from its checkpoints; a training may be changing them meanwhile."""
+    latest, best = run.latest(), run.best()
+    total = 0
+    for path in run.folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += 0 if path.is_dir() else path.stat().st_size
+    return {
+        "step": latest.step if latest else 0,
+        "best_nats_per_char": best.valid if best else None,
+        "best_step": best.step if best else None,
+        "bytes": total,
+    }
+
+
+def _row(facts: dict[str, Any]) -> list[str]:
+    if "problem" in facts:
+        return [facts["run"], facts["problem"], *[""] * 7]
+    best = facts["best_nats_per_char"]
+    return [
+        facts["run"],
+        " ".join(Path(name).name for name in facts["corpus"]),
+        terminal.number(facts["characters"]),
+        f"{facts['tokenizer']} {facts['cell']} {facts['num_layers']}x{facts['hidden_size']}",
+        terminal.number(facts["parameters"]),
+        f"{facts['step']}/{facts['steps']}",
+        "" if best is None else f"{best:.4f}",
+        terminal.size(facts["bytes"]),
+        facts["started"].replace("T", " ")[:16],
+    ]

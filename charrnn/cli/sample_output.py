@@ -1,0 +1,178 @@
+"""What `charrnn sample` does once its options are read: generate, and write text or JSON."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from charrnn.cli.output import Output
+from charrnn.errors import CheckpointError, UsageError
+from charrnn.inference import state_file
+from charrnn.inference.constraints import Constraints
+from charrnn.inference.generation import (
+    Chunk,
+    GenerationState,
+    SamplingParams,
+    Token,
+    begin,
+    resume,
+)
+from charrnn.tasks.language.language_model import LanguageModel
+from charrnn.tokenizers import Tokenizer
+
+ROWS = 64
+"""Samples generated in parallel."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to generate, and how it is shown."""
+
+    prompts: list[str]
+    num_samples: int
+    params: SamplingParams
+    constraints: Constraints
+    seeded: bool
+    echo: bool
+    as_json: bool
+    beam: int
+    load_state: Path | None
+    save_state: Path | None
+
+    @property
+    def count(self) -> int:
+        """Samples in all: each prompt is continued `num_samples` times."""
+        return self.num_samples * len(self.prompts)
+
+
+def write(job: Job, model: LanguageModel) -> None:
+    """Write all samples of a job to stdout. UsageError if its parts contradict each other."""
+    if job.count > 1 and (job.save_state or job.load_state or job.beam):
+        raise UsageError(
+            "--beam, --save-state and --load-state are for a single text",
+            "leave --num-samples and --prompts out",
+        )
+    if job.beam and job.save_state:
+        raise UsageError("a beam search draws nothing to continue", "leave --save-state out")
+    if job.save_state:
+        _check_target(job.save_state, model)
+    params, starts = _starts(job, model)
+    writer = (
+        JsonWriter(job.prompts, params, model.tokenizer)
+        if job.as_json
+        else TextWriter(job.prompts if job.echo else [], params)
+    )
+    end: GenerationState | None = None
+    for first in range(0, job.count, ROWS):
+        indices = range(first, min(job.count, first + ROWS))
+        batch = [starts[i % len(starts)] for i in indices]
+        if job.beam:
+            found = model.beam_search(batch[0], job.beam, params, job.constraints)
+            text = model.text_of(found)
+            chunks = iter([Chunk(0, text, len(found.ids), (), found.finish)])
+        else:
+            chunks = model.generate(batch, params, indices, job.constraints)
+        for chunk in chunks:
+            writer.take(chunk)
+            end = chunk.end or end
+    writer.out.flush()
+    if job.save_state and end:
+        state_file.save(job.save_state, end, params.seed, model.checkpoint)
+
+
+def _starts(job: Job, model: LanguageModel) -> tuple[SamplingParams, list[GenerationState]]:
+    """Where the samples start; a loaded state brings its seed with it."""
+    if job.load_state is None:
+        return job.params, [begin(model.tokenizer, text) for text in job.prompts]
+    start, seed = state_file.load(job.load_state, model.checkpoint)
+    params = job.params if job.seeded else replace(job.params, seed=seed)
+    return params, [resume(model.tokenizer, start, job.prompts[0])]
+
+
+def _check_target(path: Path, model: LanguageModel) -> None:
+    """Refuse to replace a file that is not a state of this model."""
+    if not path.exists():
+        return
+    try:
+        state_file.load(path, model.checkpoint)
+    except CheckpointError as error:
+        raise UsageError(
+            f"{path} exists and {error.problem}", "give another --save-state"
+        ) from None
+
+
+class TextWriter:
+    """Samples one after the other, each ended by a newline; a blank line between long ones.
+
+    Of samples generated in parallel the first is shown as it grows, the others in their turn.
+    """
+
+    def __init__(self, prompts: list[str], params: SamplingParams) -> None:
+        self.out = Output()
+        self._prompts = prompts
+        self._between = "" if params.lines else "\n"
+        self._turn = 0
+        self._waiting: dict[int, list[Chunk]] = {}
+        self._is_open = False
+        self._last = ""
+
+    def take(self, chunk: Chunk) -> None:
+        """Print a chunk, or keep it until the samples before it are complete."""
+        self._waiting.setdefault(chunk.index, []).append(chunk)
+        while chunks := self._waiting.pop(self._turn, None):
+            for each in chunks:
+                self._print(each)
+
+    def _print(self, chunk: Chunk) -> None:
+        if not self._is_open:
+            prompt = self._prompts[chunk.index % len(self._prompts)] if self._prompts else ""
+            self._write(self._between if chunk.index else "")
+            # An empty sample has a line too.
+            self._is_open, self._last = True, ""
+            self._write(prompt)
+        self._write(chunk.text)
+        if chunk.finish:
+            self._write("" if self._last == "\n" else "\n")
+            self._turn, self._is_open = self._turn + 1, False
+
+    def _write(self, text: str) -> None:
+        if text:
+            self._last = text[-1]
+            self.out.write(text)
+
+
+class JsonWriter:
+    """One object per sample, in the order of their numbers."""
+
+    def __init__(self, prompts: list[str], params: SamplingParams, tokenizer: Tokenizer) -> None:
+        self.out = Output()
+        self._prompts, self._params, self._tokenizer = prompts, params, tokenizer
+        self._chunks: dict[int, list[Chunk]] = {}
+        self._turn = 0
+
+    def take(self, chunk: Chunk) -> None:
+        """Add a chunk; print the samples that are complete so far, in order."""
+        self._chunks.setdefault(chunk.index, []).append(chunk)
+        while self._chunks.get(self._turn, [chunk])[-1].finish and self._turn in self._chunks:
+            self._print(self._chunks.pop(self._turn))
+            self._turn += 1
+
+    def _print(self, chunks: list[Chunk]) -> None:
+        params, last = self._params, chunks[-1]
+        sample: dict[str, object] = {
+            "text": "".join(chunk.text for chunk in chunks),
+            "finish": last.finish,
+            "prompt": self._prompts[last.index % len(self._prompts)],
+            "tokens": last.tokens,
+            "seed": params.seed,
+            "index": last.index,
+            "settings": params.values | {"length": params.length},
+        }
+        if params.logprobs >= 0:
+            tokens = (token for chunk in chunks for token in chunk.logprobs)
+            sample["logprobs"] = [self._token_json(token) for token in tokens]
+        self.out.json(sample)
+
+    def _token_json(self, token: Token) -> dict[str, object]:
+        """One token with its alternatives, by their texts."""
+        decode = self._tokenizer.decode
+        top = [{"token": decode([i]), "id": i, "logprob": logprob} for i, logprob in token.top]
+        return {"token": decode([token.id]), "id": token.id, "logprob": token.logprob, "top": top}

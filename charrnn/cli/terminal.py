@@ -1,0 +1,180 @@
+"""The terminal, and the one module that imports rich: consoles, tables, progress, the error line.
+
+Text from a user, a file or a model is never read as markup, and its control characters are shown
+in escaped form instead of being obeyed.
+"""
+
+import contextlib
+import math
+import sys
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from charrnn.errors import CharRNNError
+
+
+def visible(text: str, keep: str = "\n\t") -> str:
+    """Text -> the same with control characters escaped, except those in `keep`.
+
+    >>> visible("a" + chr(27) + "[31mb")
+    'a^[[31mb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c in keep or not _is_control(c) else _escaped(c) for c in text)
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs") or character in "\u2028\u2029"
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if code < 32 or code == 127:
+        return "^" + chr(code ^ 64)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+class _Console(Console):
+    """A console that does not exit the program when a pipe is closed."""
+
+    def on_broken_pipe(self) -> None:
+        """Re-raise the BrokenPipeError that rich is handling; the caller knows what it means."""
+        raise
+
+
+def console(file: Any = None) -> Console:
+    """A console on stderr, or on the file given, without markup, highlighting or line breaks."""
+    return _Console(
+        file=file or sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True
+    )
+
+
+def say(text: str, style: str = "") -> None:
+    """Print a line on stderr; nothing happens if stderr is closed."""
+    with contextlib.suppress(OSError):
+        console().print(Text(visible(text), style=style))
+
+
+def note(text: str) -> None:
+    """Print a remark on stderr."""
+    say(f"charrnn: note: {text}", "yellow")
+
+
+def error_line(error: CharRNNError) -> None:
+    """Print an error as one line on stderr."""
+    with contextlib.suppress(OSError):
+        line = Text("charrnn: error: ", style="bold red")
+        console().print(line + Text(visible(str(error), keep="").strip(), style="not bold default"))
+
+
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print a table on stdout, as wide as it needs to be; columns named ">..." to the right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(
+            name.lstrip(">"), justify="right" if name.startswith(">") else "left", no_wrap=True
+        )
+    cells = [[Text(visible(cell, keep="")) for cell in row] for row in rows]
+    for row in cells:
+        table.add_row(*row)
+    out = console(sys.stdout)
+    out.width = 10_000
+    out.print(table, soft_wrap=True)
+
+
+def ask(text: str, offer: str) -> str | None:
+    """Show a text and what is offered after it, and read a line; None at the end of input."""
+    shown = console()
+    shown.print(Text(visible(text)) + Text(visible(offer), style="bold cyan"))
+    try:
+        return shown.input(Text("> ", style="dim"))
+    except (EOFError, KeyboardInterrupt):
+        shown.print()
+        return None
+
+
+def shaded(text: str, amount: float) -> str:
+    """Text on a background from black (0) to red (1), in the terminal's 24-bit colours."""
+    red = round(200 * max(0.0, min(1.0, amount)))
+    background = f"\x1b[48;2;{red};{round(red * 0.15)};40m" if red else ""
+    lines = visible(text).split("\n")
+    return "\n".join(f"{background}{line}\x1b[0m" if line else "" for line in lines)
+
+
+def number(value: float) -> str:
+    """A count -> 950, 45.0k, 1.2M.
+
+    >>> number(72_174), number(568_140)
+    ('72.2k', '568k')
+    """
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if value >= 0.9995 * limit:
+            scaled = value / (1e3 if unit == "k" else limit)
+            return f"{scaled:.{0 if scaled >= 100 else 1}f}{unit}"
+    return f"{value:.0f}"
+
+
+def size(value: float) -> str:
+    """Bytes -> 21.0 MB."""
+    for unit in ("B", "kB", "MB"):
+        if value < (1000 if unit == "B" else 999.95):
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds -> 1:05, or 2:03:04."""
+    whole = max(0, round(seconds)) if math.isfinite(seconds) else 0
+    hours, rest = divmod(whole, 3600)
+    clock = f"{rest // 60}:{rest % 60:02d}"
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else clock
+
+
+class ProgressLine:
+    """Progress on stderr: a line that is redrawn in a terminal, plain lines elsewhere."""
+
+    def __init__(self, total: int, plain_every: float = 5.0) -> None:
+        self._console = console()
+        self._plain_every = plain_every
+        self._printed_at = -math.inf
+        self._bar: Progress | None = None
+        if self._console.is_terminal:
+            columns = BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)
+            self._bar = Progress(*columns, console=self._console, transient=True)
+            self._task = self._bar.add_task("", total=total)
+
+    def __enter__(self) -> "ProgressLine":
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            with contextlib.suppress(OSError):
+                self._bar.stop()
+
+    def update(self, done: int, text: str, seconds: float, last: bool = False) -> None:
+        """Show how far it is; as a plain line only every few seconds."""
+        if self._bar:
+            self._bar.update(self._task, completed=done, description=visible(text))
+        elif last or seconds - self._printed_at >= self._plain_every:
+            self._printed_at = seconds
+            self.print(text)
+
+    def set_total(self, total: int) -> None:
+        """Change the total, which was an estimate."""
+        if self._bar:
+            self._bar.update(self._task, total=total)
+
+    def print(self, text: str, style: str = "") -> None:
+        """A line that stays, above the one that is redrawn."""
+        with contextlib.suppress(OSError):
+            self._console.print(Text(visible(text), style=style))

@@ -1,0 +1,10 @@
+"""Files -> arrays on disk -> batches.
+
+    config        DataConfig: which files, how to read and split them
+    sources       files, folders, globs and pipes -> blocks of text
+    token_arrays  ids -> memory-mapped arrays on disk
+    batches       a token array -> inputs and targets of step k
+    suffix_array  a text -> an index that finds copies of its parts
+
+What a task makes of its files is in `tasks`; here is what several tasks share.
+"""

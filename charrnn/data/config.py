@@ -1,0 +1,113 @@
+"""DataConfig: which files a run reads, how it tokenizes and splits them."""
+
+import codecs
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charrnn.data import sources
+from charrnn.errors import UsageError
+
+UNUSABLE_ENCODINGS = ("idna", "punycode")
+"""Encodings of host names, which cannot be decoded block by block."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which files to read and how; together with their contents it determines every array.
+
+    sources, valid, test: files, folders, globs or "-" for standard input. UsageError if the values
+    contradict each other.
+
+    >>> DataConfig(("corpus.txt",), valid_fraction=0.05).tokenizer
+    'char'
+    """
+
+    sources: tuple[str, ...]
+    tokenizer: str = "char"
+    vocab_size: int | None = None
+    min_count: int = 1
+    split_words: str = "punctuation"
+    lines: bool = False
+    valid: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    valid_fraction: float = 0.1
+    test_fraction: float = 0.0
+    encoding: str = "utf-8"
+
+    def __post_init__(self) -> None:
+        if self.valid_fraction + self.test_fraction > 0.9:
+            raise UsageError(
+                "the validation and test fractions leave less than a tenth of the text to train on",
+                "make --valid-fraction or --test-fraction smaller",
+            )
+        try:
+            "".encode(self.encoding)
+            if codecs.lookup(self.encoding).name in UNUSABLE_ENCODINGS:
+                raise LookupError
+        except (LookupError, ValueError):
+            raise UsageError(
+                f"there is no encoding {self.encoding!r}", "give one like utf-8, utf-16 or latin-1"
+            ) from None
+        if (*self.sources, *self.valid, *self.test).count(sources.STDIN) > 1:
+            raise UsageError("standard input can be read only once", "save it to a file first")
+
+    @property
+    def binary(self) -> bool:
+        """Whether files with NUL bytes are read too."""
+        return self.tokenizer == "byte" or b"\0" in "a".encode(self.encoding)
+
+    def with_saved_stdin(self, folder: Path) -> "DataConfig":
+        """The same config, reading the copy of standard input that is saved in `folder`."""
+
+        def replaced(names: tuple[str, ...]) -> tuple[str, ...]:
+            file = str(folder / sources.STDIN_FILE)
+            return tuple(file if name == sources.STDIN else name for name in names)
+
+        return dataclasses.replace(
+            self,
+            sources=replaced(self.sources),
+            valid=replaced(self.valid),
+            test=replaced(self.test),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry `recipe` of run.json: every field under its own name."""
+        return {
+            "sources": self.sources,
+            "tokenizer": self.tokenizer,
+            "vocab_size": self.vocab_size,
+            "min_count": self.min_count,
+            "split_words": self.split_words,
+            "lines": self.lines,
+            "valid": self.valid,
+            "test": self.test,
+            "valid_fraction": self.valid_fraction,
+            "test_fraction": self.test_fraction,
+            "encoding": self.encoding,
+        }
+
+
+def data_config_from_json(data: Mapping[str, Any]) -> DataConfig:
+    """The inverse of `DataConfig.to_json`. ValueError or TypeError if a field is not valid."""
+    values: dict[str, Any] = {}
+    for item in dataclasses.fields(DataConfig):
+        if item.name in data:
+            value = data[item.name]
+            if not _is_valid(item.name, value):
+                raise ValueError(f"{item.name} is {value!r}")
+            values[item.name] = tuple(value) if isinstance(value, list) else value
+    return DataConfig(**values)
+
+
+def _is_valid(name: str, value: Any) -> bool:
+    """Whether a parsed value has the type of a field."""
+    if name in ("sources", "valid", "test"):
+        return isinstance(value, list) and all(isinstance(text, str) for text in value)
+    if name == "vocab_size":
+        return value is None or type(value) is int
+    if name in ("valid_fraction", "test_fraction"):
+        return type(value) in (int, float) and 0 <= value <= 1
+    return type(value) is type(DataConfig.__dataclass_fields__[name].default)

@@ -1,0 +1,221 @@
+"""Files, folders, globs and pipes -> blocks of text.
+
+Everything is read in blocks, so a corpus may be larger than memory. Nothing is skipped silently: a
+file that cannot be decoded is an error that names the offset, and what is left out is noted.
+"""
+
+import codecs
+import glob
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from charrnn.errors import CorpusError, StorageError
+
+BLOCK = 4 << 20
+"""Bytes read at a time."""
+
+STDIN = "-"
+
+STDIN_FILE = "stdin.txt"
+"""Where standard input is saved."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files of a corpus in reading order, and notes on what was left out of its folders."""
+
+    files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """Total size of the files."""
+        return sum(path.stat().st_size for path in self.files)
+
+    def sha256(self) -> str:
+        """The hash of one file, or of several files' hashes; file names do not count."""
+        hashes = []
+        for path in self.files:
+            with path.open("rb") as file:
+                hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+        return hashes[0] if len(hashes) == 1 else _joint_hash(hashes)
+
+    def texts(self, encoding: str, exact: bool) -> Iterator[str]:
+        """The text in blocks, with a newline between files where the first does not end in one.
+
+        `exact` keeps every byte, even a byte order mark or an undecodable one, for the byte
+        tokenizer. Otherwise CorpusError names the file and offset of an undecodable byte.
+        """
+        last = "\n"
+        for path in self.files:
+            if last != "\n":
+                yield "\n"
+            last = "\n"
+            for text in _decode(path, encoding, exact):
+                last = text[-1]
+                yield text
+
+
+def find(names: Iterable[str], spool: Path, binary: bool = False) -> Sources:
+    """Command-line arguments -> files; the contents of pipes are saved in the folder `spool`.
+
+    CorpusError if one is missing, unreadable or has no text. `binary` also takes files that do not
+    look like text.
+    """
+    files: list[Path] = []
+    notes: list[str] = []
+    for name in names:
+        if name == STDIN:
+            files.append(_save_pipe(sys.stdin.buffer, spool / STDIN_FILE))
+        else:
+            for path in _expand(name):
+                files += _files(path, spool, binary, notes)
+    return Sources(tuple(files), tuple(notes))
+
+
+def digest(parts: Mapping[str, Sources]) -> str:
+    """The hash of a corpus: of its text, and of which parts have files of their own."""
+    hashes = {name: source.sha256() for name, source in parts.items()}
+    if len(hashes) == 1:
+        return next(iter(hashes.values()))
+    return _joint_hash(f"{name} {each}" for name, each in hashes.items())
+
+
+def _joint_hash(hashes: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def whole_lines(texts: Iterable[str], patient: bool = False) -> Iterator[str]:
+    r"""Blocks of text -> the same text cut after newlines, so that no word is cut in two.
+
+    A block without a newline is passed on as it is, unless `patient`: then it waits for the end of
+    its line.
+
+    >>> list(whole_lines(["one\ntw", "o\nthree"]))
+    ['one\n', 'two\n', 'three']
+    """
+    rest = ""
+    for text in texts:
+        rest += text
+        cut = rest.rfind("\n") + 1 or (0 if patient else len(rest))
+        if cut:
+            yield rest[:cut]
+            rest = rest[cut:]
+    if rest:
+        yield rest
+
+
+def _expand(name: str) -> list[Path]:
+    if os.path.lexists(name):
+        return [Path(name)]
+    found = sorted(glob.glob(name, recursive=True))
+    if not found:
+        raise CorpusError(f"there is no file or folder {name}", "check the path")
+    return [Path(path) for path in found]
+
+
+def _files(path: Path, spool: Path, binary: bool, notes: list[str]) -> list[Path]:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise CorpusError(f"cannot read {path}: {error.strerror}", "check the path") from None
+    if stat.S_ISDIR(mode):
+        return _folder(path, binary, notes)
+    if stat.S_ISFIFO(mode):
+        with path.open("rb") as file:
+            return [_save_pipe(file, spool / f"pipe-{len(list(spool.iterdir()))}.txt")]
+    if not stat.S_ISREG(mode):
+        raise CorpusError(f"{path} is not a text file", "give a file, a folder or a pipe")
+    return [path]
+
+
+def _folder(folder: Path, binary: bool, notes: list[str]) -> list[Path]:
+    """All text files in a folder and its subfolders, by name; hidden files are left out."""
+    found: list[Path] = []
+    for root, folders, names in os.walk(folder, onerror=_unreadable):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = [Path(root, name) for name in sorted(names) if not name.startswith(".")]
+        found += [path for path in paths if path.is_file()]
+    texts = [path for path in found if binary or not _looks_binary(path)]
+    if not texts:
+        raise CorpusError(f"the folder {folder} contains no text file", "give a folder with text")
+    if len(texts) < len(found):
+        left_out = sorted(set(found) - set(texts))
+        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        notes.append(f"left out of {folder}, not text: {left_out[0]}{more}")
+    return texts
+
+
+def _unreadable(error: OSError) -> None:
+    raise CorpusError(f"cannot read {error.filename}: {error.strerror}", "check it")
+
+
+def _looks_binary(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            start = file.read(8192)
+    except OSError as error:
+        raise CorpusError(f"cannot read {path}: {error.strerror}", "check it") from None
+    return b"\0" in start
+
+
+def _save_pipe(pipe: BinaryIO, target: Path) -> Path:
+    """Save the contents of a pipe: a corpus is read several times, and again when resuming."""
+    try:
+        with target.open("wb") as file:
+            while block := _next_block(pipe):
+                file.write(block)
+    except OSError as error:
+        raise StorageError(f"cannot write {target}: {error.strerror}", "free some space") from None
+    return target
+
+
+def _next_block(pipe: BinaryIO) -> bytes:
+    try:
+        return pipe.read(BLOCK)
+    except OSError as error:
+        raise CorpusError(f"cannot read the pipe: {error.strerror}", "check it") from None
+
+
+def _decode(path: Path, encoding: str, exact: bool) -> Iterator[str]:
+    """A file -> its text in non-empty blocks."""
+    plain = codecs.lookup(encoding).name == "utf-8"
+    name = "utf-8-sig" if plain and not exact else encoding
+    errors = "surrogateescape" if exact else "strict"
+    decoder = codecs.getincrementaldecoder(name)(errors)
+    read = 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                read += len(block)
+                if text := decoder.decode(block):
+                    yield text if plain else _encodable(text, errors)
+            if text := decoder.decode(b"", final=True):
+                yield text if plain else _encodable(text, errors)
+    except UnicodeEncodeError:
+        raise CorpusError(
+            f"{path}, read as {encoding}, contains a lone surrogate, half a character",
+            "give the right --encoding",
+        ) from None
+    except UnicodeError as error:
+        # The decoder's object ends at the last byte read, and includes bytes of earlier blocks.
+        seen = getattr(error, "object", b"")
+        offset = read - len(seen) + getattr(error, "start", 0)
+        raise CorpusError(
+            f"{path} is not valid {encoding} at byte {offset:,}",
+            "give its --encoding (utf-16, latin-1, cp1252 ...), or use --tokenizer byte",
+        ) from None
+    except OSError as error:
+        raise CorpusError(f"cannot read {path}: {error.strerror}", "check the file") from None
+
+
+def _encodable(text: str, errors: str) -> str:
+    """The same text. UnicodeEncodeError if it is not valid UTF-8: utf-7 can decode to that."""
+    text.encode("utf-8", errors)
+    return text

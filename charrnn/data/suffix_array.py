@@ -1,0 +1,133 @@
+"""A suffix array over a text: which parts of another text occur in it, and where.
+
+The array is built once and read through a memory map. A search compares UTF-8 bytes; spans of the
+searched text are counted in characters.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.errors import StorageError
+
+MAX_BYTES = 2**31 - 1
+"""Size of the largest text that can be indexed: positions are 32-bit integers."""
+
+MAX_SPAN = 10_000
+"""A span of more characters than this may be reported in several overlapping pieces."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """`length` characters of a text, from `begin`, that occur in the corpus at byte `source`."""
+
+    begin: int
+    source: int
+    length: int
+
+
+class SuffixArray:
+    """A text as bytes, and the start positions of its suffixes in lexicographic order.
+
+    >>> text = b"banana"
+    >>> order = np.array(sorted(range(6), key=lambda i: text[i:]), np.int32)
+    >>> index = SuffixArray(text, order)
+    >>> index.find(b"nan"), index.find(b"x")
+    (2, -1)
+    """
+
+    def __init__(self, text: bytes | memoryview, suffixes: NDArray[np.int32]) -> None:
+        self.text = text
+        self._suffixes = suffixes
+
+    def find(self, part: bytes) -> int:
+        """Bytes -> a position where they occur, or -1."""
+        low, high = self.interval(part)
+        return int(self._suffixes[low]) if low < high else -1
+
+    def interval(self, part: bytes, low: int = 0, high: int | None = None) -> tuple[int, int]:
+        """Bytes -> the range of suffixes, by rank, that start with them."""
+        end = len(self._suffixes) if high is None else high
+        first = self._bisect(part, low, end, before=True)
+        return first, self._bisect(part, first, end, before=False)
+
+    def _bisect(self, part: bytes, low: int, high: int, before: bool) -> int:
+        while low < high:
+            middle = (low + high) // 2
+            at = int(self._suffixes[middle])
+            prefix = bytes(self.text[at : at + len(part)])
+            if prefix < part or (not before and prefix == part):
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def longest(self, text: bytes) -> tuple[int, int]:
+        """Bytes -> length and position of their longest prefix that occurs in the corpus."""
+        low, high = 0, len(text)
+        # Double the bound before bisecting: a copy is much shorter than the rest of the text.
+        bound = 64
+        while bound < high and self.find(text[:bound]) >= 0:
+            low, bound = bound, 2 * bound
+        high = min(high, bound)
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self.find(text[:middle]) >= 0 else (low, middle - 1)
+        return low, self.find(text[:low]) if low else -1
+
+    def spans(self, text: str, shortest: int) -> list[Span]:
+        """Text -> its longest copied spans of at least `shortest` characters, left to right.
+
+        A span inside another one is left out; of two that overlap, both are reported.
+        """
+        found: list[Span] = []
+        begin = reached = 0
+        most = max(MAX_SPAN, 2 * shortest)
+        while begin + shortest <= len(text):
+            # Only a span that extends beyond the last one is reported.
+            end = max(begin + shortest, reached + 1)
+            if end > len(text) or self.find(text[begin:end].encode()) < 0:
+                begin += 1
+                continue
+            part = text[begin : begin + most].encode()
+            length, source = self.longest(part)
+            characters = len(part[:length].decode(errors="ignore"))
+            found.append(Span(begin, source, characters))
+            reached = begin + characters
+            # A span cut at MAX_SPAN continues in one that overlaps it.
+            begin = max(begin, reached - shortest) + 1 if characters == most else begin + 1
+        return found
+
+    def line(self, position: int) -> int:
+        """Byte position -> number of its line, from 1."""
+        return 1 + bytes(self.text[:position]).count(b"\n")
+
+
+def open_suffix_array(text_path: Path, array_path: Path) -> SuffixArray | None:
+    """The index as it lies on disk, memory-mapped; None if it is missing or truncated."""
+    try:
+        suffixes = np.load(array_path, mmap_mode="r")
+        mapped = np.memmap(text_path, np.uint8, "r")
+    except (OSError, ValueError, EOFError):
+        return None
+    return SuffixArray(mapped.data, suffixes) if len(mapped) == len(suffixes) else None
+
+
+def build_suffix_array(text: bytes, text_path: Path, array_path: Path) -> None:
+    """Text -> both files of its index. StorageError if they cannot be written."""
+    from pydivsufsort import divsufsort
+
+    suffixes = divsufsort(np.frombuffer(text, np.uint8).copy()).astype(np.int32)
+    try:
+        text_path.write_bytes(text)
+        # The array is renamed into place last: if it is there, the text is there too.
+        unfinished = array_path.with_suffix(".tmp")
+        with unfinished.open("wb") as file:
+            np.save(file, suffixes)
+        unfinished.replace(array_path)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {array_path}: {error.strerror}", "free some space"
+        ) from None

@@ -1,0 +1,11 @@
+"""A checkpoint -> text, without torch.
+
+nodes        parts of ONNX graphs: products in float32 or int8, one step of each cell
+graphs       a checkpoint -> ONNX models that read a token or a sequence
+engine       Engine: ids and state -> logits and state, by ONNX Runtime
+sampling     logits -> logits: the filters, and the random draw
+generation   prompts -> text, for many samples side by side
+beam_search  the most likely continuation
+constraints  banned texts, an alphabet, a regular expression, no copies of the corpus
+state_file   the end of a sample in a file
+"""

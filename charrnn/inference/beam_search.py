@@ -1,0 +1,77 @@
+"""Beam search: the most likely continuation of a prompt that a few hypotheses can find."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from charrnn.inference import sampling
+from charrnn.inference.engine import TextModel
+from charrnn.inference.generation import HISTORY, GenerationState, SamplingParams
+from charrnn.inference.sampling import Context, Filter, log_softmax
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A continuation: ids, their total log-probability, and why it ended, as in a Chunk.
+
+    Unless `finish` is "length", the last id is the end of the text and not part of it.
+    """
+
+    ids: tuple[int, ...]
+    logprob: float
+    finish: str
+
+
+def beam_search(
+    model: TextModel,
+    start: GenerationState,
+    width: int,
+    params: SamplingParams,
+    extra: tuple[Filter, ...] = (),
+    ends: Callable[[int, int], bool] | None = None,
+) -> Hypothesis:
+    """Keep the `width` best hypotheses at each step -> the best one, by log-probability per token.
+
+    Filters in `extra` rule tokens out; the probabilities of the others are the model's own. A
+    hypothesis is complete where `ends` says so, as in `generate`, and with `lines` at a newline.
+    Source: Graves 2012, with the length normalisation of Wu et al. 2016, equation 14, exponent 1.
+    """
+    tokenizer, engine = model.tokenizer, model.engine
+    rule_out = sampling.chain([sampling.exclude(tokenizer.unsampled), *extra])
+    before = engine.zero_state(1) if start.state is None else start.state
+    logits, state = engine.read_prompt(start.ids[:, None], before)
+    beam = [Hypothesis((), 0.0, "length")]
+    complete: list[Hypothesis] = []
+    history = np.concatenate([start.history, start.ids])[-HISTORY:]
+    count = 0
+    for _ in range(params.length):
+        # Every hypothesis gets a row number of its own, so that stateful filters keep them apart.
+        rows = tuple(range(count, count + len(beam)))
+        count += len(beam)
+        known = np.stack([np.concatenate([history, each.ids]) for each in beam]).astype(int)
+        allowed = rule_out(logits, Context(known, np.zeros((len(rows), 2)), rows))
+        scores = np.where(np.isfinite(allowed), log_softmax(logits), -np.inf)
+        scores += np.array([[each.logprob] for each in beam])
+        best = np.argsort(-scores, axis=None, kind="stable")[:width]
+        best = best[np.isfinite(scores.ravel()[best])]
+        parents, tokens = np.unravel_index(best, scores.shape)
+        grown: list[Hypothesis] = []
+        for parent, token in zip(parents.tolist(), tokens.tolist(), strict=True):
+            stops = ends is not None and ends(rows[parent], token)
+            breaks = params.lines and token == tokenizer.newline_id
+            finish = "stop" if stops else "end" if breaks else "length"
+            ids = (*beam[parent].ids, token)
+            grown.append(Hypothesis(ids, float(scores[parent, token]), finish))
+        complete += [each for each in grown if each.finish != "length"]
+        going = [place for place, each in enumerate(grown) if each.finish == "length"]
+        beam = [grown[place] for place in going]
+        if not beam or (len(complete) >= width and _best(complete) is _best(complete + beam)):
+            return _best(complete)
+        state = [part[parents[going]] for part in state]
+        logits, state = engine.step(tokens[going], state)
+    return _best(complete + beam)
+
+
+def _best(hypotheses: list[Hypothesis]) -> Hypothesis:
+    return max(hypotheses, key=lambda each: each.logprob / max(1, len(each.ids)))

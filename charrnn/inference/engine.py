@@ -1,0 +1,142 @@
+"""A checkpoint -> step(ids, state) -> (logits, state), by ONNX Runtime. torch is never imported.
+
+The model becomes small ONNX graphs in memory, whose weights stay packed between calls. That, and
+starting without torch, is why sampling is fast: one graph reads a token, another whole sequences.
+"""
+
+import functools
+import math
+import os
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.checkpoints.checkpoint import Checkpoint
+from charrnn.config import state_shapes
+from charrnn.errors import MemoryLimitError
+from charrnn.inference.graphs import OPERATORS, sequence_graph, step_graph
+from charrnn.tokenizers import Tokenizer
+
+State = list[NDArray[np.float32]]
+"""A hidden state: one array (B, H) for each part of each layer."""
+
+READ_LENGTH = 256
+"""Tokens of a prompt read per call."""
+
+READ_FROM = 64
+"""Shorter sequences are stepped: building the sequence graph takes some milliseconds."""
+
+
+def default_threads() -> int:
+    """One thread per core, at most four: a single text keeps no more of them busy."""
+    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+
+
+class Stepper(Protocol):
+    """A model that is read token by token: `Engine`, or a torch network during training."""
+
+    def zero_state(self, rows: int) -> State:
+        """The state of `rows` texts before their first token."""
+
+    def read_prompt(
+        self, ids: NDArray[np.integer], state: State
+    ) -> tuple[NDArray[np.float32], State]:
+        """(T, B) tokens -> logits (B, V) after the last one, and the state."""
+
+    def step(self, ids: NDArray[np.integer], state: State) -> tuple[NDArray[np.float32], State]:
+        """One token for each of B rows, (B,) -> logits (B, V) and the state after it."""
+
+
+class TextModel(Protocol):
+    """A tokenizer and a stepper in one object: all that generation and beam search need."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Text <-> ids."""
+
+    @property
+    def engine(self) -> Stepper:
+        """Ids -> logits."""
+
+
+class Engine:
+    """A model that can be stepped: `step` reads one token of each row, `read` many.
+
+    precision: "float32", or "int8" for weights of one byte each, which is faster. The rows of a
+    batch do not influence each other's results. The graphs are built at the first call.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, threads: int | None = None, precision: str = "float32"
+    ) -> None:
+        self.config = checkpoint.config
+        self.vocab_size = checkpoint.config.vocab_size
+        self._parts = list(state_shapes(self.config, 1))
+        self._names = ["logits", *(f"{name}.after" for name in self._parts)]
+        self._checkpoint, self._precision = checkpoint, precision
+        self._threads = threads or default_threads()
+        # In int8 one graph does everything, so that a text is scored exactly as it is sampled. A
+        # cell that ONNX has no operator for is always stepped.
+        stepped = precision != "float32" or self.config.cell not in OPERATORS
+        self._read_from = math.inf if stepped else READ_FROM
+
+    @functools.cached_property
+    def _stepper(self) -> Any:
+        """The session of the graph that reads one token."""
+        return _session(step_graph(self._checkpoint, self._precision), self._threads)
+
+    @functools.cached_property
+    def _reader(self) -> Any:
+        """The session of the graph that reads sequences."""
+        return _session(sequence_graph(self._checkpoint), self._threads)
+
+    def zero_state(self, rows: int) -> State:
+        """The state of `rows` texts before their first token."""
+        return [np.zeros(s, np.float32) for s in state_shapes(self.config, rows).values()]
+
+    def step(self, ids: NDArray[np.integer], state: State) -> tuple[NDArray[np.float32], State]:
+        """One token for each of B rows, (B,) -> logits (B, V) and the state after it."""
+        feed: dict[str, NDArray[Any]] = dict(zip(self._parts, state, strict=True))
+        feed["ids"] = ids.astype(np.int64, copy=False)
+        logits, *after = self._stepper.run(self._names, feed)
+        return logits, after
+
+    def read(self, ids: NDArray[np.integer], state: State) -> tuple[NDArray[np.float32], State]:
+        """(T, B) tokens -> logits (T, B, V) and the state after the last of them."""
+        if len(ids) < self._read_from:
+            logits = np.empty((*ids.shape, self.vocab_size), np.float32)
+            for now, row in zip(logits, ids, strict=True):
+                now[:], state = self.step(row, state)
+            return logits, state
+        feed: dict[str, NDArray[Any]] = dict(zip(self._parts, state, strict=True))
+        feed["ids"] = ids.astype(np.int64, copy=False)
+        logits, *after = self._reader.run(self._names, feed)
+        return logits, after
+
+    def read_prompt(
+        self, ids: NDArray[np.integer], state: State
+    ) -> tuple[NDArray[np.float32], State]:
+        """(T, B) tokens of any length T >= 1 -> logits (B, V) after the last, and the state."""
+        for begin in range(0, len(ids), READ_LENGTH):
+            logits, state = self.read(ids[begin : begin + READ_LENGTH], state)
+        return logits[-1], state
+
+
+def _session(model: Any, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    # One token takes microseconds, less than waking a sleeping thread.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    try:
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except (MemoryError, RuntimeError) as error:
+        raise MemoryLimitError(
+            f"the model does not fit in memory ({type(error).__name__})", "sample a smaller model"
+        ) from None

@@ -1,0 +1,278 @@
+"""A model, prompts and filters -> text, chunk by chunk, for many samples side by side.
+
+`generate` is called by the predictors, the preview during training, `charrnn sample` and `charrnn
+write`. It yields Chunks; where they go is up to the caller.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.inference import sampling
+from charrnn.inference.engine import State, Stepper, TextModel
+from charrnn.inference.sampling import Context, Filter, Logits
+from charrnn.tokenizers import Tokenizer
+from charrnn.tokenizers.base import Decoder
+
+HISTORY = 256
+"""How many of the latest tokens the filters see."""
+
+RANDOM_STEPS = 128
+"""Steps for which random numbers are drawn at a time."""
+
+DRY_BREAKERS = '\n:"*'
+"""Characters across which the DRY filter counts no repetition, as in llama.cpp."""
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How to sample: at most `length` tokens, up to a `stop` text, through the filters of `order`.
+
+    values: filter parameters by name; those left out keep their defaults. With `lines` a newline
+    ends the sample, because each line of the corpus was a document. With `logprobs` >= 0 each chunk
+    carries its tokens' log-probabilities before any filter, with that many alternatives.
+    """
+
+    length: int = 500
+    lines: bool = False
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+    values: dict[str, float] = field(default_factory=dict)
+    order: tuple[str, ...] = tuple(sampling.FILTERS)
+    logprobs: int = -1
+
+
+@dataclass(frozen=True)
+class GenerationState:
+    """Where a sample starts or ended: the last state of one is the start of its continuation.
+
+    ids: (T,) tokens to read next. state: hidden state before them, None for zeros. history: tokens
+    before them. drawn: tokens drawn so far, which is how many random numbers have been used.
+    """
+
+    ids: NDArray[np.integer]
+    state: State | None = None
+    history: NDArray[np.integer] = field(default_factory=lambda: np.zeros(0, np.int64))
+    drawn: int = 0
+
+
+@dataclass(frozen=True)
+class Token:
+    """A drawn token: id, log-probability, and the most likely alternatives with theirs."""
+
+    id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """More text of sample `index`, which has `tokens` so far; the last chunk says why it ended.
+
+    finish: "length" when all tokens are drawn, "stop" at a stop text or when a constraint is
+    satisfied, "end" at the end of a document. end: the state from which a continuation starts.
+    """
+
+    index: int
+    text: str
+    tokens: int
+    logprobs: tuple[Token, ...] = ()
+    finish: str | None = None
+    end: GenerationState | None = None
+
+
+class Sample:
+    """One sample in progress: text held back so far, and why it ended."""
+
+    def __init__(self, index: int, tokenizer: Tokenizer, params: SamplingParams) -> None:
+        self.index = index
+        self.tokens = 0
+        self.finish: str | None = None
+        self._params = params
+        self._end_id = tokenizer.newline_id if params.lines else None
+        self._decoder = Decoder(tokenizer)
+        self._logprobs: list[Token] = []
+        self._held = ""
+
+    def take(self, token: int, logprob: Token | None, ended: bool = False) -> Chunk | None:
+        """A drawn token -> the text that can be shown now, if any.
+
+        `ended`: the token satisfies a constraint and is not part of the text.
+        """
+        self.tokens += 1
+        if logprob:
+            self._logprobs.append(logprob)
+        if ended or token == self._end_id:
+            self.finish = "stop" if ended else "end"
+        else:
+            self._held += self._decoder.push(token)
+        if self.finish is None and self.tokens == self._params.length:
+            self.finish = "length"
+        if self.finish:
+            self._held += self._decoder.finish()
+        if self._params.stop:
+            self._stop()
+        shown = len(self._held) if self.finish else len(self._held) - self._overlap()
+        if not shown and not self.finish:
+            return None
+        text, self._held = self._held[:shown], self._held[shown:]
+        known, self._logprobs = tuple(self._logprobs), []
+        return Chunk(self.index, text, self.tokens, known, self.finish)
+
+    def _stop(self) -> None:
+        """End before the first stop text, if there is one."""
+        places = [self._held.find(stop) for stop in self._params.stop]
+        found = [place for place in places if place >= 0]
+        if found:
+            self._held, self.finish = self._held[: min(found)], "stop"
+
+    def _overlap(self) -> int:
+        """How many last characters could be the beginning of a stop text, and are held back."""
+        longest = max(map(len, self._params.stop), default=1) - 1
+        for size in range(min(longest, len(self._held)), 0, -1):
+            if any(stop.startswith(self._held[-size:]) for stop in self._params.stop):
+                return size
+        return 0
+
+
+def begin(tokenizer: Tokenizer, prompt: str) -> GenerationState:
+    """Prompt -> the state that continues it. Every text is preceded by a newline."""
+    ids = tokenizer.encode(prompt).astype(np.int64)
+    return GenerationState(np.concatenate([[tokenizer.newline_id], ids]).astype(np.int64))
+
+
+def resume(tokenizer: Tokenizer, start: GenerationState, prompt: str) -> GenerationState:
+    """The end of a sample and more prompt -> the state that continues both."""
+    ids = tokenizer.encode(prompt).astype(np.int64)
+    return replace(start, ids=np.concatenate([start.ids, ids]))
+
+
+def generate(
+    model: TextModel,
+    starts: Sequence[GenerationState],
+    params: SamplingParams,
+    indices: Sequence[int] = (0,),
+    extra: Sequence[Filter] = (),
+    ends: Callable[[int, int], bool] | None = None,
+) -> Iterator[Chunk]:
+    """Continue all starts as one batch, yielding text as it is drawn.
+
+    indices: number of each sample. Sample i of a seed draws its own random numbers, so its text
+    does not depend on the batch. extra: filters applied before those of `params`. ends: asked for
+    each drawn token, by sample index and token id, whether it ends the text instead of belonging
+    to it.
+    """
+    if params.length == 0:
+        for index, start in zip(indices, starts, strict=True):
+            yield Chunk(index, "", 0, (), "length", start)
+        return
+    own = sampling.filters(params.values, params.order)
+    apply = sampling.chain([sampling.exclude(model.tokenizer.unsampled), *extra, *own])
+    batch = _Batch(model, starts, params, indices)
+    while batch.samples:
+        context = batch.context()
+        drawn = sampling.draw(apply(batch.logits, context), context.uniform[:, 1])
+        yield from batch.take(drawn, ends)
+        batch.step(drawn)
+
+
+class _Batch:
+    """The samples in progress, side by side: hidden states, histories and random numbers."""
+
+    def __init__(
+        self,
+        model: TextModel,
+        starts: Sequence[GenerationState],
+        params: SamplingParams,
+        indices: Sequence[int],
+    ) -> None:
+        tokenizer = model.tokenizer
+        self._engine, self._params = model.engine, params
+        self._breakers = frozenset(int(tokenizer.encode(c)[-1]) for c in DRY_BREAKERS)
+        self._generators = [np.random.default_rng([params.seed, i]) for i in indices]
+        for generator, start in zip(self._generators, starts, strict=True):
+            generator.bit_generator.advance(2 * start.drawn)  # type: ignore[attr-defined]
+        self._drawn = np.array([start.drawn for start in starts])
+        self._uniform = np.empty((len(starts), 0, 2))
+        self._used = 0
+        # A buffer that is moved back only when it is full: no copy at each token.
+        self._history = np.full((len(starts), 16 * HISTORY), -1, np.int64)
+        self._end = HISTORY
+        for row, start in zip(self._history, starts, strict=True):
+            known = np.concatenate([start.history, start.ids])[-HISTORY:]
+            row[HISTORY - len(known) : HISTORY] = known
+        self.samples = [Sample(i, tokenizer, params) for i in indices]
+        self.logits, self._state = _read_starts(self._engine, starts)
+
+    def context(self) -> Context:
+        """What the filters know at this step; two random numbers (B, 2) are used up by it."""
+        if self._used == self._uniform.shape[1]:
+            self._uniform = np.stack([g.random((RANDOM_STEPS, 2)) for g in self._generators])
+            self._used = 0
+        self._used += 1
+        return Context(
+            self._history[:, self._end - HISTORY : self._end],
+            self._uniform[:, self._used - 1],
+            tuple(sample.index for sample in self.samples),
+            self._breakers,
+        )
+
+    def take(
+        self, drawn: NDArray[np.integer], ends: Callable[[int, int], bool] | None
+    ) -> Iterator[Chunk]:
+        """Record the drawn tokens (B,) -> the text that can be shown now."""
+        if self._end == self._history.shape[1]:
+            self._history[:, :HISTORY] = self._history[:, -HISTORY:]
+            self._end = HISTORY
+        self._history[:, self._end] = drawn
+        self._end += 1
+        for row, (sample, token) in enumerate(zip(self.samples, drawn.tolist(), strict=True)):
+            logprob = None
+            if self._params.logprobs >= 0:
+                logprob = _with_alternatives(self.logits[row], token, self._params.logprobs)
+            ended = ends is not None and ends(sample.index, token)
+            if chunk := sample.take(token, logprob, ended):
+                yield replace(chunk, end=self._state_of(row)) if chunk.finish else chunk
+
+    def _state_of(self, row: int) -> GenerationState:
+        """Where a continuation of this sample starts: its last token has not been read yet."""
+        known = self._history[row, self._end - HISTORY : self._end - 1]
+        return GenerationState(
+            self._history[row, self._end - 1 : self._end].copy(),
+            [part[row : row + 1].copy() for part in self._state],
+            known[known >= 0].copy(),
+            int(self._drawn[row]) + self.samples[row].tokens,
+        )
+
+    def step(self, drawn: NDArray[np.integer]) -> None:
+        """Drop the samples that have ended, and read the last token of the others."""
+        going = [row for row, sample in enumerate(self.samples) if sample.finish is None]
+        if len(going) < len(self.samples):
+            self.samples = [self.samples[row] for row in going]
+            self._generators = [self._generators[row] for row in going]
+            self._state = [part[going] for part in self._state]
+            self._history, self._drawn = self._history[going], self._drawn[going]
+            self._uniform, drawn = self._uniform[going], drawn[going]
+        if going:
+            self.logits, self._state = self._engine.step(drawn, self._state)
+
+
+def _read_starts(engine: Stepper, starts: Sequence[GenerationState]) -> tuple[Logits, State]:
+    """Logits (B, V) and state after the starts' ids; a start that samples share is read once."""
+    read: dict[int, tuple[Logits, State]] = {}
+    for start in starts:
+        if id(start) not in read:
+            before = engine.zero_state(1) if start.state is None else start.state
+            read[id(start)] = engine.read_prompt(start.ids[:, None], before)
+    each = [read[id(start)] for start in starts]
+    states = zip(*(state for _, state in each), strict=True)
+    return np.concatenate([logits for logits, _ in each]), [np.concatenate(s) for s in states]
+
+
+def _with_alternatives(logits: NDArray[np.float32], token: int, count: int) -> Token:
+    """Logits (V,) -> the token with its log-probability and the `count` most likely ones."""
+    logprobs = np.log(np.maximum(sampling.probabilities(logits[None])[0], 1e-300))
+    best = np.argsort(-logprobs, kind="stable")[:count]
+    return Token(token, float(logprobs[token]), tuple((int(i), float(logprobs[i])) for i in best))

@@ -1,0 +1,82 @@
+"""Logits -> logits, in numpy: the filters that shape a model's distribution, and the random draw.
+
+    base         parameters, context, softmax, the draw
+    penalties    filters that look back: repetition penalties, DRY; bias and exclusion
+    truncation   filters that keep some tokens: top-k, top-p, min-p, typical-p, top-n-sigma, XTC
+    temperature  temperature, dynamic temperature, mirostat
+
+A filter takes logits (B, V) and a Context, and returns logits (B, V), with -inf for what it rules
+out. A new filter is a function with `@parameters(...)` in one of these modules and its name in
+ORDER; its options, defaults and help follow.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from charrnn.errors import UsageError
+from charrnn.inference.sampling import penalties as _penalties
+from charrnn.inference.sampling import temperature as _temperature
+from charrnn.inference.sampling import truncation as _truncation
+from charrnn.inference.sampling.base import (
+    REGISTERED,
+    Context,
+    Filter,
+    FilterSpec,
+    Logits,
+    Parameter,
+    chain,
+    draw,
+    log_softmax,
+    probabilities,
+)
+from charrnn.inference.sampling.penalties import bias, exclude
+
+__all__ = [
+    "FILTERS",
+    "PARAMETERS",
+    "Context",
+    "Filter",
+    "FilterSpec",
+    "Logits",
+    "Parameter",
+    "bias",
+    "chain",
+    "draw",
+    "exclude",
+    "filters",
+    "log_softmax",
+    "probabilities",
+]
+
+MODULES = (_penalties, _truncation, _temperature)
+"""The modules that register filters when they are imported."""
+
+ORDER = (
+    "penalties", "dry", "top_n_sigma", "top_k", "typical_p", "top_p", "min_p", "xtc", "temperature",
+    "mirostat",
+)  # fmt: skip
+"""The filters in the order in which they are applied, that of llama.cpp."""
+
+FILTERS: dict[str, FilterSpec] = {name: REGISTERED[name] for name in ORDER}
+"""Filters by name, in that order."""
+
+PARAMETERS = {name: each for spec in FILTERS.values() for name, each in spec.parameters.items()}
+"""All parameters of all filters, by the name of their option."""
+
+
+def filters(values: Mapping[str, float], order: Sequence[str] = tuple(FILTERS)) -> list[Filter]:
+    """Parameter values -> the filters they ask for, in this order; others are not applied.
+
+    UsageError for an unknown filter name.
+
+    >>> len(filters({"temperature": 0.8, "top_k": 0}))
+    1
+    """
+    made = []
+    for name in order:
+        if name not in FILTERS:
+            raise UsageError(f"there is no sampler {name!r}", f"choose from {', '.join(FILTERS)}")
+        known = FILTERS[name].parameters
+        given = {key: values.get(key, each.default) for key, each in known.items()}
+        if any(each.switch and given[key] != each.default for key, each in known.items()):
+            made.append(FILTERS[name].make(*given.values()))
+    return made

@@ -1,0 +1,137 @@
+"""What filters are made of: parameters, logits, their context, softmax, and the random draw."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Logits = NDArray[np.float32]
+Rows = NDArray[np.float64]
+
+RULED_OUT = np.float32(-np.inf)
+"""The logit of a token that is ruled out."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a filter, and so one option of `charrnn sample`; its type is the default's.
+
+    switch: at its default it does nothing. A filter whose switches are all at their defaults is
+    left out.
+    """
+
+    default: float
+    low: float
+    high: float
+    help: str
+    switch: bool = True
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a filter may know besides the logits, for B rows.
+
+    history: (B, N) ids so far, the newest last, -1 before the beginning of a text. uniform: (B, 2)
+    random numbers in [0, 1) of this step, the first for filters that act by chance. rows: lasting
+    numbers of the rows, for filters that keep state. breakers: ids that end a repetition.
+    """
+
+    history: NDArray[np.integer]
+    uniform: Rows = field(default_factory=lambda: np.zeros((1, 2)))
+    rows: tuple[int, ...] = (0,)
+    breakers: frozenset[int] = frozenset()
+
+
+Filter = Callable[[Logits, Context], Logits]
+"""Logits (B, V) -> logits (B, V). At least one token of each row survives, survivors keep their
+order, and a row's result does not depend on the others."""
+
+
+@dataclass(frozen=True)
+class FilterSpec:
+    """A filter: the function that makes it, and its parameters in the order of the arguments."""
+
+    make: Callable[..., Filter]
+    parameters: Mapping[str, Parameter]
+
+
+REGISTERED: dict[str, FilterSpec] = {}
+"""Filters by name, as `parameters` has found them."""
+
+Make = Callable[..., Filter]
+
+
+def parameters(**values: Parameter) -> Callable[[Make], Make]:
+    """Decorator of a function that makes a filter: its parameters, in the order of its arguments.
+
+    The function's name is the filter's, and the parameters' names are those of the options.
+    """
+
+    def register(make: Make) -> Make:
+        REGISTERED[make.__name__] = FilterSpec(make, values)
+        return make
+
+    return register
+
+
+def probabilities(logits: Logits) -> Rows:
+    """Logits (B, V) -> the softmax of each row, in float64.
+
+    >>> probabilities(np.log(np.array([[1, 3]], np.float32))).round(2).tolist()
+    [[0.25, 0.75]]
+    """
+    weights = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    result: Rows = weights / weights.sum(axis=1, keepdims=True)
+    return result
+
+
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Logits (B, V) -> log-probabilities (B, V), in float64."""
+    distance = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    result: NDArray[np.float64] = distance - np.log(np.exp(distance).sum(axis=1, keepdims=True))
+    return result
+
+
+def draw(logits: Logits, uniform: Rows) -> NDArray[np.int64]:
+    """Logits (B, V) and random numbers (B,) in [0, 1) -> one id per row.
+
+    It inverts each row's cumulative distribution.
+
+    >>> draw(np.log(np.array([[1, 3]], np.float32)), np.array([0.3])).tolist()
+    [1]
+    """
+    weights = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    total = weights.cumsum(axis=1)
+    reached = total > uniform[:, None] * total[:, -1:]
+    ids: NDArray[np.int64] = reached.argmax(axis=1)
+    return ids
+
+
+def keep_where(kept: NDArray[np.bool_], logits: Logits) -> Logits:
+    """Rule out the tokens that are not kept; a row's most likely token always survives."""
+    left = np.where(kept, logits, RULED_OUT)
+    empty = ~kept.any(axis=1)
+    if empty.any():
+        best = logits.argmax(axis=1)
+        left[empty, best[empty]] = logits[empty, best[empty]]
+    return left
+
+
+def keep_first(logits: Logits, counts: NDArray[np.integer]) -> Logits:
+    """Keep the `counts[b]` most likely tokens of row b; of equals the one with the lower id."""
+    order = np.argsort(-logits, axis=1, kind="stable")
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.arange(logits.shape[1])[None, :], axis=1)
+    return np.where(rank < counts[:, None], logits, RULED_OUT)
+
+
+def chain(filters: list[Filter]) -> Filter:
+    """Several filters -> one that applies them in order."""
+
+    def apply(logits: Logits, context: Context) -> Logits:
+        for each in filters:
+            logits = each(logits, context)
+        return logits
+
+    return apply

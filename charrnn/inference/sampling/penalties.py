@@ -1,0 +1,121 @@
+"""Filters that look back and penalize what was generated; bias and exclusion by token.
+
+The penalties are the only filters that may change the order of tokens, which is their purpose.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from charrnn.inference.sampling.base import (
+    RULED_OUT,
+    Context,
+    Filter,
+    Logits,
+    Parameter,
+    parameters,
+)
+
+
+@parameters(
+    repetition_penalty=Parameter(1.0, 1e-3, 1e3, "Above 1, discourage recent tokens."),
+    presence_penalty=Parameter(0.0, -1e3, 1e3, "Subtract from the logits of recent tokens, once."),
+    frequency_penalty=Parameter(0.0, -1e3, 1e3, "Subtract for each occurrence of a recent token."),
+    penalty_last_n=Parameter(64, -1, 2**20, "Tokens that count as recent; -1 for all.", False),
+)
+def penalties(repetition: float, presence: float, frequency: float, last_n: float) -> Filter:
+    """Penalize the tokens among the `last_n` latest (-1: all that are remembered).
+
+    repetition: positive logits are divided by it, others multiplied (Keskar et al. 2019, section
+    4.1). presence: subtracted once. frequency: subtracted once per occurrence.
+    """
+
+    def apply(logits: Logits, context: Context) -> Logits:
+        recent = context.history if last_n < 0 else context.history[:, -int(last_n) :]
+        if last_n == 0 or not recent.shape[1]:
+            return logits
+        # The id -1, before the beginning, is counted in a last column that is dropped.
+        counts = np.zeros((len(logits), logits.shape[1] + 1), np.float32)
+        np.add.at(counts, (np.arange(len(logits))[:, None], recent), 1)
+        counts = counts[:, :-1]
+        with np.errstate(over="ignore"):
+            penalized = np.where(logits > 0, logits / repetition, logits * repetition)
+        penalized = penalized - counts * frequency - presence
+        left: Logits = np.where(counts > 0, penalized, logits).astype(np.float32)
+        return left
+
+    return apply
+
+
+@parameters(
+    dry_multiplier=Parameter(0.0, 0, 1e3, "Strength of the penalty on repeated sequences."),
+    dry_base=Parameter(1.75, 1, 1e3, "Growth of that penalty per repeated token.", False),
+    dry_allowed_length=Parameter(2, 1, 2**20, "Tokens that may be repeated freely.", False),
+    dry_penalty_last_n=Parameter(-1, -1, 2**20, "Tokens to search for repeats; -1 for all.", False),
+)
+def dry(multiplier: float, base: float, allowed_length: float, last_n: float) -> Filter:
+    """Penalize a token that would make the end of the text repeat an earlier sequence.
+
+    A repeat of n >= allowed_length tokens that the token would extend costs
+    multiplier * base ** (n - allowed_length). Repeats are not counted across the context's
+    breakers. Source: the "don't repeat yourself" sampler of text-generation-webui (2024).
+    """
+
+    def apply(logits: Logits, context: Context) -> Logits:
+        left = logits.copy()
+        for row, history in enumerate(context.history):
+            recent = history if last_n < 0 else history[-int(last_n) :] if last_n else history[:0]
+            known = recent[recent >= 0].tolist()
+            for token, length in _repeats(known, context.breakers).items():
+                if length >= allowed_length:
+                    # Beyond 1e30 a larger penalty changes nothing, and the power would overflow.
+                    exponent = min(length - allowed_length, 30 / np.log10(max(base, 1.0001)))
+                    left[row, token] -= np.float32(multiplier * base**exponent)
+        return left
+
+    return apply
+
+
+def _repeats(ids: list[int], breakers: frozenset[int]) -> dict[int, int]:
+    """Ids -> for each token, the longest sequence before it that the end of the text repeats."""
+    longest: dict[int, int] = {}
+    if not ids or ids[-1] in breakers:
+        return longest
+    for end in range(len(ids) - 1):
+        if ids[end] != ids[-1]:
+            continue
+        length = 0
+        while length <= end and ids[end - length] == ids[-1 - length]:
+            if ids[end - length] in breakers:
+                break
+            length += 1
+        following = ids[end + 1]
+        longest[following] = max(length, longest.get(following, 0))
+    return longest
+
+
+def exclude(ids: list[int]) -> Filter:
+    """Rule out these tokens, unless no others would be left."""
+    places = np.array(ids, np.intp)  # a list would be converted at every token
+
+    def apply(logits: Logits, context: Context) -> Logits:
+        if not 0 < len(ids) < logits.shape[1]:
+            return logits
+        left = logits.copy()
+        left[:, places] = RULED_OUT
+        return left
+
+    return apply
+
+
+def bias(amounts: Mapping[int, float], vocab_size: int) -> Filter:
+    """Add an amount to the logits of some tokens; -inf rules one out."""
+    added = np.zeros(vocab_size, np.float32)
+    for token, amount in amounts.items():
+        added[token] = amount
+
+    def apply(logits: Logits, context: Context) -> Logits:
+        left: Logits = logits + added
+        return left if np.isfinite(left).any(axis=1).all() else logits
+
+    return apply

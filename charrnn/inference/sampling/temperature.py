@@ -1,0 +1,87 @@
+"""Filters that sharpen or flatten the distribution: temperature, dynamic temperature, mirostat."""
+
+import math
+
+import numpy as np
+
+from charrnn.inference.sampling.base import (
+    Context,
+    Filter,
+    Logits,
+    Parameter,
+    Rows,
+    keep_where,
+    parameters,
+    probabilities,
+)
+
+
+@parameters(
+    temperature=Parameter(
+        1.0, 0, 1e6, "Below 1 sharpens the distribution, above 1 flattens it, 0 is greedy."
+    ),
+    dynatemp_range=Parameter(0.0, 0, 1e3, "Vary the temperature by this, by entropy."),
+    dynatemp_exponent=Parameter(1.0, 0, 100, "How the temperature follows the entropy.", False),
+)
+def temperature(value: float, spread: float, exponent: float) -> Filter:
+    """Divide the logits by `value`: below 1 sharpens, above 1 flattens, 0 keeps the most likely.
+
+    With a `spread`, the divisor is between value - spread and value + spread, higher for a higher
+    entropy: by its fraction of the largest possible entropy, to the power `exponent` (dynamic
+    temperature, as in llama.cpp).
+    """
+
+    def apply(logits: Logits, context: Context) -> Logits:
+        divisor = value if spread == 0 else _dynamic(logits, value, spread, exponent)
+        # Relative to the maximum and in float64, so that no temperature overflows to NaN.
+        distance = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+        if spread == 0 and value == 0:
+            first = np.arange(logits.shape[1]) == logits.argmax(axis=1)[:, None]
+            return np.where(first, np.float32(0), np.float32(-np.inf))
+        with np.errstate(over="ignore"):
+            scaled: Logits = (distance / divisor).astype(np.float32)
+        return scaled
+
+    return apply
+
+
+def _dynamic(logits: Logits, value: float, spread: float, exponent: float) -> Rows:
+    """The divisor (B, 1) of each row."""
+    p = probabilities(logits)
+    entropy = -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1, keepdims=True)
+    most = np.log(np.maximum(2, (p > 0).sum(axis=1, keepdims=True)))
+    low, high = max(1e-6, value - spread), value + spread
+    divisor: Rows = low + (high - low) * np.clip(entropy / most, 0, 1) ** exponent
+    return divisor
+
+
+@parameters(
+    mirostat=Parameter(0, 0, 2, "2 keeps the surprise of the text near a target."),
+    mirostat_tau=Parameter(5.0, 0, 100, "Target surprise of mirostat, in bits per token.", False),
+    mirostat_eta=Parameter(0.1, 0, 1, "Learning rate of mirostat.", False),
+)
+def mirostat(version: float, tau: float, eta: float) -> Filter:
+    """Keep the surprise of the text near `tau` bits per token, correcting by `eta` at each step.
+
+    Tokens of more surprise than a bound are ruled out; the bound starts at 2 tau and moves by the
+    error of each drawn token. Source: Basu et al. 2021 (mirostat), algorithm 2 as in llama.cpp.
+    It keeps each row's bound, so one filter serves one generation. `version` is 2, or 0 for none.
+    """
+    bounds: dict[int, float] = {}
+    before: dict[int, Rows] = {}
+
+    def apply(logits: Logits, context: Context) -> Logits:
+        p = probabilities(logits)
+        surprise = -np.log2(np.maximum(p, 1e-300))
+        limits = np.empty((len(p), 1))
+        for place, row in enumerate(context.rows):
+            bound = bounds.get(row, 2 * tau)
+            if row in before:
+                drawn = before[row][int(context.history[place, -1])]
+                bound -= eta * (-math.log2(max(drawn, 1e-300)) - tau)
+            limits[place] = bounds[row] = bound
+        left = keep_where(surprise <= limits, logits)
+        before.update(zip(context.rows, probabilities(left), strict=True))
+        return left
+
+    return apply

@@ -1,0 +1,7 @@
+"""Networks in torch.
+
+device      device, memory settings, out-of-memory errors
+functional  dropout and a softmax loss, faster on a CPU than torch's own
+cells       the recurrent layers: LSTM, GRU, RNN
+recurrent   RecurrentNetwork: input -> recurrent layers -> output, the base of a task's network
+"""

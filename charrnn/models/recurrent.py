@@ -1,0 +1,149 @@
+"""RecurrentNetwork: input -> recurrent layers -> output; a task adds its input, output and loss."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from charrnn.config import CELLS, ModelConfig, layer_sizes, residual_at
+from charrnn.models.cells import CELL_CLASSES, State
+from charrnn.models.functional import dropout
+
+AnyNetwork = TypeVar("AnyNetwork", bound="RecurrentNetwork")
+
+
+class RecurrentNetwork(nn.Module):
+    """A stack of recurrent layers with dropout between them and residual connections.
+
+    Dropout is applied where it does not touch the recurrence (Zaremba et al. 2014), with
+    `variational` the same mask at all steps of a window (Gal & Ghahramani 2016). With `residual`,
+    each layer above the first whose input is as wide as its output adds the one to the other.
+
+    A subclass creates its modules in the order input, `self.layers = self.recurrent_layers()`,
+    output, and defines `embed`, `loss` and `uninformed_loss`.
+    """
+
+    layers: nn.ModuleList
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def recurrent_layers(self) -> nn.ModuleList:
+        """New recurrent layers of the configured cell and sizes."""
+        cell = CELL_CLASSES[self.config.cell]
+        return nn.ModuleList(cell(*size) for size in layer_sizes(self.config))
+
+    @abstractmethod
+    def embed(self, inputs: Tensor) -> Tensor:
+        """A batch's inputs -> what the first layer reads, (..., D)."""
+
+    @abstractmethod
+    def loss(
+        self,
+        batch: Sequence[Tensor],
+        state: list[State],
+        penalties: tuple[float, float] = (0.0, 0.0),
+    ) -> tuple[Tensor, list[State], Tensor]:
+        """A step's arrays and the state before them -> mean loss, detached state after, penalty.
+
+        penalties: weights of the top layer's mean square and of the mean square of its change.
+        """
+
+    @property
+    @abstractmethod
+    def uninformed_loss(self) -> float:
+        """The loss of a guess that ignores its input: far above it, training has diverged."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    def features(
+        self, inputs: Tensor, state: list[State] | None = None
+    ) -> tuple[Tensor, list[State]]:
+        """Inputs (B, T) and the state before them -> the top layer's output (B, T, H), the state.
+
+        The output is before its dropout. Without a state, it starts at zeros.
+        """
+        config = self.config
+        x = self.drop(self.embed(inputs), config.input_dropout)  # (B, T, D)
+        after: list[State] = []
+        for index, layer in enumerate(self.layers):
+            x = self.drop(x, config.dropout) if index else x
+            weight_dropout = config.weight_dropout if self.training else 0.0
+            before = None if state is None else state[index]
+            y, last = layer(x, before, weight_dropout)  # (B, T, H)
+            after.append(last)
+            x = self.combine(index, x, y)
+        return x, after
+
+    def combine(self, index: int, x: Tensor, y: Tensor) -> Tensor:
+        """A layer's input and output -> what the next layer reads: their sum where it is residual.
+
+        The one place that knows the rule; whoever runs the layers step by step calls it too.
+        """
+        return x + y if residual_at(self.config, index) else y
+
+    def drop(self, x: Tensor, p: float) -> Tensor:
+        """Dropout in training mode, nothing otherwise."""
+        if not p or not self.training:
+            return x
+        if self.config.variational:
+            return x * dropout(torch.ones_like(x[:, :1]), p)
+        return dropout(x, p)
+
+    def penalty(self, y: Tensor, dropped: Tensor, weights: tuple[float, float]) -> Tensor:
+        """The top layer's output before and after dropout -> the penalty of Merity et al. 2017.
+
+        weights: of the mean square of `dropped`, and of the mean square of the change of `y` from
+        step to step (section 4.3).
+        """
+        size, change = weights
+        penalty = y.new_zeros((), dtype=torch.float32)
+        if size:
+            penalty = penalty + size * dropped.float().square().mean()
+        if change and y.shape[1] > 1:
+            penalty = penalty + change * y.float().diff(dim=1).square().mean()
+        return penalty
+
+    def zero_state(self, batch_size: int) -> list[State]:
+        """The state before any input: for each layer, a zero tensor (B, H) per part."""
+        like = next(self.parameters())
+        parts = len(CELLS[self.config.cell].state)
+        return [
+            tuple(like.new_zeros(batch_size, hidden) for _ in range(parts))
+            for _, hidden in layer_sizes(self.config)
+        ]
+
+
+def detached(state: list[State]) -> list[State]:
+    """A state cut off from its history, in float32, as it is carried to the next step."""
+    return [tuple(part.detach().float() for part in layer) for layer in state]
+
+
+def build(make: Callable[[Any], AnyNetwork], config: Any, seed: int, scale: float) -> AnyNetwork:
+    """A new network on the CPU; its initial weights depend on config and seed alone.
+
+    With a `scale` above 0 weights are uniform within it and biases zero.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = make(config)
+        for parameter in network.parameters() if scale else ():
+            bound = scale if parameter.ndim > 1 else 0.0
+            nn.init.uniform_(parameter, -bound, bound)
+        return network
+
+
+def set_weights(network: AnyNetwork, weights: Mapping[str, NDArray[np.float32]]) -> AnyNetwork:
+    """The network, with parameters from arrays of the same names and shapes."""
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.copy_(torch.from_numpy(weights[name].copy()))
+    return network

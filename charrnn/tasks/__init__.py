@@ -1,0 +1,49 @@
+"""The kinds of problems that charrnn solves, each in a package of its own.
+
+    base      the seam: Task, Dataset, Score, Predictor, Metric
+    language  text -> a model that continues, scores and generates text
+
+No task imports another. A new task is a package here and a line in TASKS (docs/extending.md).
+"""
+
+import functools
+import importlib
+
+from charrnn.checkpoints.header import LANGUAGE, SCHEMAS, Schema
+from charrnn.errors import UsageError
+from charrnn.tasks.base import Task
+
+TASKS: dict[str, str] = {}
+"""Task name -> "module:class", imported when the task is first used."""
+
+
+def register(name: str, location: str) -> None:
+    """Add a task: its name, and its class as "module:class"."""
+    TASKS[name] = location
+    if name != LANGUAGE:  # whose schema format 1 is
+        SCHEMAS[name] = functools.partial(_schema, name)
+
+
+def get_task(name: str) -> Task:
+    """Name -> the task. UsageError if there is none.
+
+    >>> get_task("language").metric.unit
+    'nats/char'
+    """
+    if name not in TASKS:
+        raise UsageError(f"there is no task {name!r}", f"choose from {', '.join(TASKS)}")
+    return _load(TASKS[name])
+
+
+@functools.cache
+def _load(location: str) -> Task:
+    module, _, name = location.partition(":")
+    task: Task = getattr(importlib.import_module(module), name)()
+    return task
+
+
+def _schema(name: str) -> Schema:
+    return get_task(name).schema()
+
+
+register(LANGUAGE, "charrnn.tasks.language.task:LanguageTask")

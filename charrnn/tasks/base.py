@@ -1,0 +1,212 @@
+"""The seam between tasks and everything else: what a task has to define.
+
+A task is one kind of problem: its data, its network, its metric, and what a trained model of it can
+do. Learner, trainer, planner, checkpoints and the Python API know only what is declared here.
+torch is imported inside the methods that need it, never at the top of a task's module: listing,
+sampling and help must not wait for it.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from numpy.typing import NDArray
+
+from charrnn.checkpoints.checkpoint import Checkpoint
+from charrnn.checkpoints.header import Encoder, Schema
+from charrnn.config import ModelConfig, Shape, recurrent_shapes
+from charrnn.config import state_shapes as recurrent_state_shapes
+from charrnn.data.config import DataConfig
+
+if TYPE_CHECKING:
+    from charrnn.models.recurrent import RecurrentNetwork
+
+
+@dataclass(frozen=True)
+class Metric:
+    """The figure by which checkpoints of a task are compared.
+
+    name: as in JSON, such as "nats_per_char". unit: as it is printed, such as "nats/char".
+    """
+
+    name: str
+    unit: str
+    lower_is_better: bool = True
+
+    def is_better(self, value: float, than: float | None) -> bool:
+        """Whether a score is at least as good as an earlier one; None for the first."""
+        if than is None:
+            return True
+        return value <= than if self.lower_is_better else value >= than
+
+
+class Score(Protocol):
+    """The result of an evaluation."""
+
+    @property
+    def value(self) -> float:
+        """The value of the task's metric."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures, as they are logged and as `evaluate --json` prints them."""
+
+    def summary(self) -> str:
+        """The figures in a few words: 1.3478 nats/char, 1.945 bits/char."""
+
+
+class Batches(Protocol):
+    """The training data as a function of the step."""
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Steps until all data was read once."""
+
+    @property
+    def rows(self) -> range:
+        """The rows of the global batch that this process reads."""
+
+    def __getitem__(self, step: int) -> tuple[NDArray[Any], ...]:
+        """Step -> the arrays of its batch, as `network.loss` takes them; nothing else decides."""
+
+
+class Dataset(ABC):
+    """A task's prepared data: arrays on disk, split into train, valid and test.
+
+    encoder: raw input <-> arrays. sha256: hash of the files. notes: what the user should know of
+    how they were read. lines: whether each line is a document. unit: of `length`.
+    """
+
+    unit: ClassVar[str]
+    encoder: Encoder
+    sha256: str
+    notes: tuple[str, ...]
+    lines: bool = False
+
+    @abstractmethod
+    def size(self, split: str) -> int:
+        """Tokens (or what else a step counts) in a split; 0 if there is no such split."""
+
+    @abstractmethod
+    def length(self, split: str) -> int:
+        """The size of a split in `unit`s that mean something to a person, such as characters."""
+
+    @abstractmethod
+    def batches(self, batch_size: int, seq_length: int, rank: int, world_size: int) -> Batches:
+        """The training split as batches."""
+
+    @abstractmethod
+    def fingerprint(self) -> dict[str, Any]:
+        """What a checkpoint records of its data: "sha256", and "parts" (split -> length)."""
+
+    def vocabulary(self) -> str:
+        """The encoder in a few words: 76 char tokens."""
+        return type(self.encoder).__name__
+
+    def train_metrics(self, loss: float) -> dict[str, float]:
+        """Training loss -> figures that are logged next to it, by name."""
+        return {}
+
+
+class Predictor(ABC):
+    """A trained model, ready to use: what `charrnn.load` returns.
+
+    path: the checkpoint file it came from. A subclass adds what it can do, such as `sample`.
+    """
+
+    checkpoint: Checkpoint
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name, or the file's if it is not in a run folder."""
+        folder = self.path.resolve().parent
+        return folder.name if (folder / "run.json").exists() else self.path.stem
+
+    @abstractmethod
+    def evaluate(self, split: str = "valid") -> Score:
+        """The score over a split of the run's data."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model without its training state: the file to share -> its path."""
+        from charrnn.checkpoints.checkpoint import save
+
+        save(self.checkpoint.without_training_state(), Path(path))
+        return Path(path)
+
+
+class Task(ABC):
+    """One kind of problem."""
+
+    name: ClassVar[str]
+    metric: ClassVar[Metric]
+    config: ClassVar[type[ModelConfig]] = ModelConfig
+
+    @abstractmethod
+    def prepare(self, config: DataConfig, folder: Path, encoder: Encoder | None = None) -> Dataset:
+        """Read the files, learn the encoder if none is given, write the arrays into `folder`.
+
+        CorpusError for data that cannot be used, StorageError if the arrays cannot be written.
+        """
+
+    @abstractmethod
+    def reopen(self, folder: Path, encoder: Encoder) -> Dataset | None:
+        """What `prepare` left in a folder; None if it is not complete any more."""
+
+    @abstractmethod
+    def current_sha256(self, config: DataConfig, folder: Path) -> str | None:
+        """The hash of the files as they are now; None if they cannot be read any more."""
+
+    @abstractmethod
+    def encoder_from_json(self, data: Mapping[str, Any]) -> Encoder:
+        """The inverse of the encoder's `to_json`. CheckpointError if it is damaged."""
+
+    @abstractmethod
+    def model_config(self, dataset: Dataset, fields: Mapping[str, Any]) -> ModelConfig:
+        """The planner's choice of sizes -> the model's configuration for this data."""
+
+    def parameter_shapes(self, config: Any) -> dict[str, Shape]:
+        """Parameter name -> shape, known before anything is allocated, in the network's order."""
+        return recurrent_shapes(config)
+
+    def num_parameters(self, config: Any) -> int:
+        """Number of parameters of a model."""
+        return sum(math.prod(shape) for shape in self.parameter_shapes(config).values())
+
+    def state_shapes(self, config: Any, batch_size: int) -> dict[str, Shape]:
+        """The state that training carries from step to step; {} if it carries none."""
+        return recurrent_state_shapes(config, batch_size)
+
+    @abstractmethod
+    def network(self, config: Any) -> "RecurrentNetwork":
+        """A new network; its parameters are named and shaped as in `parameter_shapes`."""
+
+    @abstractmethod
+    def evaluate(
+        self, network: "RecurrentNetwork", dataset: Dataset, split: str, limit: int = 0
+    ) -> Score:
+        """The score over a split, or over its first `limit` tokens if that is not 0."""
+
+    def baselines(self, dataset: Dataset) -> dict[str, float]:
+        """Name -> score of simple models on the validation split, in the metric's unit."""
+        return {}
+
+    def preview(self, network: "RecurrentNetwork", dataset: Dataset) -> str:
+        """A few lines that show what the network can do so far, printed at each evaluation."""
+        return ""
+
+    @abstractmethod
+    def predictor(self, checkpoint: Checkpoint, path: Path, **options: Any) -> Predictor:
+        """A checkpoint -> what `charrnn.load` returns. Options: threads, precision."""
+
+    def schema(self) -> Schema:
+        """What the task's checkpoints contain."""
+        return Schema(
+            self.config,
+            self.parameter_shapes,
+            self.state_shapes,
+            self.encoder_from_json,
+            lower_is_better=self.metric.lower_is_better,
+        )

@@ -1,0 +1,209 @@
+"""LanguageModel: a trained model of text, ready to sample, score and evaluate."""
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.checkpoints.checkpoint import Checkpoint
+from charrnn.errors import CorpusError, UsageError
+from charrnn.evaluation.scores import Score, log_probabilities, read_text, score_tokens
+from charrnn.inference.beam_search import Hypothesis, beam_search
+from charrnn.inference.constraints import Constraints
+from charrnn.inference.engine import Engine, default_threads
+from charrnn.inference.generation import (
+    Chunk,
+    GenerationState,
+    SamplingParams,
+    begin,
+    generate,
+)
+from charrnn.inference.sampling import PARAMETERS, Filter
+from charrnn.tasks.base import Predictor
+from charrnn.tasks.language.corpus import SPLITS, Corpus, reopen
+from charrnn.tokenizers.base import Ids
+
+NO_CONSTRAINTS = Constraints()
+
+
+class LanguageModel(Predictor):
+    """A tokenizer and an engine in one object, with the run's corpus where it is at hand.
+
+    threads: None for one per core, at most four. precision: "float32", or "int8" for weights of
+    one byte each, which is faster.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        path: Path,
+        threads: int | None = None,
+        precision: str = "float32",
+    ) -> None:
+        self.checkpoint, self.path = checkpoint, path
+        self.tokenizer = checkpoint.tokenizer
+        self.threads, self.precision = threads or default_threads(), precision
+        self.engine = Engine(checkpoint, self.threads, precision)
+
+    @cached_property
+    def corpus(self) -> Corpus | None:
+        """The run's token arrays; None if the checkpoint is not in its run folder."""
+        return reopen(self.path.parent / "corpus", self.tokenizer)
+
+    def sample(self, prompt: str = "", **options: Any) -> str:
+        """Prompt -> its continuation. The options are those of `stream`."""
+        return "".join(self.stream(prompt, **options))
+
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 500,
+        seed: int | None = None,
+        stop: str | Sequence[str] = (),
+        beam: int = 0,
+        ban: str | Sequence[str] = (),
+        allow: str | None = None,
+        bias: Mapping[str, float] | None = None,
+        regex: str | None = None,
+        no_copy: int | None = None,
+        **values: float,
+    ) -> Iterator[str]:
+        """Prompt -> its continuation, in pieces as they are drawn.
+
+        length: tokens at most. seed: None draws one. stop: texts to end before. beam: width of a
+        beam search, 0 to sample. ban, allow, bias, regex, no_copy: constraints as in `charrnn
+        sample`. values: parameters of the filters, such as temperature=0.7, top_p=0.9. UsageError
+        for an unknown one.
+        """
+        unknown = sorted(values.keys() - PARAMETERS.keys())
+        if unknown:
+            raise UsageError(
+                f"there is no sampling option {unknown[0]!r}",
+                f"choose from {', '.join(PARAMETERS)}",
+            )
+        params = SamplingParams(
+            length=length,
+            lines=self.checkpoint.info.lines,
+            stop=(stop,) if isinstance(stop, str) else tuple(stop),
+            seed=secrets.randbits(32) if seed is None else seed,
+            values=dict(values),
+        )
+        banned = (ban,) if isinstance(ban, str) else tuple(ban)
+        constraints = Constraints(banned, allow, bias or {}, regex, no_copy)
+        start = begin(self.tokenizer, prompt)
+        if beam:
+            yield self.text_of(self.beam_search(start, beam, params, constraints))
+            return
+        for chunk in self.generate([start], params, constraints=constraints):
+            yield chunk.text
+
+    def generate(
+        self,
+        starts: Sequence[GenerationState],
+        params: SamplingParams,
+        indices: Sequence[int] = (0,),
+        constraints: Constraints = NO_CONSTRAINTS,
+    ) -> Iterator[Chunk]:
+        """Continue several starts as one batch, as `inference.generation.generate` does."""
+        filters, ends = self._filters(constraints)
+        return generate(self, starts, params, indices, filters, ends)
+
+    def beam_search(
+        self,
+        start: GenerationState,
+        width: int,
+        params: SamplingParams,
+        constraints: Constraints = NO_CONSTRAINTS,
+    ) -> Hypothesis:
+        """The most likely continuation that `width` hypotheses find."""
+        filters, ends = self._filters(constraints)
+        return beam_search(self, start, width, params, tuple(filters), ends)
+
+    def text_of(self, hypothesis: Hypothesis) -> str:
+        """A hypothesis -> its text, without the token that ends it."""
+        ids = hypothesis.ids
+        return self.tokenizer.decode(ids if hypothesis.finish == "length" else ids[:-1])
+
+    def _filters(
+        self, constraints: Constraints
+    ) -> tuple[list[Filter], Callable[[int, int], bool] | None]:
+        from charrnn.tasks.language.originality import open_index
+
+        folder = self.path.parent / "corpus"
+        return constraints.filters(
+            self.tokenizer, lambda: open_index(self.corpus_or_error("leave --no-copy out"), folder)
+        )
+
+    def corpus_or_error(self, remedy: str) -> Corpus:
+        """The run's corpus. CorpusError if it is not next to the checkpoint."""
+        if self.corpus is None:
+            raise CorpusError(f"the training text of {self.path} is not next to it", remedy)
+        return self.corpus
+
+    def log_probabilities(self, text: str) -> tuple[Ids, NDArray[np.float64]]:
+        """Text -> its tokens (N,), and the natural log-probability of each (N,)."""
+        tokens = self.tokenizer.encode(text)
+        blocks = list(log_probabilities(self.engine, tokens, self.tokenizer.newline_id))
+        return tokens, np.concatenate(blocks) if blocks else np.zeros(0)
+
+    def score(self, text: str) -> Score:
+        """Text -> how well the model predicts it: bits per character, perplexity."""
+        tokens, logprobs = self.log_probabilities(text)
+        if not len(tokens):
+            raise CorpusError("the text is empty", "give a text")
+        return Score(-float(logprobs.sum()), len(tokens), len(text))
+
+    def evaluate(
+        self,
+        split: str = "valid",
+        *,
+        file: str | Path | None = None,
+        encoding: str = "utf-8",
+        device: str = "auto",
+    ) -> Score:
+        """The score over a split of the run's corpus, or over a file.
+
+        In float32 it is computed by torch on `device` (auto, cpu, cuda or mps), many rows in
+        parallel; in int8 by the engine that samples. CorpusError if the split is not there.
+        """
+        if split not in SPLITS:
+            raise UsageError(f"there is no split {split!r}", "choose train, valid or test")
+        if file is not None:
+            tokens, characters = read_text(Path(file), self.tokenizer, encoding)
+        else:
+            if self.corpus is None or not self.corpus.size(split):
+                raise CorpusError(
+                    f"there is no {split} part next to {self.path}", "give a text with --file"
+                )
+            part = self.corpus.splits[split]
+            tokens, characters = part.load(), part.characters
+        start_id = self.tokenizer.newline_id
+        if self.precision != "float32":
+            return score_tokens(self.engine, tokens, characters, start_id)
+        import torch
+
+        from charrnn.models.device import choose_device, memory_limit
+        from charrnn.tasks.language.evaluate import evaluate
+        from charrnn.tasks.language.network import from_weights
+
+        torch.set_num_threads(self.threads)
+        with memory_limit(
+            "evaluating this model takes more memory than there is",
+            "use another --device, or --precision int8",
+        ):
+            network = from_weights(self.checkpoint.config, self.checkpoint.weights)
+            return evaluate(network.to(choose_device(device)), tokens, characters, start_id)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model for sharing -> its path; a name that ends in .onnx becomes ONNX."""
+        if Path(path).suffix == ".onnx":
+            from charrnn.inference.graphs import export
+
+            export(self.checkpoint.without_training_state(), Path(path))
+            return Path(path)
+        return super().save(path)

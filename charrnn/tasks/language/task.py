@@ -1,0 +1,108 @@
+"""LanguageTask: language models behind the seam of `tasks.base`."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charrnn import tokenizers
+from charrnn.checkpoints.checkpoint import Checkpoint
+from charrnn.checkpoints.header import Encoder
+from charrnn.config import ModelConfig, Shape, parameter_shapes
+from charrnn.data.config import DataConfig
+from charrnn.evaluation.scores import Score
+from charrnn.inference.generation import SamplingParams, begin, generate
+from charrnn.tasks.base import Dataset, Metric, Task
+from charrnn.tasks.language import corpus
+from charrnn.tasks.language.corpus import Corpus
+from charrnn.tasks.language.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    from charrnn.models.recurrent import RecurrentNetwork
+
+PREVIEW = SamplingParams(length=160, values={"temperature": 0.8})
+"""The sample that is shown at each evaluation."""
+
+COUNTED_TOKENS, SCORED_TOKENS = 2_000_000, 200_000
+"""Tokens that a run's baselines are trained and evaluated on: a second's work."""
+
+
+class LanguageTask(Task):
+    """Text -> a model that predicts the next token."""
+
+    name = "language"
+    metric = Metric("nats_per_char", "nats/char")
+
+    def prepare(self, config: DataConfig, folder: Path, encoder: Encoder | None = None) -> Corpus:
+        """As in `corpus.prepare`."""
+        return corpus.prepare(config, folder, encoder)
+
+    def reopen(self, folder: Path, encoder: Encoder) -> Corpus | None:
+        """As in `corpus.reopen`."""
+        return corpus.reopen(folder, encoder)
+
+    def current_sha256(self, config: DataConfig, folder: Path) -> str | None:
+        """As in `corpus.current_sha256`."""
+        return corpus.current_sha256(config, folder)
+
+    def encoder_from_json(self, data: Mapping[str, Any]) -> Encoder:
+        """A tokenizer."""
+        return tokenizers.from_json(data)
+
+    def model_config(self, dataset: Dataset, fields: Mapping[str, Any]) -> ModelConfig:
+        """The planner's sizes, and the tokenizer's vocabulary."""
+        return ModelConfig(vocab_size=dataset.encoder.vocab_size, **fields)
+
+    def parameter_shapes(self, config: ModelConfig) -> dict[str, Shape]:
+        """Embedding, recurrent layers, output layer."""
+        return parameter_shapes(config)
+
+    def network(self, config: ModelConfig) -> "RecurrentNetwork":
+        """A CharRNN."""
+        from charrnn.tasks.language.network import CharRNN
+
+        return CharRNN(config)
+
+    def evaluate(
+        self, network: "RecurrentNetwork", dataset: Dataset, split: str, limit: int = 0
+    ) -> Score:
+        """Nats per character over a split, or over its first `limit` tokens."""
+        from charrnn.tasks.language.evaluate import evaluate
+        from charrnn.tasks.language.network import CharRNN
+
+        assert isinstance(dataset, Corpus)
+        assert isinstance(network, CharRNN)
+        part = dataset.splits[split]
+        tokens, characters = part.load(), part.characters
+        if 0 < limit < len(tokens):
+            characters = max(1, round(characters * limit / len(tokens)))
+            tokens = tokens[:limit]
+        return evaluate(network, tokens, characters, dataset.tokenizer.newline_id)
+
+    def baselines(self, dataset: Dataset) -> dict[str, float]:
+        """Nats per character of simple models on the beginning of the validation part."""
+        from charrnn.tasks.language.baselines import baselines
+
+        assert isinstance(dataset, Corpus)
+        if "valid" not in dataset.splits:
+            return {}
+        tokens = dataset.splits["valid"].load()[:SCORED_TOKENS]
+        text = dataset.tokenizer.decode(tokens)
+        found = baselines(dataset, tokens, text, COUNTED_TOKENS) if text else ()
+        return {name: bits * math.log(2) for name, bits in found}
+
+    def preview(self, network: "RecurrentNetwork", dataset: Dataset) -> str:
+        """A short sample."""
+        from charrnn.tasks.language.evaluate import TorchStepper
+        from charrnn.tasks.language.network import CharRNN
+
+        assert isinstance(dataset, Corpus)
+        assert isinstance(network, CharRNN)
+        params = SamplingParams(PREVIEW.length, dataset.lines, values=PREVIEW.values)
+        model = TorchStepper(network, dataset.tokenizer)
+        chunks = generate(model, [begin(dataset.tokenizer, "")], params)
+        return "".join(chunk.text for chunk in chunks)
+
+    def predictor(self, checkpoint: Checkpoint, path: Path, **options: Any) -> LanguageModel:
+        """A LanguageModel. Options: threads, precision."""
+        return LanguageModel(checkpoint, path, **options)

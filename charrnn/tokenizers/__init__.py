@@ -1,0 +1,45 @@
+"""Text <-> ids.
+
+    base                 the interface, Decoder (ids -> whole characters), errors of damaged data
+    char                 one id per character; rare ones are spelled in half-bytes
+    byte                 one id per byte of UTF-8
+    word                 one id per word, punctuation mark or white space
+    subword              one id per frequent run of characters, learned by sentencepiece
+    sentencepiece_proto  the sentencepiece model's bytes <-> its pieces, validated
+
+A tokenizer is plain JSON inside its checkpoint (`to_json`, `from_json`). char, byte and subword
+give back any text exactly. The newline's id ends a document in a corpus of lines, and precedes a
+text that has no beginning of its own.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from charrnn.tokenizers.base import Tokenizer, damaged
+from charrnn.tokenizers.byte import ByteTokenizer
+from charrnn.tokenizers.char import CharTokenizer
+from charrnn.tokenizers.subword import SubwordTokenizer
+from charrnn.tokenizers.word import WordTokenizer
+
+__all__ = ["TOKENIZERS", "Tokenizer", "from_json"]
+
+TOKENIZERS: dict[str, Any] = {
+    "char": CharTokenizer,
+    "byte": ByteTokenizer,
+    "word": WordTokenizer,
+    "subword": SubwordTokenizer,
+}
+"""Tokenizer classes by name; a new one is a file and a line here."""
+
+
+def from_json(data: Mapping[str, Any]) -> Tokenizer:
+    """A checkpoint's JSON -> its tokenizer. CheckpointError if it is damaged or of unknown kind.
+
+    >>> from_json({"name": "byte", "unsampled": []}).decode([104, 105])
+    'hi'
+    """
+    name = data.get("name")
+    if not isinstance(name, str) or name not in TOKENIZERS:
+        raise damaged(f"its kind is {name!r}, not one of {', '.join(TOKENIZERS)}")
+    tokenizer: Tokenizer = TOKENIZERS[name].from_json(data)
+    return tokenizer

@@ -1,0 +1,48 @@
+"""One id for each byte."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from charrnn.tokenizers.base import Ids, Tokenizer, read_ids, to_bytes
+
+
+class ByteTokenizer(Tokenizer):
+    """One id for each of the 256 bytes of UTF-8; reads any file, text or not.
+
+    >>> ByteTokenizer().encode("né").tolist()
+    [110, 195, 169]
+    """
+
+    name = "byte"
+    vocab_size = 256
+    newline_id = 10
+
+    def __init__(self, unsampled: Iterable[int] = ()) -> None:
+        self.unsampled = sorted(unsampled)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], **_: Any) -> "ByteTokenizer":
+        """Blocks of text -> the tokenizer; the only thing to learn is which bytes occur."""
+        seen = np.zeros(256, bool)
+        for text in texts:
+            seen[np.frombuffer(to_bytes(text), np.uint8)] = True
+        return cls(np.flatnonzero(~seen).tolist())
+
+    def encode(self, text: str) -> Ids:
+        """Text -> its bytes in UTF-8."""
+        return np.frombuffer(to_bytes(text), np.uint8)
+
+    def byte_decoder(self) -> Callable[[int], bytes]:
+        """Each id -> its byte."""
+        return [bytes((i,)) for i in range(256)].__getitem__
+
+    def to_json(self) -> dict[str, Any]:
+        """Name and the bytes that do not occur."""
+        return {"name": self.name, "unsampled": self.unsampled}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "ByteTokenizer":
+        """The inverse of `to_json`."""
+        return cls(read_ids(data, "unsampled", cls.vocab_size))

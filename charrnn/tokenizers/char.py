@@ -1,0 +1,113 @@
+"""One id for each character, and half-bytes that spell the others."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.tokenizers.base import NEWLINE, Ids, Tokenizer, damaged, id_type, to_bytes
+
+
+class CharTokenizer(Tokenizer):
+    r"""One id for each character that is frequent enough; others are spelled in UTF-8 bytes.
+
+    A byte is spelled as two of 16 half-byte ids, which come first: any text can be encoded at the
+    price of 16 ids instead of 256. A small vocabulary is what makes small models fast.
+
+    >>> tokenizer = CharTokenizer.train(["abc\n"])
+    >>> tokenizer.encode("cab").tolist()
+    [19, 17, 18]
+    >>> tokenizer.decode(tokenizer.encode("ac/dc é"))
+    'ac/dc é'
+    """
+
+    name = "char"
+    half_bytes = 16
+
+    def __init__(self, characters: str, spells: bool) -> None:
+        """spells: whether the training text contains characters outside the vocabulary."""
+        self.characters = characters
+        self.spells = spells
+        self.vocab_size = self.half_bytes + len(characters)
+        self.newline_id = self.half_bytes + characters.index(NEWLINE)
+        self.unsampled = [] if spells else list(range(self.half_bytes))
+
+    @classmethod
+    def train(cls, texts: Iterable[str], min_count: int = 1, **_: Any) -> "CharTokenizer":
+        """Blocks of text -> the characters with at least `min_count` occurrences, and newline."""
+        counts = np.zeros(0x110000, np.int64)
+        for text in texts:
+            found = np.bincount(code_points(text))
+            counts[: len(found)] += found
+        kept = set(np.flatnonzero(counts >= min_count).tolist()) | {ord(NEWLINE)}
+        # Lone surrogates stand for undecodable bytes and are always spelled.
+        kept -= set(range(0xD800, 0xE000))
+        occurring = set(np.flatnonzero(counts).tolist())
+        return cls("".join(map(chr, sorted(kept))), spells=bool(occurring - kept))
+
+    @cached_property
+    def _table(self) -> Ids:
+        """Code point -> id; `vocab_size` marks a character that has to be spelled."""
+        table = np.full(0x110000, self.vocab_size, id_type(self.vocab_size + 1))
+        table[code_points(self.characters)] = np.arange(self.half_bytes, self.vocab_size)
+        return table
+
+    def encode(self, text: str) -> Ids:
+        """Text -> one id per character, and 2 ids per byte of a character that is spelled."""
+        points = code_points(text)
+        found = self._table[points]
+        ids = found.astype(id_type(self.vocab_size), copy=False)
+        unknown = np.flatnonzero(found == self.vocab_size)
+        if not len(unknown):
+            return ids
+        pieces: list[Ids] = []
+        begin = 0
+        for index in unknown.tolist():
+            raw = np.frombuffer(to_bytes(chr(points[index])), np.uint8)
+            pieces += [ids[begin:index], np.stack([raw >> 4, raw & 15], 1).ravel()]
+            begin = index + 1
+        return np.concatenate([*pieces, ids[begin:]]).astype(ids.dtype)
+
+    def byte_decoder(self) -> Callable[[int], bytes]:
+        """Each id -> a character's bytes; of two half-bytes the second one brings the byte."""
+        high: int | None = None
+
+        def to_bytes_of(i: int) -> bytes:
+            nonlocal high
+            first, high = high, None
+            if i >= self.half_bytes:
+                # A half-byte without its second one is shown as a broken character, not dropped.
+                return (b"" if first is None else b"\xff") + self._encoded[i - self.half_bytes]
+            if first is None:
+                high = i
+                return b""
+            return bytes((16 * first + i,))
+
+        return to_bytes_of
+
+    @cached_property
+    def _encoded(self) -> list[bytes]:
+        return [character.encode() for character in self.characters]
+
+    def to_json(self) -> dict[str, Any]:
+        """Name, the characters in the order of their ids, and whether any was spelled."""
+        return {"name": self.name, "characters": self.characters, "spells": self.spells}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "CharTokenizer":
+        """The inverse of `to_json`."""
+        characters, spells = data.get("characters"), data.get("spells")
+        if not isinstance(characters, str) or NEWLINE not in characters:
+            raise damaged("its characters are missing")
+        has_surrogate = any(0xD800 <= ord(c) < 0xE000 for c in characters)
+        is_distinct = len(set(characters)) == len(characters)
+        if has_surrogate or not is_distinct or not isinstance(spells, bool):
+            raise damaged("its characters are not distinct characters")
+        return cls(characters, spells)
+
+
+def code_points(text: str) -> NDArray[np.uint32]:
+    """Text -> the Unicode code point of each character (N,)."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")

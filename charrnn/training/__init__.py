@@ -1,0 +1,16 @@
+"""Training: from a plan to checkpoints.
+
+    planner      data, machine and budget -> a plan: sizes, hyperparameters, steps
+    optimizer    AdamW and SGD, gradient clipping, the learning rate of a step
+    averaging    the average of the weights of many steps
+    distributed  the processes that share a training
+    learner      one optimizer step after another; the state that a checkpoint holds
+    diagnostics  exploding or vanishing gradients, saturated or dead units
+    events       what happens in a training, as values
+    trainer      train(): the loop that logs, evaluates and saves; a generator of events
+    session      start_run, resume_run: from options to a finished run
+
+Everything is a function of the step: batch k is `batches[k]`, the rate `learning_rate(k)`, the
+randomness of step k a reseed with (seed, k, rank). The whole state of a training is weights,
+optimizer state, hidden state and k, so exact resuming needs nothing else.
+"""

@@ -1,0 +1,73 @@
+"""Detects exploding or vanishing gradients and saturated or dead units, and names a remedy.
+
+Exploding and vanishing gradients: Hochreiter 1991, Bengio et al. 1994, Pascanu et al. 2013.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from charrnn.config import ModelConfig
+
+EXPLODING = 100.0
+"""A gradient norm of so many times --grad-clip explodes."""
+
+VANISHING = 1e-6
+"""A smaller gradient norm changes nothing."""
+
+SATURATED, DEAD = 0.99, 1e-3
+"""A unit is saturated if all its outputs are beyond the one, dead if all are within the other."""
+
+REPORTED_FRACTION = 0.25
+"""Fraction of a layer's units above which they are reported."""
+
+MIN_ROWS = 4
+"""Rows of a batch below which units are not checked."""
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One problem: its kind, and a line that names it with a remedy."""
+
+    kind: str
+    text: str
+
+
+def check_gradient(norm: float, clip: float) -> Iterator[Issue]:
+    """A gradient's norm before clipping -> its issues."""
+    if norm > EXPLODING * clip:
+        yield Issue(
+            "exploding",
+            f"the gradient explodes: its norm is {norm:.3g}, and --grad-clip {clip:g}; "
+            "try a lower --learning-rate or a shorter --seq-length",
+        )
+    if norm < VANISHING:
+        yield Issue(
+            "vanishing",
+            f"the gradient has vanished: its norm is {norm:.3g}; "
+            "try --cell lstm, --residual or fewer layers",
+        )
+
+
+def check_units(config: ModelConfig, state: list[tuple[Tensor, ...]]) -> Iterator[Issue]:
+    """The outputs h (B, H) of each layer over the rows of a batch -> their issues."""
+    for layer, (output, *_) in enumerate(state):
+        if len(output) < MIN_ROWS:
+            return
+        size = output.abs()
+        saturated = float((size.amin(0) > SATURATED).float().mean())
+        dead = float((size.amax(0) < DEAD).float().mean())
+        if saturated > REPORTED_FRACTION:
+            yield Issue(
+                f"saturated {layer}",
+                f"{saturated:.0%} of the units of layer {layer} are saturated; "
+                "try a lower --learning-rate or more --weight-decay",
+            )
+        if dead > REPORTED_FRACTION:
+            yield Issue(
+                f"dead {layer}",
+                f"{dead:.0%} of the units of layer {layer} are dead; "
+                f"try fewer units than --hidden-size {config.hidden_size}, or a lower "
+                "--learning-rate",
+            )

@@ -1,0 +1,129 @@
+"""The processes that share a training: rank, world size, device, and what they exchange.
+
+torchrun starts the processes and sets RANK, WORLD_SIZE and LOCAL_RANK, which are read here.
+"""
+
+import contextlib
+import importlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import Tensor, distributed
+
+from charrnn.errors import StorageError
+from charrnn.models.device import choose_device, is_out_of_memory
+
+
+@contextlib.contextmanager
+def _collective() -> Iterator[None]:
+    """Turn the failure of a collective operation into a StorageError: another process is gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        raise StorageError(
+            "another process of this training has ended",
+            "see what it printed, and start all of them again",
+        ) from None
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes of one training. Alone there is one, and every method returns at once."""
+
+    device: torch.device
+    rank: int = 0
+    world_size: int = 1
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that reads, writes and prints."""
+        return self.rank == 0
+
+    @_collective()
+    def average(self, tensors: Sequence[Tensor], flag: int) -> int:
+        """Replace the tensors by their mean over all ranks -> the largest flag of any rank.
+
+        One message for everything. Every rank receives a flag at the same step, so that none stops
+        while another waits for it.
+        """
+        if self.world_size == 1:
+            return flag
+        parts = [tensor.flatten() for tensor in tensors]
+        # The sum must keep the ranks' flags apart: each rank has a slot of its own.
+        flags = torch.zeros(self.world_size, device=self.device)
+        flags[self.rank] = flag
+        message = torch.cat([*parts, flags])
+        distributed.all_reduce(message)
+        begin = 0
+        for tensor in tensors:
+            mean = message[begin : begin + tensor.numel()].view_as(tensor) / self.world_size
+            tensor.copy_(mean)
+            begin += tensor.numel()
+        return int(message[begin:].max().item())
+
+    @_collective()
+    def mean(self, value: float) -> float:
+        """The mean of a number over all ranks."""
+        if self.world_size == 1:
+            return value
+        total = torch.tensor([value], dtype=torch.float64, device=self.device)
+        distributed.all_reduce(total)
+        return float(total.item()) / self.world_size
+
+    @_collective()
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows (B/W, ...) of all ranks, concatenated to (B, ...)."""
+        if self.world_size == 1:
+            return rows
+        parts = [torch.empty_like(rows) for _ in range(self.world_size)]
+        distributed.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @_collective()
+    def broadcast(self, text: str) -> str:
+        """The text of rank 0, on every rank."""
+        if self.world_size == 1:
+            return text
+        raw = torch.frombuffer(bytearray(text.encode() or b" "), dtype=torch.uint8)
+        raw = raw.to(self.device)
+        size = torch.tensor([len(raw)], device=self.device)
+        distributed.broadcast(size, src=0)
+        if not self.is_main:
+            raw = torch.empty(int(size.item()), dtype=torch.uint8, device=self.device)
+        distributed.broadcast(raw, src=0)
+        return bytes(raw.cpu().tolist()).decode()
+
+    @_collective()
+    def barrier(self) -> None:
+        """Wait until every rank has come here."""
+        if self.world_size > 1:
+            distributed.barrier()
+
+
+def join(device: str) -> Group:
+    """Device name -> the group that torchrun started this process in, or a group of one.
+
+    UsageError if the device does not exist. Gloo connects CPUs, NCCL connects GPUs.
+    """
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    if world_size > 1:
+        # If it were imported after init_process_group, its functions would hold the group in their
+        # default arguments, and gloo's threads would abort the process at interpreter exit.
+        importlib.import_module("torch.distributed.nn.functional")
+        backend = "nccl" if chosen.type == "cuda" else "gloo"
+        with _collective():
+            distributed.init_process_group(backend, timeout=timedelta(hours=2))
+    return Group(chosen, rank, world_size)
+
+
+def leave(group: Group) -> None:
+    """Leave the group of processes."""
+    if group.world_size > 1:
+        distributed.destroy_process_group()

@@ -1,0 +1,120 @@
+"""AdamW and SGD, gradient clipping, and the learning rate as a pure function of the step."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from charrnn.checkpoints.header import MOMENTS
+from charrnn.config import TrainConfig
+
+BETAS = (0.9, 0.99)
+"""Decay of AdamW's two moments; the second is shorter than usual because runs are short."""
+
+EPSILON = 1e-8
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Step -> its learning rate: linear warmup to the peak, then the schedule.
+
+    cosine: decay to zero (Loshchilov & Hutter 2017, equation 5, one cycle). steps: constant up to
+    step `hold_steps`, then multiplied by `decay_factor`, and again every `decay_every` steps.
+
+    >>> config = TrainConfig(steps=100, warmup_steps=10, learning_rate=0.008)
+    >>> [round(learning_rate(step, config), 4) for step in (0, 9, 55, 100)]
+    [0.0008, 0.008, 0.004, 0.0]
+    """
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    if config.schedule == "steps":
+        decays = max(0, 1 + (step - config.hold_steps) // config.decay_every)
+        return config.learning_rate * config.decay_factor**decays
+    length = max(1, config.steps - config.warmup_steps)
+    done = min(1.0, (step - config.warmup_steps) / length)
+    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+@torch.no_grad()
+def clip(gradients: list[Tensor], max_norm: float) -> Tensor:
+    """Scale the gradients to a norm of at most `max_norm` (Pascanu et al. 2013) -> norm before.
+
+    On a CPU shorter gradients are not touched. A GPU scales them by one: a comparison would wait
+    for the device.
+    """
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    if norm.device.type != "cpu" or not norm <= max_norm:
+        torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))
+    return norm
+
+
+class Optimizer:
+    """AdamW (Loshchilov & Hutter 2019) or SGD, with weight decay of the matrices only.
+
+    Embeddings and biases are not decayed. It calls torch's fused kernel directly, because
+    `torch.optim` imports the compiler, which takes over a second.
+    """
+
+    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
+        self.config = config
+        self.step_count = 0
+        self._parameters = dict(model.named_parameters())
+        self._moments = {
+            f"{moment}.{name}": torch.zeros_like(p)
+            for moment in MOMENTS[config.optimizer]
+            for name, p in self._parameters.items()
+        }
+        trained = {n for n, p in self._parameters.items() if p.requires_grad}
+        matrices = {n for n in trained if self._parameters[n].ndim > 1 and "embedding" not in n}
+        self.groups = [
+            (sorted(matrices), config.weight_decay),
+            (sorted(trained - matrices), 0.0),
+        ]
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Update every parameter by its gradient, at this learning rate."""
+        self.step_count += 1
+        for names, decay in self.groups:
+            update = self._adamw if self.config.optimizer == "adamw" else self._sgd
+            update(names, rate, decay)
+
+    def _adamw(self, names: list[str], rate: float, decay: float) -> None:
+        parameters, gradients = self._with_gradients(names)
+        first, second = ([self._moments[f"{m}.{n}"] for n in names] for m in MOMENTS["adamw"])
+        count = torch.tensor(float(self.step_count), device=parameters[0].device)
+        torch._fused_adamw_(
+            parameters,
+            gradients,
+            first,
+            second,
+            [],
+            [count] * len(names),
+            lr=rate,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            weight_decay=decay,
+            eps=EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def _sgd(self, names: list[str], rate: float, decay: float) -> None:
+        parameters, gradients = self._with_gradients(names)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.mul_(1.0 - rate * decay).add_(gradient, alpha=-rate)
+
+    def _with_gradients(self, names: list[str]) -> tuple[list[Tensor], list[Tensor]]:
+        parameters: list[Tensor] = [self._parameters[name] for name in names]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        assert len(gradients) == len(parameters)
+        return parameters, gradients
+
+    def moments(self) -> dict[str, Tensor]:
+        """`<moment>.<parameter>` -> tensor of its shape; zeros before the first step."""
+        return self._moments
+
+    def load_moments(self, moments: dict[str, Tensor], step: int) -> None:
+        """Continue as if `step` steps had been taken; the count is the same for all parameters."""
+        self.step_count = step
+        for name, moment in self._moments.items():
+            moment.copy_(moments[name])

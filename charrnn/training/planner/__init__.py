@@ -1,0 +1,8 @@
+"""Data, machine and budget -> what to train and how.
+
+plan         Budget -> Plan: sizes, hyperparameters, steps, and what they cost
+heuristics   the rules, as pure functions of numbers
+presets      hyperparameters from the literature
+calibration  how fast this machine trains a model
+time_budget  how many steps fit into the time, at the speed seen so far
+"""

@@ -1,0 +1,313 @@
+"""Data, machine and budget -> a plan: what to train, how, and what it costs.
+
+What the user gives is kept. The rest is filled in by `heuristics`, at the speed of a few real
+steps.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from charrnn.config import ModelConfig, TrainConfig
+from charrnn.data.batches import rows_per_rank, steps_for
+from charrnn.errors import CorpusError, UsageError
+from charrnn.tasks import get_task
+from charrnn.tasks.base import Dataset, Task
+from charrnn.training.distributed import Group
+from charrnn.training.planner import heuristics
+from charrnn.training.planner.calibration import best_precision, calibrate, default_threads
+from charrnn.training.planner.presets import Preset
+
+MOST_STEPS: int = TrainConfig.__dataclass_fields__["steps"].metadata["high"]
+"""However fast the machine and long the time."""
+
+ENDING_SECONDS = 1.0
+"""Time that passes after the last step."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train and how; and what it costs: seconds for all steps, bytes of memory.
+
+    most_steps: the steps after which more training would overfit, whatever the time; 0 if the user
+    chose the number of steps.
+    """
+
+    model_config: ModelConfig
+    train_config: TrainConfig
+    tokens_per_second: float
+    epochs: float
+    seconds: float
+    memory: int
+    most_steps: int = 0
+    task: str = "language"
+
+    def with_steps(self, steps: int) -> "Plan":
+        """The same plan with another number of steps, and its cost."""
+        part = steps / self.train_config.steps
+        train = replace(self.train_config, steps=steps)
+        epochs, seconds = self.epochs * part, self.seconds * part
+        return replace(self, train_config=train, epochs=epochs, seconds=seconds)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the data ends the training, and not the time."""
+        return self.train_config.steps == self.most_steps
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters."""
+        return get_task(self.task).num_parameters(self.model_config)
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry `plan` of run.json, of the event `planned` and of `plan --json`."""
+        return {
+            "model": asdict(self.model_config),
+            "train": asdict(self.train_config),
+            "tokens_per_second": self.tokens_per_second,
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+            "memory": self.memory,
+            "most_steps": self.most_steps,
+            "parameters": self.parameters,
+        }
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train: one of the three, or none for the planner's choice; and how large."""
+
+    minutes: float | None = None
+    epochs: float | None = None
+    steps: int | None = None
+    max_parameters: int | None = None
+
+    def __post_init__(self) -> None:
+        if sum(value is not None for value in (self.minutes, self.epochs, self.steps)) > 1:
+            raise UsageError(
+                "--minutes, --epochs and --steps contradict each other", "give only one of them"
+            )
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """What a plan is made from. given: the user's values; train: fields of TrainConfig so far."""
+
+    task: Task
+    dataset: Dataset
+    given: Mapping[str, Any]
+    train: dict[str, Any]
+    budget: Budget
+    group: Group
+    began: float
+
+    @property
+    def tokens(self) -> int:
+        return self.dataset.size("train")
+
+    @property
+    def tokens_per_step(self) -> int:
+        return int(self.train["batch_size"] * self.train["seq_length"])
+
+    @property
+    def most_steps(self) -> int:
+        """Steps after which more would overfit."""
+        most = heuristics.most_epochs(self.tokens) * self.tokens / self.tokens_per_step
+        return max(10, int(most))
+
+    @property
+    def minutes(self) -> float:
+        length = sum(self.dataset.length(split) for split in ("train", "valid", "test"))
+        return self.budget.minutes or heuristics.default_minutes(length)
+
+    @property
+    def evaluation_share(self) -> float:
+        """The fraction of the time that evaluations take."""
+        return heuristics.EVALUATION_SHARE if self.dataset.size("valid") else 0.0
+
+    def seconds_left(self) -> float:
+        """Seconds for training; every rank has to call it, and rank 0's clock counts."""
+        spent = time.perf_counter() - self.began
+        shared = self.group.broadcast(repr(spent) if self.group.is_main else "")
+        return max(0.0, self.minutes * 60 - ENDING_SECONDS - float(shared))
+
+
+def make_plan(
+    task: Task,
+    dataset: Dataset,
+    given: Mapping[str, Any],
+    budget: Budget,
+    group: Group,
+    preset: Preset | None = None,
+    began: float | None = None,
+) -> Plan:
+    """Fill in what is not given, in this order: batch and window, model, speed, steps, cadence.
+
+    given: fields of ModelConfig and TrainConfig -> values, which override the preset's. began:
+    when the time started, on the clock of time.perf_counter; None for now. UsageError or
+    CorpusError if the values cannot be combined.
+    """
+    problem = _problem(task, dataset, given, budget, group, preset, began or time.perf_counter())
+    model, speed = _choose(problem)
+    steps = _steps(problem, speed)
+    most = 0 if problem.budget.steps or problem.budget.epochs else problem.most_steps
+    epochs = steps * problem.tokens_per_step / problem.tokens
+    parameters = task.num_parameters(model)
+    if not any("dropout" in name for name in problem.given):
+        layers = heuristics.dropout(epochs, parameters, problem.tokens)
+        inputs = round(heuristics.input_dropout(layers, model.vocab_size), 2)
+        model = replace(model, input_dropout=inputs, dropout=layers, output_dropout=layers)
+    train = _train_config(problem, model, steps, speed)
+    seconds = steps * problem.tokens_per_step / speed / (1 - problem.evaluation_share)
+    memory = heuristics.memory(model, train, parameters)
+    return Plan(model, train, speed, epochs, seconds, memory, most, task.name)
+
+
+def _problem(
+    task: Task,
+    dataset: Dataset,
+    given: Mapping[str, Any],
+    budget: Budget,
+    group: Group,
+    preset: Preset | None,
+    began: float,
+) -> _Problem:
+    """What is known before any size is chosen: all that is given, and what the speed depends on."""
+    tokens = dataset.size("train")
+    values = dict(preset.given if preset else {}) | dict(given)
+    shape = _batch(tokens, values, group)
+    names = {item.name for item in dataclasses.fields(TrainConfig)}
+    own = {name: value for name, value in values.items() if name in names}
+    if preset:
+        own = preset.in_steps(tokens / (shape["batch_size"] * shape["seq_length"])) | own
+        if not (budget.minutes or budget.epochs or budget.steps):
+            budget = replace(budget, epochs=preset.epochs)
+    train = {"threads": default_threads(), **shape, **own}
+    return _Problem(task, dataset, values, train, budget, group, began)
+
+
+def _batch(tokens: int, given: Mapping[str, Any], group: Group) -> dict[str, int]:
+    """Batch size and window that fit the data: each stream has at least a window and a token."""
+    length = given.get("seq_length") or heuristics.seq_length(tokens)
+    batch = given.get("batch_size") or heuristics.batch_size(tokens, length, group.device.type)
+    if "batch_size" not in given:
+        batch = math.ceil(batch / group.world_size) * group.world_size
+    rows_per_rank(batch, group.world_size)
+    if batch * (length + 1) > tokens:
+        raise CorpusError(
+            f"the training part has {tokens:,} tokens and --batch-size {batch} with "
+            f"--seq-length {length} needs {batch * (length + 1):,}",
+            "make them smaller or give more text",
+        )
+    return {"batch_size": batch, "seq_length": length}
+
+
+def _choose(problem: _Problem) -> tuple[ModelConfig, float]:
+    """The largest size that data and budget can train, and its measured tokens per second."""
+    candidates = _candidates(problem)
+    budget = problem.budget
+    if budget.steps or budget.epochs:
+        total = (budget.steps or 0) * problem.tokens_per_step
+        total = total or int((budget.epochs or 1.0) * problem.tokens)
+        enough = [
+            c
+            for c in candidates
+            if problem.task.num_parameters(c) * heuristics.TOKENS_PER_PARAMETER <= total
+        ]
+        chosen = (enough or candidates[:1])[-1]
+        return chosen, _speed(problem, chosen)
+    return _choose_by_time(problem, candidates)
+
+
+def _candidates(problem: _Problem) -> list[ModelConfig]:
+    """The models to choose from, smallest first, none too large for the data; at least one."""
+    size_of = problem.task.num_parameters
+    all_sizes = heuristics.sizes(problem.group.device.type)
+    configs = sorted(dict.fromkeys(_model(problem, size) for size in all_sizes), key=size_of)
+    most = problem.budget.max_parameters
+    if most and size_of(configs[0]) > most:
+        raise UsageError(
+            f"the smallest model for this text has {size_of(configs[0]):,} parameters, "
+            f"and --max-parameters is {most:,}",
+            "allow more, or make --hidden-size, --embedding-size or --vocab-size smaller",
+        )
+    bound = min(most or math.inf, heuristics.PARAMETERS_PER_TOKEN * problem.tokens)
+    return [c for c in configs if size_of(c) <= bound] or configs[:1]
+
+
+def _choose_by_time(problem: _Problem, candidates: list[ModelConfig]) -> tuple[ModelConfig, float]:
+    """Measure the middle size, then go up or down until a size fits its budget of tokens."""
+    index = len(candidates) // 2
+    speeds: dict[int, float] = {}
+    while True:
+        if index not in speeds:
+            speeds[index] = _speed(problem, candidates[index])
+        most = problem.most_steps * problem.tokens_per_step
+        total = min(speeds[index] * problem.seconds_left(), most)
+        parameters = problem.task.num_parameters(candidates[index])
+        enough = total >= parameters * heuristics.TOKENS_PER_PARAMETER
+        step = 1 if enough else -1
+        beyond = not 0 <= index + step < len(candidates)
+        if beyond or (enough and index + 1 in speeds):
+            return candidates[index], speeds[index]
+        index += step
+
+
+def _speed(problem: _Problem, model: ModelConfig) -> float:
+    """Tokens per second, measured longer if more time depends on it."""
+    times = min(4.0, max(1.0, problem.minutes / 4))
+    train = _known_train_fields(problem, model)
+    return calibrate(problem.task, problem.dataset, model, train, problem.group, times)
+
+
+def _known_train_fields(problem: _Problem, model: ModelConfig) -> dict[str, Any]:
+    """The fields of TrainConfig that are known once the model is."""
+    return {"precision": best_precision(model, problem.group), **problem.train}
+
+
+def _model(problem: _Problem, size: tuple[int, int]) -> ModelConfig:
+    """Layers and units -> a model configuration with the user's values."""
+    layers, hidden = size
+    given = problem.given
+    names = {item.name for item in dataclasses.fields(problem.task.config)} - {"vocab_size"}
+    chosen: dict[str, Any] = {"num_layers": layers, "hidden_size": hidden, "residual": True}
+    vocabulary = problem.task.model_config(problem.dataset, {}).vocab_size
+    if given.get("tie_weights", vocabulary >= heuristics.LARGE_VOCABULARY):
+        width = given.get("hidden_size") or given.get("embedding_size") or hidden
+        chosen |= {"tie_weights": True, "hidden_size": width, "embedding_size": width}
+    chosen |= {name: value for name, value in given.items() if name in names}
+    return problem.task.model_config(problem.dataset, chosen)
+
+
+def _steps(problem: _Problem, speed: float) -> int:
+    budget, per_step = problem.budget, problem.tokens_per_step
+    if budget.steps:
+        return budget.steps
+    if budget.epochs:
+        return steps_for(budget.epochs, problem.tokens, per_step, MOST_STEPS)
+    seconds = problem.seconds_left() * (1 - problem.evaluation_share)
+    return min(MOST_STEPS, problem.most_steps, max(10, int(seconds * speed / per_step)))
+
+
+def _train_config(problem: _Problem, model: ModelConfig, steps: int, speed: float) -> TrainConfig:
+    """The complete TrainConfig: known values, else those that suit size, speed and steps."""
+    seconds_per_step = problem.tokens_per_step / speed
+    times, eval_tokens = heuristics.evaluations(
+        problem.dataset.size("valid"), speed, steps * seconds_per_step
+    )
+    eval_every = problem.train.get("eval_every") or max(1, math.ceil(steps / times))
+    five_minutes = max(1, int(300 / seconds_per_step))
+    chosen: dict[str, Any] = {
+        "steps": steps,
+        "learning_rate": heuristics.learning_rate(model.hidden_size),
+        "weight_decay": 0.1,
+        "warmup_steps": steps // 20,
+        "eval_every": eval_every,
+        "eval_tokens": eval_tokens,
+        "save_every": min(eval_every, five_minutes),
+        "log_every": max(1, min(steps // 20, int(2 / seconds_per_step))),
+    }
+    return TrainConfig(**(chosen | _known_train_fields(problem, model)))

@@ -1,0 +1,101 @@
+"""Charts as files: of their format, the same each time, with what they have to say in them."""
+
+import html
+import re
+import struct
+import zlib
+from xml.etree import ElementTree
+
+import pytest
+
+from charrnn.cli.plotting.chart import Chart, Curve
+from charrnn.cli.plotting.picture import INKS, picture
+from charrnn.errors import UsageError
+
+SOLID = Curve("validation", (1, 2, 3), (3.0, 2.0, 1.5), 0)
+FAINT = Curve("training", (1, 2, 3), (2.5, 1.8, 1.25), 0, faint=True)
+
+
+def chart(*curves: Curve, log: bool = False, title: str = "a run") -> Chart:
+    """A chart of these curves."""
+    return Chart(title, "steps", "loss, nats/char", curves or (SOLID, FAINT), log)
+
+
+def words(svg: bytes) -> list[str]:
+    """The texts of an SVG; matplotlib draws letters as paths and keeps the text in a comment."""
+    ElementTree.fromstring(svg)
+    return [
+        html.unescape(word).strip() for word in re.findall(r"<!--(.*?)-->", svg.decode(), re.DOTALL)
+    ]
+
+
+def test_an_svg_says_all_there_is_to_say() -> None:
+    found = words(picture(chart(), "svg"))
+    assert {"a run", "steps", "loss, nats/char", "1.500", "1.250"} <= set(found)
+    assert {word.lstrip("\u200b") for word in found} >= {"validation", "training"}
+
+
+def test_a_png_is_whole_and_of_some_size() -> None:
+    data = picture(chart(), "png")
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    assert struct.unpack(">II", data[16:24]) == (1440, 840)
+    begin = data.index(b"IDAT")
+    (length,) = struct.unpack(">I", data[begin - 4 : begin])
+    assert zlib.crc32(data[begin : begin + 4 + length]) == struct.unpack(
+        ">I", data[begin + 4 + length : begin + 8 + length]
+    )[0]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_the_same_chart_is_the_same_file(kind: str) -> None:
+    assert picture(chart(), kind) == picture(chart(), kind)
+
+
+def test_inks_are_the_colours_of_the_curves() -> None:
+    curves = [Curve(f"c{i}", (1, 2), (i, i + 1), i) for i in range(3)]
+    svg = picture(chart(*curves), "svg").decode()
+    assert all(color in svg for color in INKS[:3])
+    assert INKS[3] not in svg
+
+
+@pytest.mark.parametrize("name", ["a$b^2$", "_hidden", "$\\frac{", "<&>", "日本", "é"])
+def test_names_are_shown_as_they_are(name: str) -> None:
+    curves = (Curve(name, (1, 2), (1, 2), 0), Curve("other", (1, 2), (2, 1), 1))
+    svg = picture(chart(*curves, title=name), "svg")
+    found = [word.lstrip("\u200b") for word in words(svg)]
+    assert found.count(name) == 2
+
+
+def test_a_single_curve_needs_no_legend() -> None:
+    assert not any("validation" in word for word in words(picture(chart(SOLID), "svg")))
+
+
+def test_a_curve_of_one_point_is_seen() -> None:
+    dot, nothing = Curve("", (2,), (2.0,), 2), Curve("", (), (), 2)
+    uses = [
+        len(
+            re.findall(
+                rf'<use [^>]*style="fill: {INKS[2]}', picture(chart(SOLID, c), "svg").decode()
+            )
+        )
+        for c in (dot, nothing)
+    ]
+    assert uses == [1, 0]
+
+
+def test_a_logarithmic_axis_has_powers_of_ten_or_round_values() -> None:
+    steep = Curve("", (0, 1), (1.0, 1e-6))
+    assert any("10^{-4}" in word for word in words(picture(chart(steep, log=True), "svg")))
+    flat = Curve("", (0, 1), (1.0, 3.0))
+    assert {"1.5", "2", "2.5"} <= set(words(picture(chart(flat, log=True), "svg")))
+
+
+def test_a_curve_that_leaves_the_chart_has_no_end_value() -> None:
+    leaving = Curve("", (0, 1, 2), (1.0, 0.5, 0.0))
+    assert "0.5000" not in words(picture(chart(leaving, log=True), "svg"))
+    assert "0.5000" in words(picture(chart(Curve("", (0, 1), (1, 0.5)), log=True), "svg"))
+
+
+def test_nothing_to_show_is_said() -> None:
+    with pytest.raises(UsageError, match="nothing that a chart can show"):
+        picture(chart(Curve("", (), ())), "png")

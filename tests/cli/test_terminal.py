@@ -1,0 +1,296 @@
+"""The terminal: no text of a user is markup or acts on it; numbers as a person reads them."""
+
+import io
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charrnn.cli import terminal
+from charrnn.errors import UsageError
+
+ODD = [
+    "[red]",
+    "[/]",
+    "[/red]",
+    "[bold]b[/bold]",
+    "[link=x]y[/link]",
+    ":smile:",
+    "src/[id].txt",
+    "\\[",
+]
+"""What rich would read as markup or an emoji."""
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """It does."""
+        return True
+
+
+class Dead(io.StringIO):
+    """A stream whose reader is gone."""
+
+    def __init__(self, error: OSError, terminal: bool = False) -> None:
+        super().__init__()
+        self.error, self.terminal = error, terminal
+
+    def isatty(self) -> bool:
+        """Whether it was a terminal."""
+        return self.terminal
+
+    def write(self, text: str) -> int:
+        """Fail."""
+        raise self.error
+
+
+DEATHS = [BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error"), OSError(28, "Full")]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("two\nlines\tand a tab", "two\nlines\tand a tab"),
+        ("\x00\x01\x1b\x7f", "^@^A^[^?"),
+        ("\r\n", "^M\n"),
+        ("\x80\x9b", "\\u0080\\u009b"),
+        ("\u202eevil\u2066", "\\u202eevil\\u2066"),
+        ("a\u2028b\u2029", "a\\u2028b\\u2029"),
+        ("\ud800", "\\ud800"),
+        ("\U000e0041", "\\U000e0041"),
+        ("é€😀 \u00a0", "é€😀 \u00a0"),
+        ("", ""),
+    ],
+)
+def test_control_characters_are_spelled(text: str, shown: str) -> None:
+    assert terminal.visible(text) == shown
+
+
+def test_what_is_kept_can_be_chosen() -> None:
+    assert terminal.visible("a\n\tb", keep="") == "a^J^Ib"
+
+
+@given(text=st.text())
+@settings(max_examples=200, deadline=None)
+def test_nothing_visible_controls_and_showing_twice_changes_nothing(text: str) -> None:
+    shown = terminal.visible(text, keep="")
+    assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in shown)
+    assert terminal.visible(shown, keep="") == shown
+    assert len(shown) >= len(text)
+
+
+@given(text=st.text(alphabet=st.characters(categories=("L", "N", "P", "S", "Zs"))))
+@settings(max_examples=100, deadline=None)
+def test_visible_text_stays_as_it_is(text: str) -> None:
+    assert terminal.visible(text) == text
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_no_text_is_markup(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.say(text)
+    terminal.note(text)
+    terminal.error_line(UsageError(f"{text} is wrong", "mend it"))
+    with terminal.Ticker(3) as ticker:
+        ticker.tell(text)
+        ticker.tick(1, text, 0.0)
+    terminal.print_table([text], [[text]])
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [
+        text, f"charrnn: note: {text}", f"charrnn: error: {text} is wrong; mend it", text, text,
+    ]  # fmt: skip
+    assert [line.strip() for line in out.splitlines()] == [text, text]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_no_text_is_markup_in_a_terminal(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    terminal.say(text)
+    terminal.error_line(UsageError(text, "mend it"))
+    with terminal.Ticker(3) as ticker:
+        ticker.tell(f"told {text}")
+        ticker.tick(1, f"ticked {text}", 0.0)
+    shown = stream.getvalue()
+    assert shown.startswith(f"{text}\n")
+    assert f"{text}; mend it" in shown
+    assert f"told {text}" in shown
+    assert f"ticked {text}" in shown
+
+
+def test_say_and_note_are_lines_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.say("hello")
+    terminal.note("look")
+    assert capsys.readouterr() == ("", "hello\ncharrnn: note: look\n")
+
+
+def test_long_lines_are_not_broken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    text = "word " * 100 + "end"
+    terminal.say(text)
+    terminal.error_line(UsageError(text, text))
+    terminal.print_table(["column"], [[text]])
+    out, err = capsys.readouterr()
+    assert err == f"{text}\ncharrnn: error: {text}; {text}\n"
+    assert len(out.splitlines()) == 2
+
+
+def test_an_error_is_one_line_whatever_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.error_line(UsageError("a\nb\r\x1b[2J", "do\tthis\n"))
+    assert capsys.readouterr() == ("", "charrnn: error: a^Jb^M^[[2J; do^Ithis^J\n")
+
+
+def test_colours_only_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    error = UsageError("it broke", "mend it")
+    for stream, coloured in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        terminal.error_line(error)
+        assert ("\x1b[" in stream.getvalue()) is coloured
+        assert "it broke; mend it" in stream.getvalue()
+
+
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_colours_can_be_declined(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    terminal.note("look")
+    assert "33" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("error", DEATHS, ids=str)
+def test_nobody_reading_is_no_failure(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Dead(error))
+    terminal.say("hello")
+    terminal.note("look")
+    terminal.error_line(UsageError("it broke", "mend it"))
+    with terminal.Ticker(3) as ticker:
+        ticker.tell("told")
+        ticker.tick(3, "ticked", 9.0, last=True)
+
+
+@pytest.mark.parametrize("error", DEATHS, ids=str)
+def test_a_product_that_cannot_be_written_is_a_failure(
+    error: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Dead(error))
+    with pytest.raises(OSError, match=str(error.strerror)):
+        terminal.print_table(["a"], [["1"]])
+
+
+def test_a_table_has_its_numbers_to_the_right(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.print_table(("name", ">size"), [("a", "1"), ("long name", "1000")])
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert [line.rstrip() for line in out.splitlines()] == [
+        "name       size", "a             1", "long name  1000",
+    ]  # fmt: skip
+
+
+def test_a_table_spells_control_characters_and_keeps_rows_on_their_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    terminal.print_table(["name"], [["a\nb"], ["\x1b[2J"]])
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
+        "name", "a^Jb", "^[[2J",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (7, "7"), (950, "950"), (9_994, "9994"), (9_999, "10.0k"), (10_000, "10.0k"),
+     (45_250, "45.2k"), (123_456, "123k"), (999_499, "999k"), (999_700, "1.0M"),
+     (1_234_567, "1.2M"), (250e6, "250M"), (999.9e6, "1.0G"), (3.21e9, "3.2G"), (12.6, "13")],
+)  # fmt: skip
+def test_counts_for_a_person(value: float, text: str) -> None:
+    assert terminal.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1550, "1.6 kB"), (999_940, "999.9 kB"),
+     (999_990, "1.0 MB"), (12_345_678, "12.3 MB"), (999_990_000, "1.0 GB"), (5e12, "5000.0 GB")],
+)  # fmt: skip
+def test_bytes_for_a_person(value: float, text: str) -> None:
+    assert terminal.size(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00"), (0.4, "0:00"), (5, "0:05"), (59.6, "1:00"), (65, "1:05"), (3599, "59:59"),
+     (3600, "1:00:00"), (7384, "2:03:04"), (90_061, "25:01:01"), (-3, "0:00"),
+     (float("inf"), "0:00"), (float("nan"), "0:00")],
+)  # fmt: skip
+def test_times_for_a_person(seconds: float, text: str) -> None:
+    assert terminal.duration(seconds) == text
+
+
+@given(value=st.floats(0, 1e12))
+@settings(max_examples=200, deadline=None)
+def test_counts_and_bytes_are_short_and_within_a_twentieth(value: float) -> None:
+    text = terminal.number(value)
+    units = {"k": 1e3, "M": 1e6, "G": 1e9}
+    number = float(text.rstrip("kMG")) * units.get(text[-1], 1)
+    assert abs(number - value) <= max(0.5, 0.05 * value)
+    assert len(text) <= 6
+    assert len(terminal.size(value)) <= 9
+
+
+def test_plain_progress_is_a_line_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    with terminal.Ticker(9, plain_every=5.0) as ticker:
+        for step, seconds in enumerate((0.0, 1.0, 4.9, 5.0, 6.0, 9.9, 10.1)):
+            ticker.tick(step, f"step {step}", seconds)
+        ticker.tick(9, "step 9", 10.2, last=True)
+        ticker.tell("stays", style="bold")
+    assert capsys.readouterr().err.splitlines() == ["step 0", "step 3", "step 6", "step 9", "stays"]
+
+
+def test_plain_progress_spells_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    with terminal.Ticker(1) as ticker:
+        ticker.tick(1, "a\x1b[2J", 0.0)
+        ticker.tell("b\x1b[2J")
+    assert capsys.readouterr().err == "a^[[2J\nb^[[2J\n"
+
+
+def test_a_terminal_has_a_bar_that_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    with terminal.Ticker(10) as ticker:
+        for step in range(1, 11):
+            ticker.tick(step, f"step {step}\x07", float(step))
+        ticker.tell("stays")
+    shown = stream.getvalue()
+    assert "━" in shown
+    assert "step 10^G" in shown
+    assert "stays" in shown
+    assert "\x07" not in shown
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1  # the cursor is back
+    assert shown.endswith("\x1b[2K")  # the bar's line is blank
+
+
+@pytest.mark.parametrize("error", DEATHS, ids=str)
+def test_a_terminal_that_went_away_does_not_end_the_bar_badly(
+    error: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    ticker = terminal.Ticker(10)
+    with ticker:
+        ticker.tick(1, "step 1", 0.0)
+        ticker._console.file = Dead(error, terminal=True)
+        ticker.tell("told")

@@ -1,0 +1,91 @@
+"""docs/errors.md is what the source says, and the program that makes it misses nothing."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support import error_page
+from tests.support.error_page import KINDS, PACKAGE, PAGE, ROOT, Message, messages, page
+
+EVERY = messages()
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text() == page(), "run `make docs`"
+
+
+def test_the_readme_and_the_makefile_lead_to_it() -> None:
+    assert "(docs/errors.md)" in (ROOT / "README.md").read_text()
+    assert "python -m tests.support.error_page" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_class_of_the_tree_is_told_by_something(kind: str) -> None:
+    assert [message for message in EVERY if message.kind == kind]
+    assert re.search(rf"^## Exit code .+: {kind}$", page(), re.MULTILINE)
+
+
+def test_no_place_that_makes_an_error_is_left_out() -> None:
+    """Whatever words stand literally in a call of an error's class stand on the page, too."""
+    told = " ".join(f"{message.problem} {message.remedy}" for message in EVERY)
+    for source in error_page.sources():
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in KINDS:
+                for part in ast.walk(node):
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                        words = part.value.strip()
+                        inside = " " in words and words in told
+                        assert inside or " " not in words, (source.name, words)
+
+
+def test_every_message_is_a_problem_and_a_remedy() -> None:
+    for message in EVERY:
+        assert message.problem
+        assert message.remedy
+        assert (PACKAGE / message.module).is_file()
+        assert not message.remedy.endswith("."), message
+
+
+def of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> list[Message]:
+    """The messages of a package of one module."""
+    (tmp_path / "a.py").write_text(text)
+    monkeypatch.setattr(error_page, "PACKAGE", tmp_path)
+    return messages()
+
+
+SOURCE = """
+def f(path, data, error: type[CharRNNError] = CorpusError):
+    what = "red" if data else "blue"
+    if path:
+        raise UsageError(f"{path.name} is {what} at {len(data) + 1:,}", "give " f"{data['size']}")
+    raise error("gone", "x")
+
+def g(n):
+    raise broken("too long", n)
+
+def broken(detail, n):
+    return CheckpointError(f"it is {detail}: {n}", "use another")
+
+def h():
+    with limit("full", "use less"):
+        pass
+
+def limit(problem, remedy):
+    raise MemoryLimitError(f"{problem}!", remedy)
+"""
+
+
+def test_words_are_read_off_the_syntax_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {(m.kind, m.problem, m.remedy) for m in of(tmp_path, monkeypatch, SOURCE)}
+    assert told == {
+        ("UsageError", "<name> is red at <data>", "give <size>"),
+        ("UsageError", "<name> is blue at <data>", "give <size>"),
+        ("UsageError", "gone", "x"),
+        ("CorpusError", "gone", "x"),
+        ("CheckpointError", "it is too long: <n>", "use another"),
+        ("MemoryLimitError", "full!", "use less"),
+    }

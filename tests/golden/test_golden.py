@@ -1,0 +1,268 @@
+"""The program does what an older version did, with the runs that it left and on the command line.
+
+`make` made the golden files with that version. A float may differ in its last digits, because they
+hang on the processor and on libraries; where those are the ones of the golden files, trainings and
+hidden states are held to the last bit.
+"""
+
+import json
+import math
+import shutil
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from charrnn.checkpoints import checkpoint as library
+from tests.golden import describe
+from tests.golden.make import (
+    COMMON,
+    ENVIRONMENT,
+    FILES,
+    HALF,
+    LAST,
+    STATE,
+    TRAININGS,
+    checkpoint,
+    machine,
+    made,
+)
+from tests.support.shell import Done, Shell
+
+
+def golden(name: str) -> Any:
+    """A JSON file of the golden files."""
+    return json.loads((FILES / name).read_text())
+
+
+EXACT = golden("about.json")["machine"] == machine()
+"""Whether the same operations give the same bits here as where the golden files were made."""
+
+CLOSE = 1e-5
+"""Relative difference that two machines may make. Products that add in another order made 6e-7."""
+
+CLOCK = ("seconds", "seconds_left", "tokens_per_second")
+"""Fields that hang on the clock."""
+
+OUTPUTS = golden("outputs.json")
+
+INTERFACE = golden("interface.json")
+
+each_run = pytest.mark.parametrize("name", list(TRAININGS))
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Shell:
+    """A copy of the golden files, for a command line to be run in."""
+    return Shell(shutil.copytree(FILES, tmp_path / "copy"))
+
+
+def run(copy: Shell, words: Sequence[str], variables: Mapping[str, str] = {}) -> Done:
+    """Run a command line as `make` ran it."""
+    settings: dict[str, Any] = {**ENVIRONMENT, **variables}
+    return copy.run(*words, **settings)
+
+
+def differences(
+    got: Any, wanted: Any, but: tuple[str, ...] = (), close: float = CLOSE, at: str = ""
+) -> Iterator[str]:
+    """Where two JSON values differ, in the order of their keys, too.
+
+    Floats may differ by the proportion `close`; of the fields `but` only the type is compared.
+    """
+    if type(got) is not type(wanted):
+        yield f"{at}: {got!r} is of another type than {wanted!r}"
+    elif isinstance(wanted, dict):
+        if list(got) != list(wanted):
+            yield f"{at}: the keys are {list(got)} and were {list(wanted)}"
+        for key in got.keys() & wanted.keys():
+            if key not in but:
+                yield from differences(got[key], wanted[key], but, close, f"{at}.{key}")
+            elif type(got[key]) is not type(wanted[key]):
+                yield f"{at}.{key}: {got[key]!r} is of another type than {wanted[key]!r}"
+    elif isinstance(wanted, list):
+        if len(got) != len(wanted):
+            yield f"{at}: there are {len(got)} items and were {len(wanted)}"
+        for index, (one, other) in enumerate(zip(got, wanted, strict=False)):
+            yield from differences(one, other, but, close, f"{at}[{index}]")
+    elif isinstance(wanted, float) and math.isfinite(wanted):
+        if not math.isclose(got, wanted, rel_tol=close, abs_tol=close * 1e-2 if close else 0):
+            yield f"{at}: {got!r} was {wanted!r}"
+    elif got != wanted and not (wanted != wanted and got != got):
+        yield f"{at}: {got!r} was {wanted!r}"
+
+
+def same(got: Any, wanted: Any, but: tuple[str, ...] = (), close: float = CLOSE) -> None:
+    """Fail with all differences of two JSON values, if there are any."""
+    found = list(differences(got, wanted, but, close))
+    assert not found, "\n".join(found)
+
+
+def events(path: Path) -> list[Any]:
+    """The lines of a metrics.jsonl, each of which has to be spelled as `json` spells it."""
+    lines = path.read_text().splitlines(keepends=True)
+    assert lines == [json.dumps(json.loads(line)) + "\n" for line in lines]
+    return [json.loads(line) for line in lines]
+
+
+def same_events(got: Path, wanted: Path) -> None:
+    """Two trainings told the same, but for the time that it took."""
+    same(events(got), events(wanted), CLOCK, 0.0 if EXACT else CLOSE)
+
+
+def parts(path: Path) -> tuple[list[Any], dict[str, Any], dict[str, NDArray[np.float32]]]:
+    """A safetensors file: names, types, shapes and places in their order; metadata; arrays."""
+    raw = path.read_bytes()
+    begin = 8 + struct.unpack_from("<Q", raw)[0]
+    header = json.loads(raw[8:begin])
+    metadata = json.loads(header.pop("__metadata__")["charrnn"])
+    places = {name: begin + each["data_offsets"][0] for name, each in header.items()}
+    arrays = {
+        name: np.frombuffer(raw, np.float32, math.prod(each["shape"]), places[name])
+        for name, each in header.items()
+    }
+    return list(header.items()), metadata, arrays
+
+
+def same_file(got: Path, wanted: Path) -> None:
+    """Two sealed files hold the same, whatever versions of what wrote them.
+
+    Bit for bit where operations give the same bits, else as closely as those differ. The seal is a
+    hash of all the rest, so it tells nothing where the versions differ.
+    """
+    got_header, got_metadata, got_arrays = parts(got)
+    header, metadata, arrays = parts(wanted)
+    assert got_header == header
+    assert len(got_metadata.pop("seal")) == len(metadata.pop("seal"))
+    for each in (got_metadata, metadata):
+        if "facts" in each:
+            each["facts"]["versions"] = dict.fromkeys(each["facts"]["versions"], "")
+    # A digest of the weights cannot be nearly the same; weights that are read are the same.
+    same(got_metadata, metadata, close=0.0 if EXACT else CLOSE)
+    for name, array in arrays.items():
+        if EXACT:
+            assert got_arrays[name].tobytes() == array.tobytes(), name
+        else:
+            # Where sums are added in another order the last bits differ, of small numbers as much
+            # as of the large ones beside them.
+            largest = float(np.abs(array).max())
+            assert np.allclose(got_arrays[name], array, CLOSE, CLOSE * largest), name
+
+
+@each_run
+def test_a_checkpoint_is_read_and_written_again_byte_for_byte(name: str, tmp_path: Path) -> None:
+    for step in (HALF, LAST):
+        before = checkpoint(FILES / "trained" / name, step)
+        model = library.load(before, training=None)
+        assert model.training is not None
+        library.save(model, tmp_path / "again.safetensors")
+        assert (tmp_path / "again.safetensors").read_bytes() == before.read_bytes()
+
+
+@each_run
+def test_a_run_that_was_stopped_midway_ends_as_it_would_have(name: str, copy: Shell) -> None:
+    again, whole = copy.folder / "trained" / name, FILES / "trained" / name
+    checkpoint(again, LAST).unlink()
+    run(copy, ("train", "--resume", "--name", name, "--quiet")).succeeded()
+    same_file(checkpoint(again, LAST), checkpoint(whole, LAST))
+    assert checkpoint(again, HALF).read_bytes() == checkpoint(whole, HALF).read_bytes()
+    same_events(again / "metrics.jsonl", FILES / "resumed" / f"{name}.jsonl")
+    # Up to where it was stopped its log stays as it was, times included.
+    before = [event for event in events(whole / "metrics.jsonl") if event["step"] <= HALF]
+    assert events(again / "metrics.jsonl")[: len(before)] == before
+    described, was = (json.loads((each / "run.json").read_text()) for each in (again, whole))
+    assert described.pop("turn") == len(TRAININGS) + 1
+    del was["turn"]
+    same(described, was, close=0.0)
+
+
+@each_run
+def test_a_training_repeats_with_its_events_its_description_and_its_checkpoints(
+    name: str, copy: Shell
+) -> None:
+    again, before = copy.folder / "trained" / name, FILES / "trained" / name
+    shutil.rmtree(again)
+    words = ("train", *TRAININGS[name], *COMMON, "--name", name)
+    told = run(copy, (*words, "--json")).succeeded()
+    assert told.json == events(again / "metrics.jsonl")
+    same_events(again / "metrics.jsonl", before / "metrics.jsonl")
+    text = (again / "run.json").read_text()
+    described = json.loads(text)
+    assert text == json.dumps(described, indent=2, sort_keys=True) + "\n"
+    assert described["turn"] == len(TRAININGS) + (name != list(TRAININGS)[-1])
+    was = json.loads((before / "run.json").read_text())
+    for each in (described, was):
+        each["versions"] = dict.fromkeys(each["versions"], "")
+    same(described, was, (*CLOCK, "started", "turn"), 0.0)
+    for step in (HALF, LAST):
+        same_file(checkpoint(again, step), checkpoint(before, step))
+
+
+@each_run
+def test_the_same_text_is_kept_as_the_same_bytes(name: str, copy: Shell) -> None:
+    again, before = copy.folder / "trained" / name, FILES / "trained" / name
+    shutil.rmtree(again)
+    words = ("train", *TRAININGS[name], *COMMON, "--name", name, "--quiet")
+    run(copy, words).succeeded()
+    kept = {path.name: path.read_bytes() for path in (again / "corpus").iterdir()}
+    assert kept == {path.name: path.read_bytes() for path in (before / "corpus").iterdir()}
+
+
+@pytest.mark.parametrize(
+    "case", OUTPUTS, ids=lambda case: " ".join((*case["variables"], case["line"]))
+)
+def test_a_command_line_has_its_output_its_files_and_its_exit_code(
+    case: dict[str, Any], copy: Shell
+) -> None:
+    words = case["line"].split()
+    before = set(copy.folder.rglob("*"))
+    done = run(copy, words, case["variables"])
+    assert done.code == case["code"], done.err
+    lines = done.out.split("\n")
+    if "--json" in words:
+        spelled = [json.dumps(json.loads(line), ensure_ascii=False) for line in lines[:-1]]
+        assert [*spelled, ""] == lines
+        but = CLOCK if words[0] == "plan" else ()
+        same([_parsed(line) for line in lines], [_parsed(line) for line in case["stdout"]], but)
+    else:
+        assert lines == case["stdout"]
+    assert made(copy.folder, before) == case["made"]
+
+
+def _parsed(line: str) -> Any:
+    """The value of a line; the last is empty."""
+    return json.loads(line) if line else ""
+
+
+def test_the_end_of_a_text_is_kept_as_it_was(copy: Shell) -> None:
+    (copy.folder / "end.state").unlink()
+    run(copy, STATE.split()).succeeded()
+    same_file(copy.folder / "end.state", FILES / "end.state")
+    if EXACT:
+        assert (copy.folder / "end.state").read_bytes() == (FILES / "end.state").read_bytes()
+
+
+@each_run
+def test_an_exported_graph_has_the_same_names_shapes_and_words(name: str, copy: Shell) -> None:
+    run(copy, ("checkpoints", "export", name, "--format", "onnx")).succeeded()
+    same(describe.onnx_file(copy.folder / f"{name}.onnx"), golden("onnx.json")[name], close=0.0)
+
+
+def test_every_command_is_still_there_in_its_place() -> None:
+    now = list(describe.interface())
+    assert [command for command in now if command in INTERFACE] == list(INTERFACE)
+
+
+@pytest.mark.parametrize("command", INTERFACE)
+def test_every_option_and_argument_of_a_command_is_as_it_was(command: str) -> None:
+    """More of them may have been added since, but no argument and none that is required."""
+    now = {each["name"]: each for each in describe.interface()[command]}
+    before = {each["name"]: each for each in INTERFACE[command]}
+    same({name: now.get(name) for name in before}, before, close=0.0)
+    assert [name for name in now if name in before] == list(before)
+    added = [each for name, each in now.items() if name not in before]
+    assert not [each for each in added if each["kind"] == "argument" or "required" in each["marks"]]

@@ -1,0 +1,403 @@
+"""Constraints: what is banned is never written and what has to match does, by any tokenizer."""
+
+import numpy as np
+import pytest
+import regex
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charrnn.errors import UsageError
+from charrnn.inference import sampling
+from charrnn.inference.constraints import (
+    BanConstraint,
+    RegexConstraint,
+    TextTracker,
+    allowed,
+    biases,
+    pieces,
+)
+from charrnn.inference.generation import SamplingParams, begin, generate
+from charrnn.inference.sampling import Context, Filter, Logits
+from charrnn.tokenizers import TOKENIZERS, Tokenizer
+from charrnn.tokenizers.base import Decoder
+from tests.support.steppers import noise, pairs, written
+
+TEXT = "Der Müller mahlt.\nDas Café hat offen - für 7 €! Ich weiß, die Katze saß.\n" * 15 + "ñ😀\n"
+"""A text with characters of one to four bytes; the last two are so rare that char spells them."""
+
+TRAINED: dict[str, Tokenizer] = {
+    name: kind.train([TEXT], vocab_size=None if name == "word" else 340, min_count=2)
+    for name, kind in TOKENIZERS.items()
+}
+
+MODELS = {name: pairs(tokenizer, TEXT) for name, tokenizer in TRAINED.items()}
+
+LETTERS: Tokenizer = TOKENIZERS["char"].train(["abc\n"])
+WORDS: Tokenizer = TOKENIZERS["word"].train(["the cat concat cats\n"])
+BYTES = TRAINED["byte"]
+BYTES_OF_ALL: Tokenizer = TOKENIZERS["byte"].from_json({"unsampled": []})
+
+SUBSTRINGS = st.builds(
+    lambda begin, size: TEXT[begin : begin + size], st.integers(0, 70), st.integers(1, 6)
+) | st.sampled_from(["ñ", "😀", "\n", "é", "ü", "ß "])
+
+
+def last(rule: Filter, tokenizer: Tokenizer, ids: list[int], prompt: str = "") -> Logits:
+    """Logits of 0 for every token, as a filter leaves them after these ids."""
+    logits = np.zeros((1, tokenizer.vocab_size), np.float32)
+    known = [-1] * 4 + tokenizer.encode(prompt).tolist()
+    left = rule(logits, Context(np.array([known])))
+    for end in range(1, len(ids) + 1):
+        left = rule(logits, Context(np.array([known + ids[:end]])))
+    assert not logits.any()
+    row: Logits = left[0]
+    return row
+
+
+def ruled_out(rule: Filter, tokenizer: Tokenizer, text: str = "", prompt: str = "") -> list[str]:
+    """What may not follow a text."""
+    left = last(rule, tokenizer, tokenizer.encode(text).tolist(), prompt)
+    return [tokenizer.decode([token]) for token in np.flatnonzero(np.isinf(left)).tolist()]
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_the_text_of_a_row_is_what_the_decoder_shows(name: str, data: st.DataObject) -> None:
+    tokenizer = TRAINED[name]
+    some = st.integers(0, tokenizer.vocab_size - 1)
+    odd = st.sampled_from(tokenizer.encode("aé😀ñ").tolist())
+    ids = data.draw(st.lists(some | odd, max_size=25))
+    follower, decoder, shown = TextTracker(tokenizer), Decoder(tokenizer), ""
+    known = [-1]
+    follower.update(Context(np.array([known])))
+    for token in ids:
+        known.append(token)
+        added = follower.added_text(0, token)
+        assert follower.update(Context(np.array([known]))) == [shown + added]
+        shown += decoder.push(token)
+        assert follower.texts[0] == shown
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_a_row_that_branches_off_brings_what_its_history_tells(name: str) -> None:
+    tokenizer = TRAINED[name]
+    ids = tokenizer.encode("Das Café\n").tolist()
+    follower = TextTracker(tokenizer)
+    for end in range(len(ids) + 1):
+        texts = follower.update(Context(np.array([[7, 7, 7, *ids[:end]]]), rows=(end,)))
+    assert texts == ["Das Café\n"]
+
+
+def test_a_row_ends_within_a_character_until_its_last_byte() -> None:
+    follower, known = TextTracker(BYTES), [0]
+    begun = []
+    for token in (None, *"a😀b".encode()):
+        known += [] if token is None else [token]
+        follower.update(Context(np.array([known])))
+        begun.append(follower.is_incomplete(0))
+    assert begun == [False, False, True, True, True, False, False]
+
+
+def test_pieces_are_whole_characters_or_nothing() -> None:
+    assert pieces(LETTERS) == [""] * 16 + ["\n", "a", "b", "c"]
+    assert pieces(WORDS) == [" <unk>", "\n", " cat", " cats", " concat", "the"]
+    assert pieces(BYTES) == [chr(i) for i in range(128)] + [""] * 128
+    assert "ß" in pieces(TRAINED["subword"])
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@given(banned=st.lists(SUBSTRINGS, min_size=1, max_size=4), seed=st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_what_is_banned_is_never_written(name: str, banned: list[str], seed: int) -> None:
+    tokenizer = TRAINED[name]
+    shown = written(tokenizer, MODELS[name], [BanConstraint(tuple(banned), tokenizer)], 100, seed)
+    # What the length cuts off within a character is shown as a broken one.
+    assert not any(text in shown.removesuffix("\ufffd") for text in banned)
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("text", ["Katze", "ü", "é", "ß,"])
+def test_what_is_not_banned_would_have_been_written(name: str, text: str) -> None:
+    tokenizer, model = TRAINED[name], MODELS[name]
+    shown = [written(tokenizer, model, [], 150, seed) for seed in range(12)]
+    assert any(text in each for each in shown)
+    rule = [BanConstraint((text,), tokenizer) for _ in shown]
+    again = [written(tokenizer, model, [rule[seed]], 150, seed) for seed in range(12)]
+    assert not any(text in each for each in again)
+
+
+@pytest.mark.parametrize(
+    ("banned", "text", "out"),
+    [
+        (("abc",), "", []),
+        (("abc",), "a", []),
+        (("abc",), "ab", ["c"]),
+        (("abc",), "abcab", ["c"]),
+        (("abc",), "aba", []),
+        (("aab",), "aaa", ["b"]),
+        (("a",), "", ["a"]),
+        (("ab", "ac"), "a", ["b", "c"]),
+        (("a\n",), "a", ["\n"]),
+        (("x", "ax"), "a", []),
+    ],
+)
+def test_a_token_is_out_only_where_it_would_complete_a_banned_text(
+    banned: tuple[str, ...], text: str, out: list[str]
+) -> None:
+    assert ruled_out(BanConstraint(banned, LETTERS), LETTERS, text) == out
+
+
+@pytest.mark.parametrize(
+    ("banned", "text", "out"),
+    [
+        ("cat", "", [" cat", " cats", " concat"]),
+        ("cats", "", [" cats"]),
+        ("e c", "", []),
+        ("e c", "the", [" cat", " cats", " concat"]),
+        ("e con", "the", [" concat"]),
+        ("e cat\n", "the cat", ["\n"]),
+        ("e cat\n", " cat", []),
+        ("at ca", " concat", [" cat", " cats"]),
+    ],
+)
+def test_banned_text_within_and_across_words(banned: str, text: str, out: list[str]) -> None:
+    assert ruled_out(BanConstraint((banned,), WORDS), WORDS, text) == out
+
+
+def test_banned_text_within_pieces_of_several_characters() -> None:
+    tokenizer = TRAINED["subword"]
+    found = pieces(tokenizer)
+    assert max(map(len, found)) > 3
+    out = np.flatnonzero(np.isinf(last(BanConstraint(("e",), tokenizer), tokenizer, [])))
+    assert out.tolist() == [i for i, piece in enumerate(found) if "e" in piece]
+
+
+@pytest.mark.parametrize(("name", "character"), [("byte", "é"), ("byte", "😀"), ("char", "ñ")])
+def test_only_the_last_part_of_a_banned_character_is_out(name: str, character: str) -> None:
+    tokenizer = TRAINED[name]
+    ids = tokenizer.encode(character).tolist()
+    assert len(ids) > 1
+    for end in range(len(ids)):
+        out = np.flatnonzero(
+            np.isinf(last(BanConstraint((character,), tokenizer), tokenizer, ids[:end]))
+        )
+        assert out.tolist() == ([ids[-1]] if end == len(ids) - 1 else [])
+
+
+def test_a_broken_character_can_be_banned() -> None:
+    rule = BanConstraint(("\ufffd",), BYTES)
+    out = np.flatnonzero(np.isinf(last(rule, BYTES, list(b"a\xc3")))).tolist()
+    assert set(range(128)) < set(out)
+    assert not set(range(0x80, 0xC0)) & set(out)
+    assert np.isinf(last(BanConstraint(("\ufffd",), BYTES), BYTES, [])[0x80])
+    model, prompt = noise(256, spread=0.5), "a"
+    assert "\ufffd" in written(BYTES_OF_ALL, model, [], 200)
+    shown = written(
+        BYTES_OF_ALL, model, [BanConstraint(("\ufffd",), BYTES_OF_ALL)], 200, prompt=prompt
+    )
+    assert "\ufffd" not in shown.removesuffix("\ufffd")
+    assert max(shown) > "\x80"
+
+
+def test_the_prompt_does_not_count() -> None:
+    assert ruled_out(BanConstraint(("abc",), LETTERS), LETTERS, "", prompt="ab") == []
+    assert ruled_out(BanConstraint(("abc",), LETTERS), LETTERS, "ab", prompt="cc") == ["c"]
+
+
+def test_rows_are_followed_by_their_numbers_when_others_leave() -> None:
+    rule, logits = BanConstraint(("ab",), LETTERS), np.zeros((3, LETTERS.vocab_size), np.float32)
+    a, b, c = LETTERS.encode("abc").tolist()
+    rule(logits, Context(np.array([[0], [0], [0]]), rows=(4, 5, 6)))
+    left = rule(logits, Context(np.array([[a], [b], [c]]), rows=(4, 5, 6)))
+    assert np.isinf(left).sum(axis=1).tolist() == [1, 0, 0]
+    left = rule(logits[:2], Context(np.array([[b, b], [c, a]]), rows=(5, 6)))
+    assert np.isinf(left).sum(axis=1).tolist() == [0, 1]
+    assert np.isinf(left[1, b])
+
+
+def test_a_batch_is_banned_as_its_rows_are() -> None:
+    tokenizer, model = TRAINED["byte"], MODELS["byte"]
+    start, own = begin(tokenizer, ""), SamplingParams(60, seed=3)
+
+    def text(indices: range) -> list[str]:
+        rule = [BanConstraint(("a", "Müller"), tokenizer)]
+        found = list(generate(tokenizer, model, [start] * len(indices), own, indices, rule))
+        return ["".join(p.text for p in found if p.index == i) for i in indices]
+
+    assert text(range(4)) == [text(range(i, i + 1))[0] for i in range(4)]
+
+
+def test_banning_everything_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="--ban leaves nothing to write with; ban less"):
+        BanConstraint(("a", "b", "c", "\n"), LETTERS)
+    with pytest.raises(UsageError, match="leaves nothing"):
+        BanConstraint(("",), LETTERS)
+
+
+def test_banning_every_way_on_is_a_usage_error_that_says_where() -> None:
+    banned = tuple("ab" + each for each in "abc\n")
+    rule = sampling.chain([sampling.exclude(LETTERS.unsampled), BanConstraint(banned, LETTERS)])
+    assert set(ruled_out(rule, LETTERS, "a")) == {LETTERS.decode([i]) for i in range(16)}
+    rule = sampling.chain([sampling.exclude(LETTERS.unsampled), BanConstraint(banned, LETTERS)])
+    with pytest.raises(UsageError, match=r"--ban leaves nothing to write after 'cab'; ban less"):
+        ruled_out(rule, LETTERS, "cab")
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@given(
+    characters=st.sets(st.sampled_from("aehlt Katzsüßé€.\n"), min_size=3), seed=st.integers(0, 9)
+)
+@settings(max_examples=30, deadline=None)
+def test_only_allowed_characters_are_written(name: str, characters: set[str], seed: int) -> None:
+    tokenizer = TRAINED[name]
+    known = "".join(sorted(characters)) + "\n"
+    rule = sampling.bias(allowed(known, tokenizer), tokenizer.vocab_size)
+    assert set(written(tokenizer, MODELS[name], [rule], 60, seed)) <= set(known)
+
+
+def test_what_is_not_allowed_is_ruled_out_exactly() -> None:
+    a, b, c, newline = LETTERS.encode("abc\n").tolist()
+    assert set(allowed("ab", LETTERS)) == {*range(16), c, newline}
+    assert set(allowed("a\nb", LETTERS)) == {*range(16), c}
+    assert set(allowed("tac s", WORDS)) == {0, 1, *WORDS.encode(" concat").tolist()[:1], 5}
+    assert set(allowed("abc", LETTERS).values()) == {-np.inf}
+    assert a not in allowed("a", LETTERS)
+    assert b in allowed("a", LETTERS)
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "characters"),
+    [(LETTERS, ""), (LETTERS, "xyz"), (WORDS, "abc"), (BYTES, "\0"), (BYTES, "é")],
+)
+def test_allowing_nothing_that_can_be_written_is_a_usage_error(
+    tokenizer: Tokenizer, characters: str
+) -> None:
+    with pytest.raises(UsageError, match="--allow leaves nothing to write with; allow char"):
+        allowed(characters, tokenizer)
+
+
+def test_biases_are_by_token() -> None:
+    a, newline = LETTERS.encode("a\n").tolist()
+    assert biases({"a": 2.0, "\n": -1.5}, LETTERS) == {a: 2.0, newline: -1.5}
+    assert biases({" cats": 1.0}, WORDS) == {int(WORDS.encode(" cats")[0]): 1.0}
+    assert biases({}, LETTERS) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "tokenizer", "count"), [("ab", LETTERS, 2), ("é", LETTERS, 4), (" cat cats", WORDS, 2)]
+)
+def test_a_bias_on_several_tokens_is_a_usage_error(
+    text: str, tokenizer: Tokenizer, count: int
+) -> None:
+    with pytest.raises(UsageError, match=f"--bias {text!r} is {count} tokens for this model; give"):
+        biases({text: 1.0}, tokenizer)
+
+
+PATTERNS = [
+    r"(?s).{10}",
+    r"[A-Za-z ,.]{3,30}",
+    r"( [a-z]+){1,5}",
+    r"(Katze|Kater| Katze|\n){2,4}",
+    r"[^K\n]*[.!]",
+    r"(?:[A-Z]?[a-z ]{1,9}\n){2}",
+    r"",
+]
+
+
+def matched(name: str, pattern: str, seed: int, length: int = 60) -> tuple[str, str | None]:
+    """A text held to a pattern, and why it ended."""
+    tokenizer = TRAINED[name]
+    rule = RegexConstraint(pattern, tokenizer)
+    start, own = begin(tokenizer, ""), SamplingParams(length, seed=seed)
+    found = list(generate(tokenizer, MODELS[name], [start], own, (0,), [rule], rule.ends))
+    return "".join(piece.text for piece in found), found[-1].finish
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_text_that_stops_matches_and_any_other_still_can(name: str, pattern: str) -> None:
+    found = [matched(name, pattern, seed) for seed in range(6)]
+    for text, finish in found:
+        assert regex.fullmatch(pattern, text, partial=finish == "length"), text
+    finishes = {finish for _, finish in found}
+    assert finishes <= {"stop", "length"}
+    assert "stop" in finishes
+
+
+def test_a_newline_that_may_go_on_with_the_text_does_not_end_it() -> None:
+    text, finish = matched("char", r"(Katze|\n)+", 1)
+    assert finish == "length"
+    assert "\n" in text
+    assert regex.fullmatch(r"(Katze|\n)+", text, partial=True)
+
+
+def test_a_pattern_of_bounded_length_always_stops() -> None:
+    for seed in range(20):
+        text, finish = matched("char", "[abcdeü ]{3,9}", seed)
+        assert finish == "stop"
+        assert 3 <= len(text) <= 9
+
+
+def test_characters_of_one_token_may_be_demanded_and_others_may_not() -> None:
+    assert matched("char", "(?:ü|ß|€)+7", 1)[0][-1] == "7"
+    with pytest.raises(UsageError, match="widen the pattern, or allow its characters"):
+        matched("byte", "aü", 1)
+    with pytest.raises(UsageError, match="continues 'h'"):
+        matched("char", "hñ", 1)
+
+
+@pytest.mark.parametrize("name", ["byte", "char"])
+def test_a_matching_text_has_no_broken_characters(name: str) -> None:
+    tokenizer = TRAINED[name]
+    rule = RegexConstraint("(?s).*", tokenizer)
+    alive = np.flatnonzero(np.isfinite(last(rule, tokenizer, [])))
+    assert alive.tolist() == [i for i, piece in enumerate(pieces(tokenizer)) if piece]
+
+
+def test_a_newline_belongs_to_the_text_where_the_pattern_goes_on() -> None:
+    rule = RegexConstraint("ab(\nc)?", LETTERS)
+    newline = LETTERS.newline_id
+    out = ruled_out(rule, LETTERS, "ab")
+    assert "\n" not in out
+    assert {"a", "b", "c"} <= set(out)
+    assert not rule.ends(0, newline)
+    assert not rule.ends(0, int(LETTERS.encode("a")[0]))
+    rule = RegexConstraint("ab", LETTERS)
+    assert "\n" not in ruled_out(rule, LETTERS, "ab")
+    assert rule.ends(0, newline)
+
+
+def test_what_still_matches_keeps_its_logit() -> None:
+    rule, logits = RegexConstraint("[ab]+", LETTERS), np.arange(20, dtype=np.float32)[None]
+    left = rule(logits, Context(np.array([[0]])))
+    assert np.flatnonzero(np.isfinite(left)).tolist() == LETTERS.encode("ab").tolist()
+    assert left[0, 17:19].tolist() == [17.0, 18.0]
+
+
+def test_what_others_ruled_out_stays_out_except_the_end() -> None:
+    rule, logits = RegexConstraint("[ab]*", LETTERS), np.full((1, 20), -np.inf, np.float32)
+    logits[0, 18] = 1.0
+    left = rule(logits, Context(np.array([[0]])))
+    assert left[0, 18] == 1.0
+    assert np.isfinite(left[0, LETTERS.newline_id])
+    assert left[0, LETTERS.newline_id] <= -1e30
+    assert np.isfinite(left).sum() == 2
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(", "[z-a]", "*", "a**", "\\", "(?P<a>x", "(?V0)(?V1)a", "(" * 1500 + ")" * 1500]
+)
+def test_a_pattern_that_cannot_be_read_is_a_usage_error(pattern: str) -> None:
+    with pytest.raises(UsageError, match=r"--regex cannot be read: .+; mend the pattern"):
+        RegexConstraint(pattern, LETTERS)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "after"), [("x", "''"), ("abx", "'ab'"), ("ab{2}(?=d)c", "'abb'")]
+)
+def test_a_pattern_that_cannot_be_fulfilled_is_one_usage_error(pattern: str, after: str) -> None:
+    rule = RegexConstraint(pattern, LETTERS)
+    start, model = begin(LETTERS, ""), noise(LETTERS.vocab_size)
+    with pytest.raises(UsageError, match=f"can write continues {after} as --regex demands"):
+        list(generate(LETTERS, model, [start], SamplingParams(9), (0,), [rule], rule.ends))

@@ -1,0 +1,180 @@
+"""The graphs as ONNX has them: valid in both precisions, small in int8, clear to a stranger."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+
+from charrnn.checkpoints.checkpoint import Checkpoint
+from charrnn.config import CELLS, state_shapes
+from charrnn.errors import StorageError
+from charrnn.evaluation.scores import score_tokens
+from charrnn.inference.engine import Engine
+from charrnn.inference.graphs import DOCUMENT, OPERATORS, export, sequence_graph, step_graph
+from charrnn.inference.nodes import IR, OPSET
+from charrnn.tokenizers import TOKENIZERS, from_json
+from tests.support.tiny import TEXT, smallest_checkpoint
+
+PRECISIONS = ("float32", "int8")
+
+KINDS: dict[str, Callable[[Checkpoint], Any]] = {
+    "sequence": sequence_graph,
+    "float32": step_graph,
+    "int8": lambda model: step_graph(model, "int8"),
+}
+
+
+def whole_model(cell: str = "lstm", **changes: Any) -> Checkpoint:
+    """A model that fits into a moment."""
+    shape = {"hidden_size": 8, "embedding_size": 8, "num_layers": 2}
+    return smallest_checkpoint(training=False, cell=cell, **(shape | changes))
+
+
+def constants(model: Any) -> dict[str, np.ndarray]:
+    """The graph's own numbers."""
+    return {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+
+
+@pytest.mark.parametrize("cell", OPERATORS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_at_the_limits_of_float32_are_no_reason_to_warn(cell: str, kind: str) -> None:
+    made = whole_model(cell)
+    huge = {name: np.full_like(array, 3e38) for name, array in made.weights.items()}
+    KINDS[kind](replace(made, weights=huge))
+
+
+@pytest.mark.parametrize("cell", OPERATORS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "changes", [{}, {"num_layers": 1}, {"residual": True}, {"tie_weights": True}], ids=str
+)
+def test_every_graph_is_valid_and_of_onnx_s_own_operators(
+    cell: str, kind: str, changes: dict[str, Any]
+) -> None:
+    model = KINDS[kind](whole_model(cell, **changes))
+    onnx.checker.check_model(model, full_check=True)
+    assert model.ir_version == IR
+    assert model.producer_name == "charrnn"
+    names = [name for node in model.graph.node for name in node.output]
+    assert len(names) == len(set(names))
+    assert [(each.domain, each.version) for each in model.opset_import] == [("", OPSET)]
+    assert {node.domain for node in model.graph.node} == {""}
+    onnxruntime.InferenceSession(model.SerializeToString())
+
+
+@pytest.mark.parametrize("cell", OPERATORS)
+def test_int8_keeps_the_matrices_of_every_layer_in_a_byte_a_weight(cell: str) -> None:
+    found = constants(step_graph(whole_model(cell), "int8"))
+    small = sum(array.size for array in found.values() if array.dtype == np.int8)
+    assert small == (2 * 2 - 1) * CELLS[cell] * 8 * 8  # the first layer's input is in the table
+    large = {name: array for name, array in found.items() if array.dtype == np.float32}
+    assert {"table", "logits.weights", "output.bias"} <= set(large)
+    assert not any(
+        array.size >= CELLS[cell] * 64 for name, array in large.items() if name.startswith("in")
+    )
+
+
+@pytest.mark.parametrize("cell", OPERATORS)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_large_vocabulary_has_no_table(
+    cell: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = whole_model(cell)
+    small = constants(step_graph(model, precision))
+    assert "table" in small
+    assert small["table"].shape == (model.model.vocab_size, CELLS[cell] * 8)
+    monkeypatch.setattr("charrnn.inference.graphs.MAX_TABLE_SIZE", small["table"].size - 1)
+    large = constants(step_graph(model, precision))
+    assert "table" not in large
+    assert large["embedding"].shape == (model.model.vocab_size, 8)
+    monkeypatch.setattr("charrnn.inference.graphs.MAX_TABLE_SIZE", small["table"].size)
+    assert "table" in constants(step_graph(model, precision))
+
+
+@pytest.mark.parametrize("cell", OPERATORS)
+def test_the_larger_the_model_the_closer_int8_is_to_a_quarter(cell: str) -> None:
+    model = whole_model(cell, hidden_size=256, embedding_size=128)
+    sizes = [len(step_graph(model, precision).SerializeToString()) for precision in PRECISIONS]
+    assert sizes[1] < (0.6 if cell == "rnn" else 0.45) * sizes[0]
+
+
+@pytest.mark.parametrize("cell", OPERATORS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_inputs_and_outputs_are_named_after_the_state(cell: str, kind: str) -> None:
+    model = whole_model(cell)
+    made = KINDS[kind](model).graph
+    names = list(state_shapes(model.model, 1))
+    assert [each.name for each in made.input] == ["ids", *names]
+    assert [each.name for each in made.output] == ["logits", *(f"{name}.after" for name in names)]
+
+
+def test_a_document_is_kept_and_none_is_the_default() -> None:
+    assert sequence_graph(whole_model()).graph.doc_string == ""
+    assert sequence_graph(whole_model(), "about it").graph.doc_string == "about it"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_models_make_equal_graphs(kind: str) -> None:
+    first, second = (KINDS[kind](whole_model()).SerializeToString() for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("cell", OPERATORS)
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_an_exported_file_is_all_that_another_program_needs(
+    cell: str, tokenizer: str, tmp_path: Path
+) -> None:
+    """Follow the words of the file's own document, with nothing of the engine."""
+    checkpoint = whole_model(cell, tokenizer=tokenizer)
+    export(checkpoint, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    meta = session.get_modelmeta()
+    assert meta.graph_description == DOCUMENT
+    words = from_json(json.loads(meta.custom_metadata_map["charrnn.tokenizers"]))
+    ids = words.encode(TEXT)
+    given = np.concatenate([words.encode("\n"), ids[:-1]]).astype(np.int64)
+    state = {
+        each.name: np.zeros((1, each.shape[1]), np.float32) for each in session.get_inputs()[1:]
+    }
+    nats = 0.0
+    for begin in range(0, len(ids), 100):
+        logits, *after = session.run(None, {"ids": given[begin : begin + 100, None]} | state)
+        state = dict(zip(state, after, strict=True))
+        odds = np.exp(logits[:, 0].astype(np.float64))
+        shares = odds / odds.sum(axis=1, keepdims=True)
+        targets = ids[begin : begin + 100]
+        nats -= float(np.log(shares[np.arange(len(targets)), targets]).sum())
+    score = score_tokens(Engine(checkpoint, 1), ids, len(TEXT), words.newline_id)
+    assert nats == pytest.approx(score.nats, rel=1e-4)
+
+
+def test_the_document_names_everything_that_there_is(tmp_path: Path) -> None:
+    checkpoint = whole_model()
+    export(checkpoint, tmp_path / "model.onnx")
+    model = onnx.load(tmp_path / "model.onnx")
+    told = re.findall(r"\b\d\.[hc](?:\.after)?|ids|logits", model.graph.doc_string)
+    named = {each.name for each in (*model.graph.input, *model.graph.output)}
+    assert set(told) <= named
+    assert {"ids", "logits", "0.h", "0.c", "1.h", "0.h.after"} <= set(told)
+    assert [entry.key for entry in model.metadata_props] == ["charrnn.tokenizers"]
+
+
+def test_exporting_leaves_only_the_file_and_replaces_an_older_one(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"older")
+    export(whole_model(), path)
+    onnx.checker.check_model(str(path))
+    assert [each.name for each in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_an_export_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot write"):
+        export(whole_model(), tmp_path / "missing" / "model.onnx")

@@ -1,0 +1,64 @@
+"""The loss of a large vocabulary is that of torch, and so are its gradients."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from charrnn.models import functional
+from charrnn.tasks.language.network import build
+from tests.support.tiny import tiny_model
+
+ROWS, WIDTH, VOCABULARY = 23, 5, 11
+
+
+def parts() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    x, w = (torch.randn(n, WIDTH, generator=generator) for n in (ROWS, VOCABULARY))
+    bias = torch.randn(VOCABULARY, generator=generator)
+    targets = torch.randint(VOCABULARY, (ROWS,), generator=generator)
+    return x.requires_grad_(), w.requires_grad_(), bias.requires_grad_(), targets
+
+
+@pytest.mark.parametrize("chunk", [1, VOCABULARY * 4, VOCABULARY * 100])
+def test_loss_and_gradients_are_those_of_torch(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(softmax, "CHUNK", chunk)
+    x, weight, bias, targets = parts()
+    own = functional.cross_entropy(x, weight, bias, targets)
+    (3.0 * own).backward()  # type: ignore[no-untyped-call]
+    found = [each.grad for each in (x, weight, bias)]
+    y, other, third, _ = parts()
+    expected = F.cross_entropy(F.linear(y, other, third), targets)
+    (3.0 * expected).backward()  # type: ignore[no-untyped-call]
+    assert torch.allclose(own, expected)
+    for one, each in zip(found, (y, other, third), strict=True):
+        assert one is not None
+        assert each.grad is not None
+        assert torch.allclose(one, each.grad, atol=1e-6)
+
+
+def test_products_are_rounded_where_the_plan_says_so() -> None:
+    x, weight, bias, targets = parts()
+    exact = functional.cross_entropy(x, weight, bias, targets)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = functional.cross_entropy(x, weight, bias, targets)
+    assert rounded.dtype == torch.float32
+    assert rounded != exact
+    assert torch.allclose(rounded, exact, rtol=0.02)
+    rounded.backward()  # type: ignore[no-untyped-call]
+    assert weight.grad is not None
+    assert weight.grad.dtype == torch.float32
+
+
+def test_a_model_learns_alike_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    gradients = []
+    for large in (10**9, 1):
+        monkeypatch.setattr("charrnn.tasks.language.network.LARGE_VOCABULARY", large)
+        model = build(tiny_model(tie_weights=True), 0)
+        ids = torch.arange(12).reshape(2, 6) % 11
+        loss, _, _ = model.loss(ids, (ids + 1) % 11, model.zero_state(2))
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients.append([p.grad for p in model.parameters() if p.requires_grad])
+    for one, other in zip(*gradients, strict=True):
+        assert one is not None
+        assert other is not None
+        assert torch.allclose(one, other, atol=1e-6)

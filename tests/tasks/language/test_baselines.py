@@ -1,0 +1,80 @@
+"""Yardsticks: each measures the same text in bits per character, exactly."""
+
+import gzip
+import lzma
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charrnn.tasks.language.baselines import NGram
+from charrnn.tasks.language.baselines import baselines as measure
+from charrnn.tokenizers import TOKENIZERS
+from tests.support.tiny import TEXT, tiny_corpus
+
+JUDGED = "The old cat sat.\nAnd who went round the mill?\n" * 3
+
+
+def test_without_a_corpus_only_the_packers_measure() -> None:
+    tokens = np.zeros(len(JUDGED), np.uint8)
+    assert [name for name, _ in measure(None, tokens, JUDGED)] == ["gzip", "xz"]
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_every_yardstick_is_exact(name: str, tmp_path: Path) -> None:
+    corpus = tiny_corpus(tmp_path, name)
+    tokens = corpus.tokenizer.encode(JUDGED)
+    found = dict(measure(corpus, tokens, JUDGED))
+    assert list(found) == ["uniform", "5-gram", "gzip", "xz"]
+    choices = corpus.tokenizer.vocab_size - len(corpus.tokenizer.unsampled)
+    assert found["uniform"] == pytest.approx(math.log2(choices) * len(tokens) / len(JUDGED))
+    model = NGram(corpus.splits["train"].load(), corpus.tokenizer.vocab_size, order=5)
+    bits = -np.log2(model.probabilities(tokens)).sum()
+    assert found["5-gram"] == pytest.approx(bits / len(JUDGED))
+    raw = JUDGED.encode()
+    assert found["gzip"] == pytest.approx(8 * len(gzip.compress(raw, 9)) / len(raw))
+    assert found["xz"] == pytest.approx(8 * len(lzma.compress(raw, preset=9)) / len(raw))
+
+
+def test_a_text_like_the_corpus_is_foretold_better_than_by_guessing(tmp_path: Path) -> None:
+    corpus = tiny_corpus(tmp_path)
+    found = dict(measure(corpus, corpus.tokenizer.encode(TEXT), TEXT))
+    assert found["5-gram"] < 1 < 4 < found["uniform"]
+
+
+def test_bits_are_of_characters_and_not_of_bytes() -> None:
+    text = "é€" * 200
+    found = dict(measure(None, np.zeros(400, np.uint8), text))
+    assert found["gzip"] == 8 * len(gzip.compress(text.encode(), 9)) / 400
+
+
+def test_undecodable_bytes_are_packed_as_they_were() -> None:
+    raw = np.random.default_rng(0).integers(128, 256, size=400, dtype=np.uint8).tobytes()
+    text = raw.decode("utf-8", "surrogateescape")
+    found = dict(measure(None, np.zeros(400, np.uint8), text))
+    assert found["xz"] == 8 * len(lzma.compress(raw, preset=9)) / len(text) > 4
+
+
+def test_only_so_many_tokens_of_a_large_corpus_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = tiny_corpus(tmp_path)
+    tokens = corpus.tokenizer.encode(JUDGED)
+    whole = dict(measure(corpus, tokens, JUDGED))["5-gram"]
+    monkeypatch.setattr(yardsticks, "LIMIT", 30)
+    model = NGram(corpus.splits["train"].load()[:30], corpus.tokenizer.vocab_size)
+    part = dict(measure(corpus, tokens, JUDGED))["5-gram"]
+    assert part == pytest.approx(-np.log2(model.probabilities(tokens)).sum() / len(JUDGED))
+    assert part > whole + 0.5
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 2.0**33, 1e15])
+def test_a_clock_that_is_far_off_changes_nothing(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gzip file holds the time in 32 bits; some machines start in 1970, or have been in 2106."""
+    tokens = np.zeros(len(JUDGED), np.uint8)
+    before = list(measure(None, tokens, JUDGED))
+    monkeypatch.setattr("time.time", lambda: seconds)
+    assert list(measure(None, tokens, JUDGED)) == before

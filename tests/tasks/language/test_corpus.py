@@ -1,0 +1,646 @@
+"""A prepared corpus: where it is cut, what its parts hold, and when it is believed no more."""
+
+import io
+import json
+import os
+import sys
+import zipfile
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charrnn.data import sources
+from charrnn.data.config import DataConfig, data_config_from_json
+from charrnn.data.sources import whole_lines
+from charrnn.errors import CorpusError, StorageError, UsageError
+from charrnn.tasks.language import corpus
+from charrnn.tasks.language.corpus import MINIMUM, Corpus, current_sha256, prepare, reopen
+from charrnn.tokenizers import TOKENIZERS
+from tests.support.tiny import TEXT, tiny_corpus, tiny_tokenizer
+
+LINES = "".join(f"line {number} of the names\n" for number in range(1, 41))
+
+
+def texts_of(made: Corpus) -> dict[str, str]:
+    """The text of every part, read back from its tokens."""
+    return {name: made.tokenizer.decode(part.load()) for name, part in made.splits.items()}
+
+
+def made_of(folder: Path, text: str | bytes, name: str = "text.txt", **recipe: Any) -> Corpus:
+    """A corpus of one file with this text, by characters unless said otherwise."""
+    source = folder / name
+    source.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return prepare(DataConfig((str(source),), **recipe), folder / "corpus")
+
+
+@pytest.mark.parametrize("count", [100, 101, 109, 110, 123, 199, 256])
+def test_the_text_is_cut_at_nine_tenths_of_its_characters(tmp_path: Path, count: int) -> None:
+    text = ("abcdefgh\néü😀" * 30)[:count]
+    made = made_of(tmp_path, text)
+    cut = int(count * 0.9)
+    assert texts_of(made) == {"train": text[:cut], "valid": text[cut:]}
+    assert [part.characters for part in made.splits.values()] == [cut, count - cut]
+    assert made.characters == count
+
+
+def test_three_parts_follow_each_other_and_lose_nothing(tmp_path: Path) -> None:
+    made = made_of(tmp_path, TEXT, valid_fraction=0.2, test_fraction=0.1)
+    parts = texts_of(made)
+    assert "".join(parts.values()) == TEXT
+    assert list(parts) == ["train", "valid", "test"]
+    count = len(TEXT)
+    assert len(parts["train"]) == int(count * (1.0 - 0.2 - 0.1))
+    assert len(parts["test"]) == count - int(count * 0.9)
+
+
+@given(
+    count=st.integers(MINIMUM, 400),
+    valid=st.floats(0.05, 0.45),
+    test=st.floats(0.05, 0.45),
+    size=st.integers(1, 300),
+)
+@settings(max_examples=40, deadline=None)
+def test_no_character_is_lost_or_told_twice(
+    tmp_path_factory: pytest.TempPathFactory, count: int, valid: float, test: float, size: int
+) -> None:
+    text = (TEXT * 2)[:count]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "BLOCK", size)
+        folder = tmp_path_factory.mktemp("cut")
+        made = made_of(folder, text, valid_fraction=valid, test_fraction=test)
+    assert "".join(texts_of(made).values()) == text
+    assert [len(part) for part in texts_of(made).values()] == [
+        part.characters for part in made.splits.values()
+    ]
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_every_tokenizer_learns_from_and_is_tested_on_the_same_characters(
+    tmp_path: Path, name: str
+) -> None:
+    made = tiny_corpus(tmp_path, name, test_fraction=0.1)
+    train, valid = int(len(TEXT) * 0.8), int(len(TEXT) * 0.9)
+    texts = {"train": TEXT[:train], "valid": TEXT[train:valid], "test": TEXT[valid:]}
+    for key, text in texts.items():
+        part = made.splits[key]
+        assert part.load().tolist() == made.tokenizer.encode(text).tolist()
+        assert part.tokens == len(part.load())
+        assert part.characters == len(text)
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_the_tokenizer_is_learned_from_the_training_part_alone(tmp_path: Path, name: str) -> None:
+    size = 310 if name == "subword" else None
+    text = TEXT + "\nZQX " * (len(TEXT) // 60)
+    first = made_of(tmp_path, text, tokenizer=name, vocab_size=size)
+    text = TEXT + "\nJVK " * (len(TEXT) // 60)
+    second = made_of(tmp_path, text, tokenizer=name, vocab_size=size)
+    assert first.tokenizer.to_json() == second.tokenizer.to_json()
+    assert texts_of(first)["train"] == texts_of(second)["train"]
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("lines", [False, True])
+def test_a_corpus_read_in_blocks_equals_one_read_whole(
+    tmp_path: Path, name: str, lines: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tiny_corpus(tmp_path / "whole", name, lines=lines)
+    for size in (32, 37, 100):
+        monkeypatch.setattr(sources, "BLOCK", size)
+        parts = tiny_corpus(tmp_path / str(size), name, lines=lines)
+        for key, part in whole.splits.items():
+            assert parts.splits[key].load().tolist() == part.load().tolist()
+            assert parts.splits[key].characters == part.characters
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_a_tokenizer_learned_in_blocks_equals_one_learned_whole(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 330 if name == "subword" else None
+    whole = made_of(tmp_path, TEXT, tokenizer=name, vocab_size=size)
+    monkeypatch.setattr(sources, "BLOCK", 48)
+    parts = made_of(tmp_path, TEXT, tokenizer=name, vocab_size=size)
+    assert parts.tokenizer.to_json() == whole.tokenizer.to_json()
+
+
+@given(texts=st.lists(st.text(alphabet="ab\r\n", min_size=1, max_size=9), max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_whole_lines_are_cut_after_newlines_and_join_back(texts: list[str]) -> None:
+    cut = list(whole_lines(texts))
+    assert "".join(cut) == "".join(texts)
+    if all("\n" in text for text in texts):
+        assert all(part.endswith("\n") for part in cut[:-1])
+
+
+def test_a_part_with_files_of_its_own_takes_nothing_from_the_text(tmp_path: Path) -> None:
+    for name in ("valid", "test"):
+        (tmp_path / name).write_text(f"the {name} text")
+    files: dict[str, Any] = {name: (str(tmp_path / name),) for name in ("valid", "test")}
+    made = made_of(tmp_path, TEXT, **files)
+    assert texts_of(made) == {"train": TEXT, "valid": "the valid text", "test": "the test text"}
+    made = made_of(tmp_path, TEXT, valid=files["valid"], test_fraction=0.1)
+    cut = int(len(TEXT) * 0.9)
+    assert texts_of(made) == {"train": TEXT[:cut], "valid": "the valid text", "test": TEXT[cut:]}
+
+
+def test_no_validation_part_is_wanted(tmp_path: Path) -> None:
+    made = made_of(tmp_path, TEXT, valid_fraction=0.0)
+    assert texts_of(made) == {"train": TEXT}
+    assert not (tmp_path / "corpus" / "valid.npy").exists()
+
+
+def test_several_files_are_one_text(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text(TEXT.rstrip("\n"))
+    made = prepare(DataConfig((str(tmp_path / "a"), str(tmp_path / "b"))), tmp_path / "corpus")
+    assert "".join(texts_of(made).values()) == TEXT + TEXT.rstrip("\n")
+    assert made.bytes == 2 * (len(TEXT) - 1)
+
+
+def test_a_folder_is_one_text_and_what_is_left_out_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "a.txt").write_text(TEXT)
+    (tmp_path / "book" / "b.png").write_bytes(b"\0")
+    made = prepare(DataConfig((str(tmp_path / "book"),)), tmp_path / "corpus")
+    assert "".join(texts_of(made).values()) == TEXT
+    assert [note for note in made.notes if "b.png" in note] == list(made.notes)
+    assert len(made.notes) == 1
+
+
+def test_bytes_of_any_kind_can_be_learned(tmp_path: Path) -> None:
+    raw = bytes(range(256)) * 2
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "raw").write_bytes(raw)
+    recipe = DataConfig((str(tmp_path / "folder"),), tokenizer="byte", valid_fraction=0.0)
+    made = prepare(recipe, tmp_path / "corpus")
+    assert made.splits["train"].load().tobytes() == raw
+
+
+@pytest.mark.parametrize("newline", ["\r\n", "\r"])
+def test_newlines_of_other_systems_are_kept_in_a_running_text(tmp_path: Path, newline: str) -> None:
+    text = TEXT.replace("\n", newline)
+    assert "".join(texts_of(made_of(tmp_path, text)).values()) == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "latin-1", "utf-8-sig"])
+def test_a_text_in_its_encoding_is_the_same_text(tmp_path: Path, encoding: str) -> None:
+    text = TEXT + "naïve\n"
+    made = made_of(tmp_path, text.encode(encoding), encoding=encoding)
+    assert "".join(texts_of(made).values()) == text
+
+
+def test_a_folder_of_wide_characters_is_no_folder_of_binary_files(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.txt").write_bytes(TEXT.encode("utf-16"))
+    recipe = DataConfig((str(tmp_path / "folder"),), encoding="utf-16")
+    made = prepare(recipe, tmp_path / "corpus")
+    assert "".join(texts_of(made).values()) == TEXT
+    assert current_sha256(recipe, tmp_path / "corpus") == made.sha256
+
+
+def test_a_byte_order_mark_is_not_learned(tmp_path: Path) -> None:
+    made = made_of(tmp_path, "\ufeff" + TEXT)
+    assert "".join(texts_of(made).values()) == TEXT
+
+
+def test_what_is_no_text_names_file_and_byte(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"text\.txt is not valid utf-8 at byte 3;.*--encoding"):
+        made_of(tmp_path, b"caf\xc3\xe9" * 100)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "a" * (MINIMUM - 1), "😀" * (MINIMUM - 1)])
+def test_a_text_too_short_says_how_long_it_must_be(tmp_path: Path, text: str) -> None:
+    said = rf"text\.txt holds {len(text)} characters and a model needs at least {MINIMUM}; give"
+    with pytest.raises(CorpusError, match=said):
+        made_of(tmp_path, text)
+
+
+def test_the_shortest_text_that_will_do_does(tmp_path: Path) -> None:
+    made = made_of(tmp_path, "😀" * MINIMUM)
+    assert made.characters == MINIMUM
+
+
+def test_a_text_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"no file or folder .*gone\.txt"):
+        prepare(DataConfig((str(tmp_path / "gone.txt"),)), tmp_path / "corpus")
+
+
+@pytest.mark.parametrize("name", ["valid", "test"])
+@pytest.mark.parametrize("content", ["", "a"])
+def test_a_part_that_would_be_empty_is_named(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / "own").write_text(content)
+    own: dict[str, Any] = {name: (str(tmp_path / "own"),)}
+    with pytest.raises(CorpusError, match=f"the {name} part of the text would be empty; give mor"):
+        made_of(tmp_path, TEXT, **own)
+
+
+def test_a_share_too_small_for_the_text_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"the valid part .* would be empty"):
+        made_of(tmp_path, TEXT, valid_fraction=0.001)
+
+
+@pytest.mark.parametrize(("valid", "test"), [(0.91, 0.0), (0.0, 1.0), (0.5, 0.41)])
+def test_shares_leave_something_to_learn(valid: float, test: float) -> None:
+    with pytest.raises(UsageError, match="less than a tenth of the text to learn; make --valid"):
+        DataConfig(("a",), valid_fraction=valid, test_fraction=test)
+    DataConfig(("a",), valid_fraction=0.5, test_fraction=0.4)
+
+
+@pytest.mark.parametrize("encoding", ["utf-9", "", "hex", "rot13", "undefined", "a\0b", "ü"])
+def test_an_encoding_must_be_one_of_text(encoding: str) -> None:
+    with pytest.raises(UsageError, match=r"there is no encoding .*; give one like utf-8"):
+        DataConfig(("a",), encoding=encoding)
+
+
+def test_standard_input_is_read_once_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
+    recipe = DataConfig(("-",))
+    made = prepare(recipe, tmp_path / "corpus")
+    assert "".join(texts_of(made).values()) == TEXT
+    assert current_sha256(recipe, tmp_path / "corpus") == made.sha256
+
+
+def test_a_corpus_made_again_reads_the_kept_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
+    made = prepare(DataConfig(("-",)), tmp_path / "corpus")
+    (tmp_path / "corpus" / "train.npy").unlink()
+    again = prepare(DataConfig(("-",)), tmp_path / "corpus", made.tokenizer)
+    assert again == made
+    assert texts_of(again) == texts_of(made)
+
+
+@pytest.mark.parametrize("others", [{"valid": ("-",)}, {"test": ("-",)}, {"sources": ("-", "-")}])
+def test_standard_input_cannot_be_read_twice(others: dict[str, tuple[str, ...]]) -> None:
+    with pytest.raises(UsageError, match="standard input can be read only once; save it in a file"):
+        DataConfig(**{"sources": ("-",), **others})  # type: ignore[arg-type]
+
+
+def lines_of(made: Corpus) -> dict[str, list[str]]:
+    return {name: text.splitlines() for name, text in texts_of(made).items()}
+
+
+def all_lines(made: Corpus) -> Counter[str]:
+    """The lines of all parts, counted."""
+    return Counter(line for lines in lines_of(made).values() for line in lines)
+
+
+def test_every_tenth_line_is_for_validation(tmp_path: Path) -> None:
+    parts = lines_of(made_of(tmp_path, LINES, lines=True))
+    assert parts["valid"] == [f"line {n} of the names" for n in (10, 20, 30, 40)]
+    assert sorted(parts["train"] + parts["valid"]) == sorted(LINES.splitlines())
+
+
+def test_lines_for_validation_and_testing_take_turns(tmp_path: Path) -> None:
+    parts = lines_of(made_of(tmp_path, LINES, lines=True, test_fraction=0.1))
+    assert parts["test"] == [f"line {n} of the names" for n in (5, 15, 25, 35)]
+    assert parts["valid"] == [f"line {n} of the names" for n in (10, 20, 30, 40)]
+
+
+@pytest.mark.parametrize(
+    ("valid", "test"), [(0.1, 0.1), (0.2, 0.1), (0.25, 0.125), (0.5, 0.25), (0.5, 0.4), (0.0, 0.1)]
+)
+def test_lines_are_shared_out_as_asked(tmp_path: Path, valid: float, test: float) -> None:
+    made = made_of(tmp_path, LINES, lines=True, valid_fraction=valid, test_fraction=test)
+    parts = lines_of(made)
+    assert all_lines(made) == Counter(LINES.splitlines())
+    assert len(parts.get("valid", [])) == pytest.approx(40 * valid, abs=1)
+    assert len(parts["test"]) == pytest.approx(40 * test, abs=1)
+    gaps = np.diff([LINES.splitlines().index(line) for line in parts["test"]])
+    assert gaps.max() <= 2 / test
+
+
+def test_lines_to_learn_are_shuffled_and_always_alike(tmp_path: Path) -> None:
+    first = made_of(tmp_path, LINES, "a.txt", lines=True)
+    second = made_of(tmp_path, LINES, "b.txt", lines=True)
+    assert lines_of(first) == lines_of(second)
+    train = lines_of(first)["train"]
+    assert train != sorted(train, key=LINES.splitlines().index)
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("split_words", ["punctuation", "spaces"])
+@pytest.mark.parametrize("ending", ["\n", " \n", "  \n", "\t\n", "\r\n", " \r\n"])
+def test_every_line_ends_with_the_newline_id_whatever_it_ends_with(
+    tmp_path: Path, name: str, split_words: str, ending: str
+) -> None:
+    text = LINES.replace("\n", ending)
+    size = 310 if name == "subword" else None
+    made = made_of(
+        tmp_path, text, tokenizer=name, vocab_size=size, split_words=split_words, lines=True
+    )
+    for part in made.splits.values():
+        ids = part.load()
+        assert ids[-1] == made.tokenizer.newline_id
+        assert len(ids) == part.tokens
+    ends = [np.count_nonzero(p.load() == made.tokenizer.newline_id) for p in made.splits.values()]
+    assert ends == [36, 4]
+    train = lines_of(made)["train"]
+    assert sorted(line.strip() for line in train) == sorted(
+        line.strip() for number, line in enumerate(LINES.splitlines(), 1) if number % 10
+    )
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_blank_lines_are_left_out_and_noted(tmp_path: Path, newline: str) -> None:
+    text = ("\n\n" + LINES + " \t\n" + LINES + "\n").replace("\n", newline)
+    made = made_of(tmp_path, text, lines=True)
+    assert made.notes == ("4 blank lines are left out",)
+    assert all_lines(made) == Counter(2 * LINES.splitlines())
+    assert made.characters == 2 * len(LINES)
+
+
+def test_one_blank_line_is_one(tmp_path: Path) -> None:
+    made = made_of(tmp_path, "\n" + LINES, lines=True)
+    assert made.notes == ("1 blank line is left out",)
+
+
+def test_blank_lines_are_no_note_in_a_running_text(tmp_path: Path) -> None:
+    assert made_of(tmp_path, "\n\n" + LINES).notes == ()
+
+
+def test_a_last_line_without_an_end_is_a_line(tmp_path: Path) -> None:
+    made = made_of(tmp_path, LINES.rstrip("\n"), lines=True)
+    assert lines_of(made)["valid"][-1] == "line 40 of the names"
+    assert texts_of(made)["valid"].endswith("\n")
+
+
+def test_only_newlines_end_a_line(tmp_path: Path) -> None:
+    text = LINES.replace(" of ", "\u2028\x0b\x85\r")
+    made = made_of(tmp_path, text, lines=True)
+    parts = texts_of(made)
+    assert sum(part.count("\n") for part in parts.values()) == 40
+    assert "line 10\u2028\x0b\x85\rthe names\n" in parts["valid"]
+
+
+def test_lines_of_files_of_their_own_keep_their_order(tmp_path: Path) -> None:
+    (tmp_path / "own").write_text("b\r\n\na\nc")
+    made = made_of(tmp_path, LINES, lines=True, valid=(str(tmp_path / "own"),))
+    assert texts_of(made)["valid"] == "b\na\nc\n"
+    assert sorted(lines_of(made)["train"]) == sorted(LINES.splitlines())
+
+
+def test_only_blank_lines_teach_nothing(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"part of the text would be empty"):
+        made_of(tmp_path, "\n" * 200, lines=True)
+
+
+def test_the_fingerprint_is_of_the_text(tmp_path: Path) -> None:
+    first = made_of(tmp_path, TEXT, "a.txt")
+    second = made_of(tmp_path, TEXT, "b.txt", tokenizer="byte")
+    assert first.fingerprint() == second.fingerprint()
+    assert first.fingerprint()["bytes"] == first.fingerprint()["characters"] == len(TEXT)
+    other = made_of(tmp_path, TEXT.replace("cat", "dog"), "a.txt")
+    assert other.fingerprint()["sha256"] != first.fingerprint()["sha256"]
+
+
+def test_a_tokenizer_that_is_given_is_used(tmp_path: Path) -> None:
+    words = tiny_tokenizer("byte")
+    (tmp_path / "a").write_text(TEXT)
+    made = prepare(DataConfig((str(tmp_path / "a"),)), tmp_path / "corpus", words)
+    assert made.tokenizer is words
+    assert "".join(texts_of(made).values()) == TEXT
+
+
+@pytest.mark.parametrize("name", ["train.npy", "valid.npy", "corpus.json", "train.tmp"])
+def test_a_full_disk_is_a_storage_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / name).symlink_to("/dev/full")
+    with pytest.raises(StorageError, match=r"cannot write the tokens into .*corpus: No space left"):
+        made_of(tmp_path, LINES, lines=True)
+
+
+def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "corpus").touch()
+    with pytest.raises(StorageError, match=r"cannot write the tokens into .*corpus: File exists"):
+        made_of(tmp_path, TEXT)
+
+
+def test_a_full_disk_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "train.npy").symlink_to("/dev/full")
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(StorageError):
+        made_of(tmp_path, TEXT)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_a_corpus_is_opened_again_as_it_was(tmp_path: Path, lines: bool) -> None:
+    made = made_of(tmp_path, TEXT, lines=lines, test_fraction=0.1)
+    again = reopen(tmp_path / "corpus", made.tokenizer)
+    assert again == made
+    assert again is not None
+    assert texts_of(again) == texts_of(made)
+
+
+def test_notes_are_told_once(tmp_path: Path) -> None:
+    made = made_of(tmp_path, "\n" + LINES, lines=True)
+    assert made.notes
+    assert reopen(tmp_path / "corpus", made.tokenizer) == replace(made, notes=())
+
+
+@pytest.mark.parametrize("name", ["corpus.json", "train.npy", "valid.npy"])
+def test_a_corpus_cut_short_anywhere_is_not_opened(tmp_path: Path, name: str) -> None:
+    made = made_of(tmp_path, TEXT)
+    path = tmp_path / "corpus" / name
+    for length in reversed(range(path.stat().st_size)):
+        os.truncate(path, length)
+        assert reopen(tmp_path / "corpus", made.tokenizer) is None, length
+    path.unlink()
+    assert reopen(tmp_path / "corpus", made.tokenizer) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"splits": None},
+        {"splits": []},
+        {"splits": {"train": None}},
+        {"splits": {"train": {}}},
+        {"splits": {"train": {"tokens": "3", "characters": 3}}},
+        {"splits": {"train": {"tokens": 3, "characters": 3}}},
+        {"splits": {"other": {"tokens": 3, "characters": 3}}},
+        {"from a later version": 1},
+    ],
+)
+def test_an_index_that_says_something_else_is_not_believed(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    made = made_of(tmp_path, TEXT)
+    path = tmp_path / "corpus" / "corpus.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert reopen(tmp_path / "corpus", made.tokenizer) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "null", '"x"', "{}", "\xff", "{", "NaN"])
+def test_an_index_that_is_no_index_is_not_believed(tmp_path: Path, text: str) -> None:
+    made = made_of(tmp_path, TEXT)
+    (tmp_path / "corpus" / "corpus.json").write_text(text, "latin-1")
+    assert reopen(tmp_path / "corpus", made.tokenizer) is None
+
+
+def test_arrays_of_another_kind_are_not_opened(tmp_path: Path) -> None:
+    made = made_of(tmp_path, TEXT)
+    path = tmp_path / "corpus" / "train.npy"
+    tokens = np.load(path)
+    for array in (tokens[:-1], np.append(tokens, tokens[:1]), np.uint8(3)):
+        np.save(path, array)
+        assert reopen(tmp_path / "corpus", made.tokenizer) is None
+    np.save(path, np.array([None] * len(tokens)), allow_pickle=True)
+    assert reopen(tmp_path / "corpus", made.tokenizer) is None
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a", "a")
+    assert reopen(tmp_path / "corpus", made.tokenizer) is None
+    path.write_bytes(b"PK\x03\x04 is no archive")
+    assert reopen(tmp_path / "corpus", made.tokenizer) is None
+
+
+def test_nothing_is_opened_where_nothing_is(tmp_path: Path) -> None:
+    assert reopen(tmp_path / "gone", tiny_tokenizer()) is None
+
+
+def test_the_current_hash_follows_the_text(tmp_path: Path) -> None:
+    made = made_of(tmp_path, TEXT)
+    recipe = DataConfig((str(tmp_path / "text.txt"),))
+    assert current_sha256(recipe, tmp_path / "corpus") == made.sha256
+    (tmp_path / "text.txt").write_text(TEXT + "x")
+    assert current_sha256(recipe, tmp_path / "corpus") not in (made.sha256, None)
+    (tmp_path / "text.txt").unlink()
+    assert current_sha256(recipe, tmp_path / "corpus") is None
+
+
+def test_a_pipe_brings_its_text_once_and_is_not_waited_for_again(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert current_sha256(DataConfig((str(tmp_path / "pipe"),)), tmp_path) is None
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_text_that_cannot_be_read_any_more_has_no_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_text(TEXT)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert current_sha256(DataConfig((str(tmp_path / "a"),)), tmp_path) is None
+
+
+def test_standard_input_that_was_not_kept_has_no_hash(tmp_path: Path) -> None:
+    assert current_sha256(DataConfig(("-",)), tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        DataConfig(("a",)),
+        DataConfig(("a", "-"), "subword", 300, lines=True, valid=("b", "c"), test_fraction=0.2),
+        DataConfig(
+            ("ü",), "word", split_words="spaces", min_count=3, test=("t",), encoding="utf-16"
+        ),
+    ],
+)
+def test_a_recipe_comes_back_from_its_json(recipe: DataConfig) -> None:
+    assert data_config_from_json(json.loads(json.dumps(asdict(recipe)))) == recipe
+    later = asdict(recipe) | {"from a later version": [1]}
+    assert data_config_from_json(json.loads(json.dumps(later))) == recipe
+
+
+def test_the_splits_have_the_names_that_commands_offer() -> None:
+    assert corpus.SPLITS == ("train", "valid", "test")
+
+
+def test_a_line_longer_than_a_block_is_one_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "BLOCK", 16)
+    source = tmp_path / "text.txt"
+    source.write_text("x" * 100 + "\n" + "ab\n" * 20)
+    made = prepare(DataConfig((str(source),), lines=True, valid_fraction=0.0), tmp_path / "corpus")
+    assert int((made.splits["train"].load() == made.tokenizer.newline_id).sum()) == 21
+
+
+def test_the_fingerprint_tells_splits_of_the_same_text_apart(tmp_path: Path) -> None:
+    """What is learned from is the text and how it is parted, not the text alone."""
+    whole = made_of(tmp_path, TEXT, "a.txt")
+    less = made_of(tmp_path, TEXT, "a.txt", valid_fraction=0.2)
+    (tmp_path / "v.txt").write_text(TEXT[:200])
+    (tmp_path / "w.txt").write_text(TEXT[200:400])
+    own = made_of(tmp_path, TEXT, "a.txt", valid=(str(tmp_path / "v.txt"),))
+    other = made_of(tmp_path, TEXT, "a.txt", valid=(str(tmp_path / "w.txt"),))
+    test = made_of(tmp_path, TEXT, "a.txt", test=(str(tmp_path / "v.txt"),), valid_fraction=0.0)
+    lines = made_of(tmp_path, TEXT, "a.txt", lines=True)
+    found = [made.fingerprint() for made in (whole, less, own, other, test, lines)]
+    assert [found.count(each) for each in found] == [1] * len(found)
+
+
+def test_a_changed_file_of_a_part_is_a_changed_text(tmp_path: Path) -> None:
+    path = tmp_path / "v.txt"
+    path.write_text(TEXT)
+    (tmp_path / "a.txt").write_text(TEXT)
+    recipe = DataConfig((str(tmp_path / "a.txt"),), valid=(str(path),))
+    made = prepare(recipe, tmp_path / "corpus")
+    assert current_sha256(recipe, tmp_path / "corpus") == made.sha256
+    path.write_text(TEXT + "more")
+    assert current_sha256(recipe, tmp_path / "corpus") not in (made.sha256, None)
+    path.unlink()
+    assert current_sha256(recipe, tmp_path / "corpus") is None
+
+
+def test_tokens_beyond_the_vocabulary_are_not_opened(tmp_path: Path) -> None:
+    """As in the folder of a stranger, or on a bad disk."""
+    made = made_of(tmp_path, TEXT)
+    folder = made.splits["train"].path.parent
+    assert reopen(folder, made.tokenizer) is not None
+    ids = made.splits["train"].load().copy()
+    ids[7] = made.tokenizer.vocab_size
+    np.save(made.splits["train"].path, ids)
+    assert reopen(folder, made.tokenizer) is None
+    ids[7] = 0
+    np.save(made.splits["train"].path, ids.astype(np.int64))
+    assert reopen(folder, made.tokenizer) is None
+
+
+@pytest.mark.parametrize("encoding", ["idna", "punycode", "IDNA"])
+def test_encodings_of_host_names_are_none_of_files(encoding: str) -> None:
+    """Found by the fuzzer: read in blocks, they give another text than read whole."""
+    with pytest.raises(UsageError, match=f"there is no encoding '{encoding}'"):
+        DataConfig(("a.txt",), encoding=encoding)
+
+
+@pytest.mark.parametrize(
+    ("part", "facts"),
+    [
+        ("../other", {"tokens": 3, "characters": 3}),
+        ("train", {"tokens": 3.0, "characters": 3}),
+        ("train", {"tokens": 3, "characters": "3"}),
+        ("train", {"tokens": 4, "characters": 3}),
+        ("train", 7),
+    ],
+)
+def test_an_index_that_is_not_ours_is_not_believed(
+    tmp_path: Path, part: str, facts: object
+) -> None:
+    """A stranger's index may neither lead out of its folder nor hold what is no count."""
+    made = made_of(tmp_path, TEXT)
+    folder = made.splits["train"].path.parent
+    for name in ("train", "../other"):
+        np.save(folder / f"{name}.npy", np.zeros(3, np.uint8))
+    index = json.loads((folder / "corpus.json").read_text())
+    whole = index | {"splits": {"train": {"tokens": 3, "characters": 3}}}
+    (folder / "corpus.json").write_text(json.dumps(whole))
+    assert reopen(folder, made.tokenizer) is not None
+    (folder / "corpus.json").write_text(json.dumps(index | {"splits": {part: facts}}))
+    assert reopen(folder, made.tokenizer) is None

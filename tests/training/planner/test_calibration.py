@@ -1,0 +1,226 @@
+"""Calibration: real steps, timed by a clock that the test holds, and what memory does to them."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn.errors import MemoryLimitError, UsageError
+from charrnn.tasks.language.corpus import Corpus
+from charrnn.training.distributed import Group
+from charrnn.training.learner import Learner
+from charrnn.training.planner import calibration
+from charrnn.training.planner.calibration import (
+    CALIBRATION_SECONDS,
+    CPU_FLAGS,
+    ROUNDED_UNITS,
+    best_precision,
+    calibrate,
+    default_threads,
+)
+from tests.support.tiny import tiny_corpus, tiny_model
+
+ALONE = Group(torch.device("cpu"))
+
+TRAIN = {"threads": 1, "batch_size": 4, "seq_length": 8}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return tiny_corpus(tmp_path_factory.mktemp("calibration"))
+
+
+class Clock:
+    """A clock that moves on by the given seconds each time it is read, the last for ever."""
+
+    def __init__(self, *seconds: float) -> None:
+        self._seconds = itertools.chain(seconds, itertools.repeat(seconds[-1]))
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        """The time by now."""
+        self.now += next(self._seconds)
+        return self.now
+
+
+def measure(
+    corpus: Corpus,
+    monkeypatch: pytest.MonkeyPatch,
+    *seconds: float,
+    **changes: Any,
+) -> float:
+    """The speed that calibration finds when its steps take so long."""
+    model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
+    monkeypatch.setattr("charrnn.training.planner.calibration.time.perf_counter", Clock(*seconds))
+    return calibrate(corpus, model, TRAIN | changes, ALONE)
+
+
+def idle(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let a step do nothing but note its flag in the list given back."""
+    taken: list[int] = []
+
+    def advance(self: Learner, flag: int = 0) -> int:
+        taken.append(flag)
+        return flag
+
+    monkeypatch.setattr(Learner, "advance", advance)
+    return taken
+
+
+@pytest.mark.parametrize("seconds", [0.5, 0.25, 2.0])
+def test_speed_is_tokens_of_a_step_over_its_seconds(
+    seconds: float, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert measure(corpus, monkeypatch, seconds) == pytest.approx(32 / seconds)
+
+
+def test_a_slow_step_among_others_does_not_count(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert measure(corpus, monkeypatch, 0, 0.25, 0.75, 0.25) == pytest.approx(32 / 0.25)
+
+
+def test_steps_are_taken_until_the_time_is_over(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = idle(monkeypatch)
+    measure(corpus, monkeypatch, 0.125)
+    over = int(CALIBRATION_SECONDS / 0.125) + 1  # steps until more than that has gone by
+    assert taken == [0] * (3 + over) + [1]
+
+
+def test_a_rank_that_does_not_lead_never_ends_by_its_own_clock(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def advance(self: Learner, flag: int = 0) -> int:
+        asked.append(flag)
+        return int(len(asked) == 10)  # rank 0 says that it is time
+
+    monkeypatch.setattr(Learner, "advance", advance)
+    monkeypatch.setattr(Group, "mean", lambda self, value: value)
+    monkeypatch.setattr("charrnn.training.planner.calibration.time.perf_counter", Clock(99.0))
+    model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
+    speed = calibrate(corpus, model, TRAIN, Group(torch.device("cpu"), 1, 2))
+    assert asked == [0] * 10
+    assert speed == pytest.approx(32 / 99)
+
+
+def test_even_a_step_longer_than_the_time_is_measured(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert measure(corpus, monkeypatch, 99.0) == pytest.approx(32 / 99)
+
+
+def test_a_real_clock_finds_some_speed(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "CALIBRATION_SECONDS", 0.0)
+    model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
+    assert calibrate(corpus, model, TRAIN, ALONE) > 0
+
+
+def test_the_text_is_left_as_it_was(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = corpus.splits["train"].path
+    before = np.load(path).tolist()
+    measure(corpus, monkeypatch, 1.0)
+    assert np.load(path).tolist() == before
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_given_threads_are_used(
+    threads: int, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle(monkeypatch)
+    measure(corpus, monkeypatch, 1.0, threads=threads)
+    assert torch.get_num_threads() == threads
+
+
+def test_threads_not_given_are_those_of_torch() -> None:
+    torch.set_num_threads(1)
+    assert default_threads() == 1
+
+
+@pytest.mark.parametrize("flag", [*CPU_FLAGS, "none"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("units", [ROUNDED_UNITS - 1, ROUNDED_UNITS])
+def test_bfloat16_is_chosen_where_processor_and_model_make_it_pay(
+    flag: str, cell: str, units: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"processor : 0\nflags : fpu avx512f {flag} sse\n")
+    monkeypatch.setattr(calibration, "CPU_INFO", info)
+    model = tiny_model(cell, hidden_size=units, embedding_size=ROUNDED_UNITS)
+    pays = flag != "none" and cell == "lstm" and units == ROUNDED_UNITS
+    assert best_precision(model, ALONE) == ("bfloat16" if pays else "float32")
+
+
+def test_a_processor_that_does_not_say_is_taken_at_its_least(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "CPU_INFO", tmp_path / "nowhere")
+    assert best_precision(tiny_model(hidden_size=512, embedding_size=512), ALONE) == "float32"
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_a_gpu_is_asked(able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: able)
+    model = tiny_model(hidden_size=512, embedding_size=512)
+    chosen = best_precision(model, Group(torch.device("cuda")))
+    assert chosen == ("bfloat16" if able else "float32")
+
+
+def test_every_rank_takes_the_precision_of_rank_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Group, "share", lambda self, text: "bfloat16")
+    assert best_precision(tiny_model(), ALONE) == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("std::bad_alloc"),
+    ],
+    ids=["python", "gpu", "cpu", "c++"],
+)
+@pytest.mark.parametrize("where", ["__init__", "advance"])
+def test_out_of_memory_says_how_large_the_model_is_and_what_to_make_smaller(
+    error: Exception, where: str, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Learner, where, fail)
+    with pytest.raises(MemoryLimitError, match=r"a model of 1,\d{3} parameters does not") as told:
+        measure(corpus, monkeypatch, 1.0)
+    assert type(error).__name__ in told.value.problem
+    assert "--hidden-size" in told.value.remedy
+
+
+def test_torch_itself_runs_out_of_memory_in_the_way_that_is_known(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Learner, "advance", lambda *_: torch.empty(2**50))
+    with pytest.raises(MemoryLimitError, match="does not fit in memory"):
+        measure(corpus, monkeypatch, 1.0)
+
+
+def test_any_other_error_is_not_taken_for_memory(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    monkeypatch.setattr(Learner, "advance", fail)
+    with pytest.raises(RuntimeError, match="shapes"):
+        measure(corpus, monkeypatch, 1.0)
+
+
+def test_rows_that_processes_cannot_share_are_an_error(corpus: Corpus) -> None:
+    model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
+    with pytest.raises(UsageError, match="--batch-size 4 cannot be shared by 3 processes"):
+        calibrate(corpus, model, TRAIN, Group(torch.device("cpu"), 0, 3))

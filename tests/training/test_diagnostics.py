@@ -1,0 +1,66 @@
+"""What ails a network is told from its numbers, and nothing is told of a sound one."""
+
+import pytest
+import torch
+
+from charrnn.training.diagnostics import (
+    DEAD,
+    EXPLODING,
+    SATURATED,
+    VANISHING,
+    check_gradient,
+    check_units,
+)
+from tests.support.tiny import tiny_model
+
+
+@pytest.mark.parametrize(
+    ("norm", "kinds"),
+    [
+        (1.0, []),
+        (EXPLODING * 0.5, []),
+        (EXPLODING * 0.5 * 1.01, ["exploding"]),
+        (VANISHING, []),
+        (VANISHING * 0.99, ["vanishing"]),
+        (0.0, ["vanishing"]),
+    ],
+)
+def test_a_gradient_explodes_or_vanishes(norm: float, kinds: list[str]) -> None:
+    found = list(check_gradient(norm, 0.5))
+    assert [symptom.kind for symptom in found] == kinds
+    assert all(f"{norm:.3g}" in symptom.text and "; try " in symptom.text for symptom in found)
+
+
+def state(*outputs: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
+    """A state of an LSTM with these outputs."""
+    return [(h, torch.zeros_like(h)) for h in outputs]
+
+
+def sound(rows: int = 8, units: int = 8) -> torch.Tensor:
+    return torch.linspace(-0.9, 0.9, rows * units).reshape(rows, units)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [(SATURATED + 1e-3, "saturated"), (DEAD / 2, "dead"), (0.5, None)]
+)
+@pytest.mark.parametrize(("stuck", "told"), [(2, False), (3, True), (8, True)])
+def test_units_that_do_not_move_are_told_by_layer(
+    value: float, kind: str | None, stuck: int, told: bool
+) -> None:
+    h = sound()
+    h[:, :stuck] = -value
+    found = list(check_units(tiny_model(), state(sound(), h)))
+    expected = [f"{kind} 1"] if kind and told else []
+    assert [symptom.kind for symptom in found] == expected
+    for symptom in found:
+        assert f"{stuck / 8:.0%} of the units of layer 1" in symptom.text
+
+
+def test_a_unit_that_moves_in_one_row_is_neither() -> None:
+    h = torch.zeros(8, 8)
+    h[0] = 0.5
+    assert list(check_units(tiny_model(), state(h))) == []
+
+
+def test_of_few_rows_nothing_is_told() -> None:
+    assert list(check_units(tiny_model(), state(torch.zeros(3, 8)))) == []

@@ -1,0 +1,464 @@
+"""Groups of processes: alone everything is free; two of them train the model that one trains."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn.checkpoints import checkpoint as files
+from charrnn.checkpoints.checkpoint import Checkpoint
+from charrnn.checkpoints.run import Run
+from charrnn.errors import MemoryLimitError, UsageError
+from charrnn.models.device import memory_limit
+from charrnn.training.distributed import DEVICES, Group, join, leave
+from tests.support.tiny import TEXT
+
+ALONE = Group(torch.device("cpu"))
+
+
+def test_alone_one_leads() -> None:
+    assert (ALONE.rank, ALONE.world_size, ALONE.is_main) == (0, 1, True)
+    assert not Group(torch.device("cpu"), 1, 2).is_main
+
+
+@pytest.mark.parametrize("flag", [0, 2, 15])
+def test_alone_averages_are_the_values_themselves(flag: int) -> None:
+    tensors = [torch.tensor([1.0, 2.0]), torch.tensor([[3.0]])]
+    assert ALONE.average(tensors, flag) == flag
+    assert [tensor.tolist() for tensor in tensors] == [[1.0, 2.0], [[3.0]]]
+    assert ALONE.mean(1.25) == 1.25
+
+
+def test_alone_gathering_and_sharing_give_back_what_they_get() -> None:
+    rows = torch.rand(3, 2)
+    assert ALONE.gather(rows) is rows
+    assert ALONE.share("né\n") == "né\n"
+    assert ALONE.share("") == ""
+
+
+def test_alone_nobody_waits_and_nobody_leaves() -> None:
+    ALONE.wait()
+    leave(ALONE)
+
+
+@pytest.fixture
+def no_group(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment in which nobody started several processes."""
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool) -> list[int]:
+    """Let torch find these devices; the GPUs that were chosen are noted in the list."""
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    return chosen
+
+
+def test_without_torchrun_there_is_a_group_of_one(no_group: pytest.MonkeyPatch) -> None:
+    assert join("cpu") == ALONE
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"),
+    [(False, False, "cpu"), (False, True, "mps"), (True, False, "cuda:0"), (True, True, "cuda:0")],
+)
+def test_auto_takes_a_gpu_where_there_is_one(
+    cuda: bool, mps: bool, expected: str, no_group: pytest.MonkeyPatch
+) -> None:
+    pretend(no_group, cuda, mps)
+    assert join("auto").device == torch.device(expected)
+
+
+def test_the_processor_can_be_chosen_beside_a_gpu(no_group: pytest.MonkeyPatch) -> None:
+    chosen = pretend(no_group, True, True)
+    assert join("cpu").device == torch.device("cpu")
+    assert chosen == []
+
+
+@pytest.mark.parametrize(
+    ("name", "have"), [("cuda", "cpu, mps$"), ("tpu", "cpu, mps$"), ("", "cpu, mps$")]
+)
+def test_a_device_that_is_not_there_is_an_error_that_names_those_that_are(
+    name: str, have: str, no_group: pytest.MonkeyPatch
+) -> None:
+    pretend(no_group, cuda=False, mps=True)
+    with pytest.raises(UsageError, match=f"no device {name} on this machine; .*: {have}"):
+        join(name)
+
+
+def test_every_device_of_the_list_is_known(no_group: pytest.MonkeyPatch) -> None:
+    pretend(no_group, cuda=True, mps=True)
+    assert {join(name).device.type for name in DEVICES} == {"cpu", "cuda", "mps"}
+
+
+@pytest.mark.parametrize(("device", "backend"), [("cpu", "gloo"), ("cuda", "nccl")])
+def test_torchruns_environment_says_who_is_who(
+    device: str, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("WORLD_SIZE", "4"), ("RANK", "3"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    begun: list[str] = []
+    ended: list[int] = []
+    monkeypatch.setattr(
+        torch.distributed, "init_process_group", lambda name, timeout: begun.append(name)
+    )
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: ended.append(1))
+    chosen = pretend(monkeypatch, cuda=True, mps=False)
+    group = join(device)
+    assert (group.rank, group.world_size, group.is_main) == (3, 4, False)
+    assert begun == [backend]
+    assert chosen == ([1] if device == "cuda" else [])
+    assert group.device == torch.device("cuda", 1) if device == "cuda" else torch.device("cpu")
+    leave(group)
+    assert ended == [1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("could not create a primitive"),
+    ],
+    ids=["python", "gpu", "cpu", "c++", "onednn"],
+)
+def test_every_way_of_running_out_of_memory_is_one_error(error: Exception) -> None:
+    with pytest.raises(MemoryLimitError) as told, memory_limit("it does not fit", "make it less"):
+        raise error
+    assert told.value.problem == f"it does not fit ({type(error).__name__})"
+    assert told.value.remedy == "make it less"
+    assert told.value.exit_code == 7
+
+
+@pytest.mark.parametrize("error", [RuntimeError("other"), ValueError("other"), KeyboardInterrupt()])
+def test_other_errors_pass_through_the_memory_limit(error: BaseException) -> None:
+    with pytest.raises(type(error)) as told, memory_limit("it does not fit", "make it less"):
+        raise error
+    assert told.value is error
+
+
+def test_torchs_own_complaint_is_known() -> None:
+    with (
+        pytest.raises(MemoryLimitError, match="it does not fit"),
+        memory_limit("it does not fit", ""),
+    ):
+        torch.empty(2**50)
+
+
+def test_within_the_limit_nothing_happens() -> None:
+    with memory_limit("", ""):
+        done = True
+    assert done
+
+
+TALK = """
+import torch
+from charrnn.distributed import join, leave
+
+group = join("cpu")
+rank = group.rank
+assert group.world_size == 2
+assert group.is_main == (rank == 0)
+
+tensors = [torch.tensor([1.0 + rank, 4.0]), torch.full((2, 3), float(rank)), torch.zeros(0)]
+flag = group.average(tensors, 15 if rank == 1 else 0)
+assert flag == 15, flag
+assert tensors[0].tolist() == [1.5, 4.0]
+assert tensors[1].tolist() == [[0.5] * 3] * 2
+assert group.average([torch.tensor([1.0])], 0) == 0
+assert group.average([torch.tensor([1.0])], 2 + rank) == 3
+assert group.average([], 1 - rank) == 1
+
+assert group.mean(0.1 + rank) == (0.1 + 1.1) / 2
+rows = torch.arange(6.0).view(2, 3) + 10 * rank
+assert group.gather(rows).tolist() == [[0, 1, 2], [3, 4, 5], [10, 11, 12], [13, 14, 15]]
+assert group.gather(rows.T).shape == (6, 2)
+assert group.gather(rows.T)[3].tolist() == [10, 13]
+
+for text in ("short", "né 😀" * 1000, "x"):
+    assert group.broadcast(text if rank == 0 else "") == text
+group.barrier()
+"""
+
+STOP = """
+import itertools, sys
+from pathlib import Path
+
+from charrnn import checkpoint
+from charrnn.errors import InterruptedTraining
+from charrnn.run import Run
+from charrnn.training import train
+from tests.support.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_train
+
+folder = Path(sys.argv[1])
+corpus = tiny_corpus(folder / str(rank))
+plan = tiny_plan(tiny_model(vocab_size=corpus.tokenizer.vocab_size), tiny_train())
+asked = itertools.count(1)
+told = []
+try:
+    events = train(
+        plan, corpus, Run(folder), group, None, lambda: 15 if rank == 1 and next(asked) == 3 else 0
+    )
+    for event in events:
+        told.append(type(event).__name__)
+except InterruptedTraining as error:
+    assert error.exit_code == 143
+else:
+    raise AssertionError("nobody was interrupted")
+# The file is there for the rank that does not write it, too: it waited for it.
+found = checkpoint.load(folder / "step-000000003.safetensors", training=True)
+assert found.info.step == 3
+assert found.training.state["0.h"].shape == (4, 8)
+assert told == (["Planned", "Saved"] if rank == 0 else ["Planned"]), told
+leave(group)
+if Path("/proc/self/task").is_dir():
+    tasks = [path / "comm" for path in Path("/proc/self/task").iterdir()]
+    assert not any("gloo" in path.read_text() for path in tasks), "a thread outlives the group"
+(folder / f"done-{rank}").touch()
+"""
+
+
+def environment() -> dict[str, str]:
+    """The environment of the tests, one thread each, without options for the program."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CHARRNN")}
+    root = str(Path(__file__).parent.parent.parent)
+    return kept | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "PYTHONPATH": root}
+
+
+def command(processes: int, *arguments: str | Path) -> list[str]:
+    """Python with these arguments, by torchrun where there are to be several."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torchrun = [
+        "-m", "torch.distributed.run", "--nproc-per-node", processes,
+        "--master-addr", "127.0.0.1", "--master-port", port,
+    ]  # fmt: skip
+    words = [sys.executable, *(torchrun if processes > 1 else ()), *arguments]
+    return [str(word) for word in words]
+
+
+def spawn(processes: int, *arguments: str | Path) -> None:
+    """Run a command to its end, which has to be a good one."""
+    done = subprocess.run(
+        command(processes, *arguments),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_two_processes_tell_each_other_what_they_should_and_stop_together(tmp_path: Path) -> None:
+    (tmp_path / "talk.py").write_text(TALK + STOP)
+    spawn(2, tmp_path / "talk.py", tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("done-*")) == ["done-0", "done-1"]
+
+
+PLAN = (
+    "--num-layers", "2", "--hidden-size", "8", "--embedding-size", "8", "--batch-size", "4",
+    "--seq-length", "8", "--learning-rate", "0.01", "--steps", "12", "--input-dropout", "0",
+    "--dropout", "0", "--output-dropout", "0", "--warmup-steps", "3", "--eval-every", "6",
+    "--save-every", "3", "--log-every", "4", "--keep", "20", "--threads", "1",
+    "--valid-fraction", "0.3", "--device", "cpu", "--precision", "float32", "--quiet",
+)  # fmt: skip
+
+
+def train(processes: int, *arguments: str | Path) -> None:
+    """`charrnn train` in one process or several."""
+    spawn(processes, "-m", "charrnn", "train", *arguments)
+
+
+def final(run: Run) -> Checkpoint:
+    entry = run.latest()
+    assert entry is not None
+    assert entry.step in (12, 60), "it has not come to its end"
+    return files.load(entry.path, training=True)
+
+
+def everything(run: Run) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    """Weights, moments and hidden state at the end of a run."""
+    found = final(run)
+    assert found.training is not None
+    return found.weights | found.training.moments | found.training.state
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Run]:
+    """The run of PLAN by one process or by two, each trained once."""
+    root = tmp_path_factory.mktemp("trained")
+    (root / "text.txt").write_text(TEXT)
+    runs: dict[int, Run] = {}
+
+    def of(processes: int) -> Run:
+        if processes not in runs:
+            folder = root / f"runs-{processes}"
+            train(processes, root / "text.txt", "--runs-dir", folder, *PLAN)
+            runs[processes] = Run(folder / "text")
+        return runs[processes]
+
+    return of
+
+
+def assert_equal_within_rounding(first: Run, second: Run) -> None:
+    a, b = everything(first), everything(second)
+    assert a.keys() == b.keys()
+    for name in a:
+        assert a[name].shape == b[name].shape
+        assert np.allclose(a[name], b[name], atol=1e-4), name
+    scores = [entry.valid for entry in first.entries()]
+    assert scores == pytest.approx([entry.valid for entry in second.entries()], abs=1e-4)
+
+
+def test_two_processes_train_the_model_that_one_trains(trained: Callable[[int], Run]) -> None:
+    one, two = trained(1), trained(2)
+    assert [entry.step for entry in one.entries()] == [3, 6, 9, 12]
+    assert [entry.step for entry in two.entries()] == [3, 6, 9, 12]
+    assert_equal_within_rounding(one, two)
+    losses = [
+        [event["loss"] for event in run.events() if event["event"] == "progress"]
+        for run in (one, two)
+    ]
+    assert len(losses[0]) == 3
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+def test_the_training_did_change_the_weights(trained: Callable[[int], Run]) -> None:
+    """The comparison above would fail on models that differ by a step."""
+    run = trained(1)
+    early = files.load(run.path_of(9)).weights
+    late = final(run).weights
+    still = {name for name in late if np.allclose(early[name], late[name], atol=1e-4)}
+    assert still == {name for name in late if "bias_hh" in name}  # the bias that does not learn
+
+
+def test_two_processes_leave_one_log_and_one_set_of_files(trained: Callable[[int], Run]) -> None:
+    run = trained(2)
+    names = sorted(path.name for path in run.folder.parent.iterdir())
+    assert names == ["text"]
+    steps = [event["step"] for event in run.events() if event["event"] == "saved"]
+    assert steps == [3, 6, 9, 12]
+
+
+@pytest.mark.parametrize(("wrote", "resumes"), [(1, 2), (2, 1)])
+def test_what_one_number_of_processes_wrote_another_resumes(
+    wrote: int, resumes: int, trained: Callable[[int], Run], tmp_path: Path
+) -> None:
+    source = trained(wrote)
+    shutil.copytree(source.folder, tmp_path / "text")
+    run = Run(tmp_path / "text")
+    for step in (9, 12):
+        run.path_of(step).unlink()
+    train(resumes, "--resume", "--runs-dir", tmp_path, "--device", "cpu", "--quiet")
+    assert [entry.step for entry in run.entries()] == [3, 6, 9, 12]
+    assert_equal_within_rounding(source, run)
+
+
+@contextlib.contextmanager
+def killed(processes: int, *arguments: str | Path) -> Iterator[None]:
+    """A command that runs meanwhile, and is killed at the end with all its processes."""
+    words = command(processes, *arguments)
+    child = subprocess.Popen(
+        words,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        for process in [child.pid, *descendants(child.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        child.wait()
+
+
+def descendants(process: int) -> list[int]:
+    """The processes that a process started, and those that they started."""
+    found: list[int] = []
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, task.read_text().split()):
+                found += [child, *descendants(child)]
+    return found
+
+
+def wait_for(reached: Callable[[], bool]) -> None:
+    """Wait until something is so; a minute is taken to mean never."""
+    until = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="no /proc to find workers in")
+def test_a_run_of_four_that_is_killed_goes_on_with_two_and_with_one(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(TEXT)
+    plan = [*PLAN, "--steps", "60"]
+    run = Run(tmp_path / "four" / "text")
+    words = ("-m", "charrnn", "train", tmp_path / "text.txt", "--runs-dir", run.folder.parent)
+    with killed(4, *words, *plan):
+        wait_for(lambda: len(run.entries()) > 1)
+    reached = [entry.step for entry in run.entries()]
+    assert reached
+    assert reached[-1] < 60, "it ended before it could be killed"
+    train(1, tmp_path / "text.txt", "--runs-dir", tmp_path / "whole", *plan)
+    for processes in (2, 1):
+        folder = tmp_path / f"on-{processes}"
+        shutil.copytree(run.folder, folder / "text")
+        train(processes, "--resume", "--runs-dir", folder, "--device", "cpu", "--quiet")
+        assert_equal_within_rounding(Run(tmp_path / "whole" / "text"), Run(folder / "text"))
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"), [("the text is gone", 3), ("", 0)], ids=["one fails", "none fails"]
+)
+def test_where_one_process_fails_the_others_say_one_line(
+    tmp_path: Path, failure: str, code: int
+) -> None:
+    """Without torchrun, which would stop the others by a signal before they can say a word."""
+    (tmp_path / "text.txt").write_text(TEXT)
+    where = "missing.txt" if failure else "text.txt"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "charrnn", "train", str(tmp_path / where), *PLAN]
+    children = [
+        subprocess.Popen(
+            [*command, "--runs-dir", str(tmp_path / "runs")],
+            env=environment()
+            | {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)}
+            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = [child.communicate(timeout=120)[1] for child in children]
+    if failure:
+        assert [child.returncode for child in children] == [code, 1], said
+        assert said[0].count("\n") == 1
+        assert "there is no file or folder" in said[0]
+        assert said[1].startswith("charrnn: error: another process of this training has ended; ")
+        assert said[1].count("\n") == 1, said[1]
+    else:
+        assert [child.returncode for child in children] == [0, 0], said
