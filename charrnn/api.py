@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charrnn.checkpoints.run import Run, load_checkpoint
+from charrnn.errors import UsageError
 from charrnn.tasks import get_task
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def train(
     on_note: Callable[[str], None] | None = None,
     **options: Any,
 ) -> Run:
-    """Files, folders or globs -> a trained run. What is not given is planned.
+    r"""Files, folders or globs -> a trained run. What is not given is planned.
 
     name: the run's name, the first source's if left out. options: those of `charrnn train` with
     underscores, such as minutes=1, tokenizer="word", hidden_size=256. on_event: called with each
@@ -40,6 +41,19 @@ def train(
 
     Errors: CorpusError, UsageError, StorageError, DivergedError, RunLockedError, MemoryLimitError.
     On KeyboardInterrupt the last checkpoint stays, and `resume` continues from it.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = folder / "cats.txt"
+    >>> _ = text.write_text("the cat sat on the mat\n" * 50)
+    >>> run = train(text, runs_dir=folder, steps=20, hidden_size=8, num_layers=1, threads=1)
+    >>> run.name, run.latest().step
+    ('cats', 20)
+    >>> model = load(run)
+    >>> len(model.sample("the cat", length=10, temperature=0.5, seed=1))
+    10
+    >>> import shutil
+    >>> shutil.rmtree(folder)
     """
     from charrnn.training.session import make_request, start_run
 
@@ -92,14 +106,20 @@ def load(
     runs_dir: str | Path = RUNS,
     threads: int | None = None,
     precision: str = "float32",
+    task: str | None = None,
 ) -> "LanguageModel":
     """A run, its name or folder, a checkpoint file, or None for the last run -> the trained model.
 
     What is returned depends on the run's task: a LanguageModel for a language model. checkpoint:
     "best", "latest" or a step. precision: "float32", or "int8" for weights of one byte each.
-    UsageError if there is no such run, CheckpointError if the file cannot be used.
+    task: the task that the model must be of, None for any. UsageError if there is no such run or it
+    is of another task, CheckpointError if the file cannot be used.
     """
     path, loaded = load_checkpoint(Path(runs_dir), _name(model), checkpoint)
+    if task not in (None, loaded.task):
+        raise UsageError(
+            f"{path} is a model of the task {loaded.task}, not {task}", "give another run"
+        )
     predictor: Any = get_task(loaded.task).predictor(
         loaded, path, threads=threads, precision=precision
     )

@@ -39,16 +39,19 @@ CELLS: dict[str, CellSpec] = {
 """Cells by name. Each has a class in models/cells.py and a node builder in inference/nodes.py."""
 
 
-def _number(default: float, low: float, high: float, text: str) -> Any:
-    return field(default=default, metadata={"low": low, "high": high, "help": text})
+def _number(default: float, low: float, high: float, text: str, added: bool = False) -> Any:
+    """A field with bounds. added: whether files of version 0.1 do not have it."""
+    bounds = {"low": low, "high": high}
+    return field(default=default, metadata=bounds | {"help": text, "added": added})
 
 
-def _choice(choices: Collection[str], text: str) -> Any:
-    return field(default=next(iter(choices)), metadata={"choices": choices, "help": text})
+def _choice(choices: Collection[str], text: str, added: bool = False) -> Any:
+    default = next(iter(choices))
+    return field(default=default, metadata={"choices": choices, "help": text, "added": added})
 
 
-def _switch(text: str) -> Any:
-    return field(default=False, metadata={"help": text})
+def _switch(text: str, added: bool = False) -> Any:
+    return field(default=False, metadata={"help": text, "added": added})
 
 
 @dataclass(frozen=True)
@@ -125,14 +128,32 @@ class TrainConfig:
 
 
 def read_config(kind: type[Config], data: Mapping[str, Any]) -> Config:
-    """Parsed JSON -> a config. UsageError if a field is missing, unknown or out of bounds."""
-    names = {item.name for item in dataclasses.fields(kind)}
-    wrong = sorted(names.symmetric_difference(data))
+    """Parsed JSON -> a config. UsageError if a field is missing, unknown or out of bounds.
+
+    A field that was added later may be missing: it has its default.
+    """
+    fields = dataclasses.fields(kind)
+    required = {item.name for item in fields if not item.metadata.get("added")}
+    known = {item.name for item in fields}
+    wrong = sorted((required - data.keys()) | (data.keys() - known))
     if wrong:
         raise UsageError(
             f"{kind.__name__} and the file differ in the field {wrong[0]!r}", "check it"
         )
     return kind(**data)
+
+
+def config_to_json(config: ModelConfig | TrainConfig) -> dict[str, Any]:
+    """A config -> its fields by name, as checkpoints and run.json have them.
+
+    A field that was added later is left out at its default, so that files of trainings that do not
+    use it stay readable for older versions, byte for byte.
+    """
+    return {
+        item.name: getattr(config, item.name)
+        for item in dataclasses.fields(config)
+        if not item.metadata.get("added") or getattr(config, item.name) != item.default
+    }
 
 
 def _check_fields(config: ModelConfig | TrainConfig) -> None:
@@ -144,7 +165,7 @@ def _check_field(item: dataclasses.Field[Any], value: Any) -> None:
     meta = item.metadata
     option = "--" + item.name.replace("_", "-")
     if "choices" in meta:
-        if value not in meta["choices"]:
+        if not isinstance(value, str) or value not in meta["choices"]:
             raise UsageError(
                 f"{option} is {value!r}", f"choose one of {', '.join(meta['choices'])}"
             )

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from charrnn.config import (
     CELLS,
-    STATE_PARTS,
     ModelConfig,
     TrainConfig,
     num_parameters,
@@ -20,6 +19,8 @@ from charrnn.config import (
     state_shapes,
 )
 from charrnn.errors import UsageError
+from charrnn.inference.nodes import CELL_NODES
+from charrnn.models.cells import CELL_CLASSES
 
 FIELDS = [(kind, item) for kind in (ModelConfig, TrainConfig) for item in dataclasses.fields(kind)]
 NUMBERS = [(kind, item) for kind, item in FIELDS if "low" in item.metadata]
@@ -137,9 +138,10 @@ def test_read_config_holds_the_bounds_too() -> None:
         read_config(ModelConfig, asdict(ModelConfig()) | {"num_layers": 33})
 
 
-def test_the_cells_agree_on_gates_and_state() -> None:
-    assert CELLS.keys() == STATE_PARTS.keys()
-    assert all("h" in parts for parts in STATE_PARTS.values())
+def test_every_cell_has_gates_a_state_a_class_and_a_node_builder() -> None:
+    assert CELLS.keys() == CELL_CLASSES.keys() == CELL_NODES.keys()
+    assert all(spec.gates >= 1 for spec in CELLS.values())
+    assert all(spec.state[0] == "h" for spec in CELLS.values())
 
 
 def test_shapes_of_a_small_lstm_are_exactly_these() -> None:
@@ -196,7 +198,7 @@ MODELS = st.builds(
 @given(config=MODELS)
 @settings(max_examples=60, deadline=None)
 def test_parameters_are_counted_as_the_formula_says(config: ModelConfig) -> None:
-    gates, h = CELLS[config.cell], config.hidden_size
+    gates, h = CELLS[config.cell].gates, config.hidden_size
     widths = [config.embedding_size] + [h] * (config.num_layers - 1)
     cells = sum(gates * (h * width + h * h + 2 * h) for width in widths)
     ends = config.vocab_size * (config.embedding_size + h + 1)

@@ -11,7 +11,7 @@ zeros, so no bit of header or data can change unnoticed.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from charrnn.checkpoints import container, header
 from charrnn.checkpoints.atomic import DISK, Disk, write_durably
 from charrnn.checkpoints.header import LANGUAGE, Encoder
-from charrnn.config import ModelConfig, TrainConfig, read_config
+from charrnn.config import ModelConfig, TrainConfig, config_to_json, read_config
 from charrnn.errors import CheckpointError
 from charrnn.tokenizers import Tokenizer
 
@@ -183,10 +183,10 @@ def _info(data: dict[str, Any]) -> CheckpointInfo:
 def _metadata(checkpoint: Checkpoint) -> dict[str, Any]:
     training = checkpoint.training
     common = {
-        "model": asdict(checkpoint.config),
+        "model": config_to_json(checkpoint.config),
         "training": training
         and {
-            "config": asdict(training.config),
+            "config": config_to_json(training.config),
             "loss_sum": training.loss_sum,
             "loss_count": training.loss_count,
         },

@@ -1,6 +1,5 @@
 """`charrnn checkpoints`: list, show, prune, export and verify the files of a run."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ from charrnn.checkpoints.run import Entry, Run, find_run, load_checkpoint
 from charrnn.cli import terminal
 from charrnn.cli.options import Json, RunName, RunsDir, Which, option
 from charrnn.cli.output import Output
+from charrnn.config import config_to_json
 from charrnn.errors import CheckpointError, UsageError
 from charrnn.tasks import get_task
 
@@ -75,7 +75,7 @@ def show(
         "parameters": get_task(model.task).num_parameters(model.config),
         "weights_sha256": library.digest(model.weights),
         "tokenizer": getattr(model.encoder, "name", type(model.encoder).__name__),
-        "model": asdict(model.config),
+        "model": config_to_json(model.config),
         "facts": model.info.to_json(),
     }
     out = Output()

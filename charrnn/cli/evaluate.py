@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
+from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli.options import Json, Precision, RunName, RunsDir, Threads, Which, option
 from charrnn.cli.output import Output
 from charrnn.data.config import DataConfig
 from charrnn.errors import UsageError
+from charrnn.tasks.base import Predictor
 
 
 def evaluate(
@@ -36,8 +38,11 @@ def evaluate(
     model = api.load(
         run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads, precision=precision
     )
-    score = model.evaluate(split, file=file, encoding=encoding, device=device)
     out = Output()
+    if model.checkpoint.task != LANGUAGE:
+        _evaluate_other(model, split, file, out, json)
+        return
+    score = model.evaluate(split, file=file, encoding=encoding, device=device)
     if json:
         out.json(
             score.to_json() | {"checkpoint": str(model.path), "split": None if file else split}
@@ -48,4 +53,20 @@ def evaluate(
             f"loss {score.loss:.4f} nats/token, perplexity {score.perplexity:.4g}, "
             f"over {score.tokens:,} tokens ({score.characters:,} characters)\n"
         )
+        out.flush()
+
+
+def _evaluate_other(
+    model: Predictor, split: str, file: Path | None, out: Output, as_json: bool
+) -> None:
+    """The score of a model that is not a language model."""
+    if file is not None:
+        raise UsageError(
+            f"a model of the task {model.checkpoint.task} has no --file", "use --split"
+        )
+    score = model.evaluate(split)
+    if as_json:
+        out.json(score.to_json() | {"checkpoint": str(model.path), "split": split})
+    else:
+        out.write(f"{score.summary()}\n")
         out.flush()

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli import terminal
 from charrnn.cli.options import Json, RunsDir, option
 from charrnn.cli.output import Output
@@ -28,7 +29,7 @@ def originality(
 
     text = read_text(file)
     found = find_run(runs_dir, run)
-    model = api.load(found, checkpoint="latest")
+    model = api.load(found, checkpoint="latest", task=LANGUAGE)
     index = open_index(model.corpus_or_error("train it again"), found.corpus_folder)
     spans = index.spans(text, shortest)
     longest = sorted(spans, key=lambda span: (-span.length, span.begin))

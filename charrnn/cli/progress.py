@@ -1,5 +1,6 @@
 """The events of a training as lines on stderr."""
 
+from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli import terminal
 from charrnn.tasks import get_task
 from charrnn.tasks.base import Dataset, Metric
@@ -29,7 +30,7 @@ class ProgressReporter:
         self.silent = silent
         self._steps = 0
         self._run = ""
-        self._metric = Metric("", "")
+        self._task = get_task(LANGUAGE)
         self._line: terminal.ProgressLine | None = None
 
     def __enter__(self) -> "ProgressReporter":
@@ -72,12 +73,12 @@ class ProgressReporter:
     def _planned(self, event: Planned) -> None:
         assert self.dataset
         self._steps, self._run = event.plan.train_config.steps, event.run
-        self._metric = get_task(event.plan.task).metric
+        self._task = get_task(event.plan.task)
         for line in (
             *dataset_lines(self.dataset, event.plan.train_config.eval_tokens),
             *plan_lines(event.plan),
             *([] if event.step else [hint(event.plan)]),
-            *([baseline_line(event.baselines, self._metric)] if event.baselines else []),
+            *([baseline_line(event.baselines, self._task.metric)] if event.baselines else []),
             f"run     {event.run}",
         ):
             terminal.say(line)
@@ -114,10 +115,10 @@ class ProgressReporter:
         self._close()
         best = ""
         if event.best is not None:
-            best = f"best {event.best:.4f} {self._metric.unit} at step {event.best_step:,}; "
+            best = f"best {event.best:.4f} {self._task.metric.unit} at step {event.best_step:,}; "
         terminal.say(
             f"done in {terminal.duration(event.seconds)}, {event.epochs:.1f} epochs; {best}"
-            f"now try: charrnn sample {self._run}"
+            f"now try: {self._task.next_command} {self._run}"
         )
 
 

@@ -50,8 +50,9 @@ def _described(about: dict[str, Any]) -> dict[str, Any]:
     plan, recipe = about["plan"], about["recipe"]
     return {
         "corpus": [str(name) for name in recipe["sources"]],
-        "characters": int(about["corpus"]["characters"]),
-        "tokenizer": recipe["tokenizer"],
+        "characters": _length(about["corpus"]),
+        # What a step counts: a text's tokens by its tokenizer, else whatever the task has.
+        "tokenizer": about.get("task", recipe["tokenizer"]),
         "cell": plan["model"]["cell"],
         "num_layers": plan["model"]["num_layers"],
         "hidden_size": plan["model"]["hidden_size"],
@@ -59,6 +60,13 @@ def _described(about: dict[str, Any]) -> dict[str, Any]:
         "steps": plan["train"]["steps"],
         "started": str(about["started"]),
     }
+
+
+def _length(fingerprint: dict[str, Any]) -> int:
+    """The length of a run's data in its task's own unit: characters of a text."""
+    if "characters" in fingerprint:
+        return int(fingerprint["characters"])
+    return int(sum(fingerprint["parts"].values()))
 
 
 def _reached(run: Run) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Any
 
+from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli.options import Json, Precision, RunName, RunsDir, Threads, Which, option
 from charrnn.errors import UsageError
 from charrnn.inference.sampling import FILTERS, PARAMETERS, Parameter
@@ -109,7 +110,12 @@ def sample(
         read_prompts(prompts, escapes) if prompts else [read_prompt(prompt, prompt_file, escapes)]
     )
     model = api.load(
-        run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads, precision=precision
+        run,
+        checkpoint=checkpoint,
+        runs_dir=runs_dir,
+        threads=threads,
+        precision=precision,
+        task=LANGUAGE,
     )
     note_unseen(texts, model.tokenizer)
     params = SamplingParams(

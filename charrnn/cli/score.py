@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.checkpoints.checkpoint import SUFFIX
+from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli import terminal
 from charrnn.cli.options import Json, Precision, RunName, RunsDir, Threads, Which, option
 from charrnn.cli.output import Output
@@ -52,7 +53,12 @@ def score(
 
     run, file = _sort_arguments(run, file)
     model = api.load(
-        run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads, precision=precision
+        run,
+        checkpoint=checkpoint,
+        runs_dir=runs_dir,
+        threads=threads,
+        precision=precision,
+        task=LANGUAGE,
     )
     if not (text := read_text(file)):
         raise CorpusError(f"{file} is empty", "give a text")

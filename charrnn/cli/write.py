@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli.options import RunName, RunsDir, Threads, Which, option
 from charrnn.errors import UsageError
 from charrnn.inference.engine import TextModel
@@ -52,7 +53,7 @@ def write(
     from charrnn import api
     from charrnn.cli import terminal
 
-    model = api.load(run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads)
+    model = api.load(run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads, task=LANGUAGE)
     seed = secrets.randbits(32) if seed is None else seed
     draft = Draft(model, prompt, temperature, length, seed)
     terminal.say(HELP, "dim")

@@ -138,11 +138,15 @@ class Predictor(ABC):
 
 
 class Task(ABC):
-    """One kind of problem."""
+    """One kind of problem.
+
+    config: the dataclass of its model configuration. next_command: what to try with a new run.
+    """
 
     name: ClassVar[str]
     metric: ClassVar[Metric]
     config: ClassVar[type[ModelConfig]] = ModelConfig
+    next_command: ClassVar[str] = "charrnn evaluate"
 
     @abstractmethod
     def prepare(self, config: DataConfig, folder: Path, encoder: Encoder | None = None) -> Dataset:

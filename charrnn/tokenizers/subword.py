@@ -22,7 +22,7 @@ class SubwordTokenizer(Tokenizer):
 
     >>> tokenizer = SubwordTokenizer.train(["the cat sat on the mat\n" * 9], vocab_size=280)
     >>> len(tokenizer.encode("the cat"))
-    3
+    2
     """
 
     name = "subword"

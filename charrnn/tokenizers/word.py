@@ -18,7 +18,7 @@ class WordTokenizer(Tokenizer):
     A word includes the space before it, so that tokens join back to the text. With `split`
     "spaces" a word is whatever stands between spaces, for texts that are already tokenized.
 
-    >>> tokenizer = WordTokenizer.train(["the cat sat, the cat ran\n"], vocab_size=5)
+    >>> tokenizer = WordTokenizer.train(["the cat sat\n"])
     >>> tokenizer.decode(tokenizer.encode("the cat slept"))
     'the cat <unk>'
     """

@@ -1,7 +1,7 @@
 """start_run, resume_run: from options to a finished run, for the API and the command line.
 
-Nothing is printed here. A session finds or makes the run's folder, locks it, prepares or reopens the data, makes or takes up
-the plan, trains, and logs every event to the run's folder.
+Nothing is printed here. A session finds or makes the run's folder, locks it, prepares or reopens
+the data, makes or takes up the plan, trains, and logs every event to the run's folder.
 """
 
 import contextlib

@@ -49,7 +49,7 @@ def test_the_order_is_what_makes_it_safe(target: Path) -> None:
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_the_temporary_is_hidden_and_beside_its_target(target: Path) -> None:
+def test_the_temporary_file_is_hidden_and_in_the_folder_of_its_target(target: Path) -> None:
     disk = Recorder()
     write_durably(target, PARTS, disk)
     temporary = disk.paths[0]
@@ -58,7 +58,7 @@ def test_the_temporary_is_hidden_and_beside_its_target(target: Path) -> None:
     assert temporary.name.endswith(atomic.TEMPORARY)
 
 
-def test_a_real_disk_needs_no_help(tmp_path: Path) -> None:
+def test_a_real_disk_is_the_default(tmp_path: Path) -> None:
     path = tmp_path / "new"
     write_durably(path, PARTS)
     assert path.read_bytes() == NEW
@@ -66,7 +66,7 @@ def test_a_real_disk_needs_no_help(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("parts", [[], [b""], [b"", memoryview(b"")]])
-def test_nothing_is_a_file_too(tmp_path: Path, parts: list[bytes]) -> None:
+def test_an_empty_file_can_be_written(tmp_path: Path, parts: list[bytes]) -> None:
     write_durably(tmp_path / "empty", parts)
     assert (tmp_path / "empty").read_bytes() == b""
 
@@ -74,7 +74,7 @@ def test_nothing_is_a_file_too(tmp_path: Path, parts: list[bytes]) -> None:
 def test_what_is_larger_than_a_block_is_written_in_blocks(
     target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "BLOCK", 4)
+    monkeypatch.setattr(atomic, "BLOCK", 4)
     disk = Recorder()
     write_durably(target, [NEW[:10]], disk)
     assert disk.operations.count("write") == 3
@@ -102,8 +102,8 @@ def test_no_operation_is_tried_again_after_a_failure(target: Path, number: int) 
     disk = Recorder(number)
     with pytest.raises(StorageError):
         write_durably(target, PARTS, disk)
-    tidy = ["close"] if 1 < number < ORDER.index("close") + 1 else []
-    assert disk.operations == [*ORDER[:number], *tidy, "remove"]
+    cleanup = ["close"] if 1 < number < ORDER.index("close") + 1 else []
+    assert disk.operations == [*ORDER[:number], *cleanup, "remove"]
 
 
 @pytest.mark.parametrize("number", range(1, len(ORDER) + 1))
@@ -123,30 +123,30 @@ def test_no_descriptor_is_left_open(target: Path, number: int) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_leftover_that_will_not_go_is_not_the_message(target: Path) -> None:
+def test_a_leftover_that_cannot_be_removed_does_not_hide_the_first_error(target: Path) -> None:
     with pytest.raises(StorageError, match="No space left on device after 10 bytes; free some"):
         write_durably(target, PARTS, Recorder(3, errno.ENOSPC, for_ever=True))
     remove_leftovers(target.parent)
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_short_writes_are_carried_on(target: Path) -> None:
+def test_short_writes_are_continued(target: Path) -> None:
     write_durably(target, PARTS, Short())
     assert target.read_bytes() == NEW
 
 
 @pytest.mark.parametrize("disk", [Lying(), Flipping()])
 def test_what_does_not_read_back_is_not_kept(target: Path, disk: Disk) -> None:
-    with pytest.raises(StorageError, match=f"{target}: what was written does not read back"):
+    with pytest.raises(StorageError, match=f"{target}: the data read back differs from what"):
         write_durably(target, PARTS, disk)
     assert target.read_bytes() == OLD
     assert list(target.parent.iterdir()) == [target]
 
 
 class Later(io.RawIOBase):
-    """A file that has nothing to read yet, however often it is asked."""
+    """A file that never has anything to read."""
 
-    asked = 0
+    reads = 0
 
     def readable(self) -> bool:
         """It can be read."""
@@ -154,24 +154,24 @@ class Later(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> None:
         """Nothing for now."""
-        self.asked += 1
-        assert self.asked < 100
+        self.reads += 1
+        assert self.reads < 100
 
 
-def test_what_cannot_be_read_back_now_is_not_waited_for(
+def test_a_file_that_cannot_be_read_back_yet_is_not_waited_for(
     target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def opened(path: Path, mode: str, buffering: int = -1) -> Any:
         return io.BufferedReader(Later()) if buffering else Later()
 
     monkeypatch.setattr(Path, "open", opened)
-    with pytest.raises(StorageError, match="what was written does not read back"):
+    with pytest.raises(StorageError, match="the data read back differs from what was written"):
         write_durably(target, PARTS)
     monkeypatch.undo()
     assert target.read_bytes() == OLD
 
 
-def test_a_disk_that_takes_nothing_is_an_error_and_not_a_hang(target: Path) -> None:
+def test_a_disk_that_accepts_no_data_is_an_error_and_not_a_hang(target: Path) -> None:
     with pytest.raises(StorageError, match="after 0 bytes"):
         write_durably(target, PARTS, Idle())
     assert target.read_bytes() == OLD
@@ -185,7 +185,7 @@ def test_the_mode_follows_the_umask(tmp_path: Path, masked: Any, umask: int) -> 
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~umask
 
 
-def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"gone/file: No such file or directory after 0 bytes"):
         write_durably(tmp_path / "gone" / "file", [NEW])
 
@@ -200,7 +200,7 @@ def test_a_target_that_is_a_folder_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["a b", "a\nb", "\x1b[31m", "-", "*?[x]", "ü€😀", os.fsdecode(b"\xff")]
 )
-def test_odd_names_are_names(tmp_path: Path, name: str) -> None:
+def test_unusual_file_names_work(tmp_path: Path, name: str) -> None:
     write_durably(tmp_path / name, [NEW])
     assert os.listdir(tmp_path) == [name]
     assert (tmp_path / name).read_bytes() == NEW
@@ -224,7 +224,7 @@ def test_an_interrupt_passes_through_and_leaves_the_older_file(target: Path) -> 
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_leftovers_are_hidden_temporaries_and_nothing_else(tmp_path: Path) -> None:
+def test_leftovers_are_hidden_temporary_files_and_nothing_else(tmp_path: Path) -> None:
     kept = ["step.safetensors", "notes.tmp", ".hidden", ".tmp.txt", "lock"]
     for name in [*kept, ".step.safetensors.17.tmp", ".a.tmp"]:
         (tmp_path / name).touch()
@@ -232,7 +232,7 @@ def test_leftovers_are_hidden_temporaries_and_nothing_else(tmp_path: Path) -> No
     assert sorted(os.listdir(tmp_path)) == sorted(kept)
 
 
-def test_a_leftover_that_cannot_be_removed_is_no_reason_to_stop(tmp_path: Path) -> None:
+def test_a_leftover_that_cannot_be_removed_is_skipped(tmp_path: Path) -> None:
     (tmp_path / ".a.tmp").mkdir()
     (tmp_path / ".b.tmp").touch()
     remove_leftovers(tmp_path)

@@ -110,7 +110,7 @@ def test_an_unreadable_file_is_an_entry_that_says_why(run: Run) -> None:
     (entry,) = run.entries()
     assert entry.info is None
     assert entry.valid is None
-    assert entry.problem.startswith(f"cannot use {run.path_of(5)}: it is cut short")
+    assert entry.problem.startswith(f"cannot use {run.path_of(5)}: it is truncated")
 
 
 def test_latest_skips_an_unreadable_newest(run: Run) -> None:
@@ -433,7 +433,7 @@ def test_a_run_without_a_description_is_a_checkpoint_error(run: Run) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from charrnn.run import Run
+from charrnn.checkpoints.run import Run
 with Run(Path(sys.argv[1])).lock():
     print("held", flush=True)
     sys.stdin.read()
@@ -645,5 +645,5 @@ def test_what_is_pruned_while_it_is_listed_is_no_entry(
             path.unlink()
         return read(path)
 
-    monkeypatch.setattr(checkpoint, "read_facts", late)
+    monkeypatch.setattr(checkpoint, "read_info", late)
     assert steps(run) == [2]

@@ -1,4 +1,4 @@
-"""Batches: every token once an epoch, rows that go on where they were, ranks that share them."""
+"""Batches: every token once an epoch, rows that continue, ranks that divide the rows."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_targets_are_the_inputs_one_token_later(
 
 @given(size=SIZES, rows=ROWS, length=LENGTHS, step=st.integers(0, 1000))
 @settings(max_examples=150, deadline=None)
-def test_each_row_goes_on_where_it_was(size: int, rows: int, length: int, step: int) -> None:
+def test_each_row_continues_where_it_stopped(size: int, rows: int, length: int, step: int) -> None:
     batches = Batches(tape(size), rows, length)
     _, targets = batches[step]
     inputs, _ = batches[step + 1]
@@ -92,7 +92,7 @@ def test_one_row_reads_any_tape_once_around(size: int, rows: int, length: int) -
 
 @given(size=st.integers(20, 300), rows=ROWS)
 @settings(max_examples=60, deadline=None)
-def test_readers_stand_equal_distances_apart(size: int, rows: int) -> None:
+def test_rows_start_at_equal_distances(size: int, rows: int) -> None:
     starts = Batches(tape(size), rows, 1)[0][0][:, 0].tolist()
     gaps = np.diff([*starts, size])
     assert starts[0] == 0
@@ -100,7 +100,7 @@ def test_readers_stand_equal_distances_apart(size: int, rows: int) -> None:
 
 
 @given(
-    share_of_each=st.integers(1, 3),
+    rows_of_each=st.integers(1, 3),
     world_size=st.integers(1, 4),
     size=SIZES,
     length=LENGTHS,
@@ -108,9 +108,9 @@ def test_readers_stand_equal_distances_apart(size: int, rows: int) -> None:
 )
 @settings(max_examples=100, deadline=None)
 def test_the_rows_of_all_ranks_together_are_the_rows_of_one(
-    share_of_each: int, world_size: int, size: int, length: int, step: int
+    rows_of_each: int, world_size: int, size: int, length: int, step: int
 ) -> None:
-    rows = share_of_each * world_size
+    rows = rows_of_each * world_size
     whole = Batches(tape(size), rows, length)[step]
     ranks = [Batches(tape(size), rows, length, r, world_size) for r in range(world_size)]
     assert [row for each in ranks for row in each.rows] == list(range(rows))
@@ -119,7 +119,7 @@ def test_the_rows_of_all_ranks_together_are_the_rows_of_one(
         assert together.tolist() == whole[part].tolist()
 
 
-def test_the_end_of_the_tape_meets_its_beginning() -> None:
+def test_the_end_of_the_tape_is_followed_by_its_beginning() -> None:
     batches = Batches(tape(10), 1, 4)
     inputs, targets = batches[2]
     assert inputs.tolist() == [[8, 9, 0, 1]]
@@ -138,19 +138,19 @@ def test_a_window_longer_than_the_tape_goes_around() -> None:
     assert targets.tolist() == [[1, 2, 0, 1, 2, 0, 1]]
 
 
-def test_a_step_is_the_same_whenever_it_is_asked_for() -> None:
+def test_a_step_is_the_same_whenever_it_is_read() -> None:
     batches = Batches(tape(100), 4, 5)
     late = batches[37][0].tolist()
     assert [batches[k][0].tolist() for k in range(40)][37] == late
 
 
-def test_steps_beyond_any_counter_still_have_their_place() -> None:
+def test_very_large_steps_are_read_at_the_right_position() -> None:
     size, step = 1000, 10**12 + 3
     inputs, _ = Batches(tape(size), 1, 7)[step]
     assert inputs[0, 0] == (step * 7) % size
 
 
-def test_steps_per_epoch_need_not_be_whole() -> None:
+def test_steps_per_epoch_need_not_be_an_integer() -> None:
     assert Batches(tape(10), 2, 4).steps_per_epoch == 1.25
 
 
@@ -170,15 +170,15 @@ def test_a_memory_mapped_array_is_read_without_being_written(
 @pytest.mark.parametrize(
     ("batch_size", "world_size", "expected"), [(1, 1, 1), (4, 2, 2), (6, 3, 2)]
 )
-def test_ranks_have_equal_shares(batch_size: int, world_size: int, expected: int) -> None:
+def test_ranks_read_equal_numbers_of_rows(batch_size: int, world_size: int, expected: int) -> None:
     assert rows_per_rank(batch_size, world_size) == expected
 
 
 @pytest.mark.parametrize(("batch_size", "world_size"), [(3, 2), (1, 2), (7, 4)])
-def test_rows_that_cannot_be_shared_are_an_error_that_names_both(
+def test_rows_that_cannot_be_divided_evenly_are_an_error_that_names_both_numbers(
     batch_size: int, world_size: int
 ) -> None:
-    words = rf"--batch-size {batch_size} cannot be shared by {world_size} processes"
+    words = rf"--batch-size {batch_size} cannot be divided among {world_size} processes"
     with pytest.raises(UsageError, match=words):
         rows_per_rank(batch_size, world_size)
     with pytest.raises(UsageError, match=words):

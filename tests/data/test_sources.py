@@ -1,4 +1,4 @@
-"""Files, folders, globs and pipes as blocks of text: nothing skipped unsaid, every error placed."""
+"""Files, folders, globs and pipes as blocks of text: nothing skipped silently, errors with their offset."""
 
 import hashlib
 import io
@@ -30,7 +30,7 @@ def spool(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def book(tmp_path: Path) -> Path:
-    """A folder with texts, a text in a folder, and what is no text or not meant."""
+    """A folder with text files, one of them in a subfolder, a binary file and hidden files."""
     folder = tmp_path / "book"
     for name in ("b.txt", "a.md", "part/c.txt", ".hidden", ".git/config", "part/.swp"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def names(found: Sources) -> list[str]:
 
 
 def feed(path: Path, data: bytes) -> threading.Thread:
-    """Write into a pipe beside the test."""
+    """Write into a pipe from another thread."""
     thread = threading.Thread(target=path.write_bytes, args=(data,))
     thread.start()
     return thread
@@ -127,31 +127,31 @@ def test_files_are_joined_by_a_newline_where_they_lack_one(
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf8", "UTF-8", "U8", "utf-8-sig"])
-def test_a_byte_order_mark_is_no_text(tmp_path: Path, block: int, encoding: str) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_text(tmp_path: Path, block: int, encoding: str) -> None:
     (tmp_path / "a").write_bytes(b"\xef\xbb\xbfcaf\xc3\xa9\xef\xbb\xbf")
     assert text_of(tmp_path / "a", encoding) == "café\ufeff"
 
 
-def test_a_byte_order_mark_is_bytes_to_one_who_wants_them(tmp_path: Path, block: int) -> None:
+def test_a_byte_order_mark_is_kept_when_reading_exact_bytes(tmp_path: Path, block: int) -> None:
     (tmp_path / "a").write_bytes(b"\xef\xbb\xbfa")
     assert text_of(tmp_path / "a", exact=True) == "\ufeffa"
 
 
 @pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
-def test_utf_16_knows_its_own_byte_order(tmp_path: Path, block: int, order: str) -> None:
+def test_utf_16_takes_its_byte_order_from_the_mark(tmp_path: Path, block: int, order: str) -> None:
     (tmp_path / "a").write_bytes("\ufeffcafé 😀\n".encode(order))
     assert text_of(tmp_path / "a", "utf-16") == "café 😀\n"
 
 
 WRONG = {
-    "a byte that begins nothing": (b"abc\xffdef", "utf-8", 3),
+    "an invalid first byte": (b"abc\xffdef", "utf-8", 3),
     "the first byte": (b"\xff", "utf-8", 0),
     "the last byte": (b"caf\xc3\xa9\xe9", "utf-8", 5),
-    "a character cut short by the end": (b"abcd\xf0\x9f\x98", "utf-8", 4),
-    "a character cut short by another": (b"abc\xe2\x82x", "utf-8", 3),
-    "half a character of another standard": (b"abcd\xed\xa0\x80", "utf-8", 4),
+    "a character truncated by the end of the file": (b"abcd\xf0\x9f\x98", "utf-8", 4),
+    "a character truncated by another": (b"abc\xe2\x82x", "utf-8", 3),
+    "a surrogate in utf-8": (b"abcd\xed\xa0\x80", "utf-8", 4),
     "after a byte order mark": (b"\xef\xbb\xbfab\xff", "utf-8", 5),
-    "latin-1 taken for utf-8": ("naïve".encode("latin-1"), "utf-8", 2),
+    "latin-1 read as utf-8": ("naïve".encode("latin-1"), "utf-8", 2),
     "half a surrogate pair": ("ab".encode("utf-16-le") + b"\x00\xd8c\x00", "utf-16-le", 4),
     "an odd byte": ("ab".encode("utf-16-le") + b"c", "utf-16-le", 4),
     "no such byte in cp1252": (b"abcd\x81e", "cp1252", 4),
@@ -161,24 +161,25 @@ WRONG = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_what_is_no_text_is_named_with_file_and_byte(tmp_path: Path, block: int, kind: str) -> None:
+def test_undecodable_bytes_are_reported_with_file_and_offset(tmp_path: Path, block: int, kind: str) -> None:
     raw, encoding, offset = WRONG[kind]
     (tmp_path / "good.txt").write_bytes("good\n".encode(encoding))
     (tmp_path / "wrong.txt").write_bytes(raw)
     files = Sources((tmp_path / "good.txt", tmp_path / "wrong.txt"))
-    said = rf"wrong\.txt is not valid {encoding} at byte {offset}; give its --encoding .*or take"
-    with pytest.raises(CorpusError, match=said):
+    problem = rf"wrong\.txt is not valid {encoding} at byte {offset}"
+    remedy = "give its --encoding .*or use --tokenizer byte"
+    with pytest.raises(CorpusError, match=f"{problem}; {remedy}"):
         list(files.texts(encoding, exact=False))
 
 
-def test_the_place_of_a_bad_byte_is_told_in_thousands(tmp_path: Path) -> None:
+def test_the_offset_of_an_undecodable_byte_has_thousands_separators(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"x" * 12_345 + b"\xff")
     with pytest.raises(CorpusError, match="at byte 12,345;"):
         text_of(tmp_path / "a")
 
 
 @pytest.mark.parametrize("over", [1, 2, 3])
-def test_a_bad_byte_across_the_edge_of_a_real_block_is_placed(tmp_path: Path, over: int) -> None:
+def test_the_offset_is_right_for_a_character_split_between_two_blocks(tmp_path: Path, over: int) -> None:
     edge = sources.BLOCK - over
     (tmp_path / "a").write_bytes(b"x" * edge + b"\xf0\x9f\x98!")
     with pytest.raises(CorpusError, match=f"at byte {edge:,};"):
@@ -195,12 +196,12 @@ def test_the_hash_is_of_all_bytes_in_order(tmp_path: Path, block: int) -> None:
     assert Sources(files).bytes == 9
 
 
-def test_a_file_that_goes_away_meanwhile_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_deleted_meanwhile_is_named(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"cannot read .*gone: No such file or directory"):
         text_of(tmp_path / "gone")
 
 
-def test_a_file_is_taken_as_it_is_named(tmp_path: Path, spool: Path) -> None:
+def test_a_file_name_is_not_a_pattern_if_the_file_exists(tmp_path: Path, spool: Path) -> None:
     for name in ("a,b.txt", "-x", "star*[1].txt", "new\nline", " "):
         (tmp_path / name).write_text("a")
         (tmp_path / "star1.txt").write_text("another")
@@ -238,27 +239,27 @@ def test_a_name_that_stands_for_nothing_is_told(tmp_path: Path, spool: Path, nam
         find([str(tmp_path / name)], spool)
 
 
-def test_a_folder_stands_for_its_texts_and_says_what_it_leaves_out(book: Path, spool: Path) -> None:
+def test_a_folder_is_read_as_its_text_files_and_the_others_are_noted(book: Path, spool: Path) -> None:
     found = find([str(book)], spool)
     assert names(found) == ["a.md", "b.txt", "c.txt"]
-    assert found.notes == (f"left out of {book}, being no text: {book / 'cover.png'}",)
+    assert found.notes == (f"left out of {book}, not text: {book / 'cover.png'}",)
 
 
 def test_several_binary_files_are_counted(book: Path, spool: Path) -> None:
     (book / "part" / "z.bin").write_bytes(b"\0")
     (book / "part" / "aa.bin").write_bytes(b"\0")
     assert find([str(book)], spool).notes == (
-        f"left out of {book}, being no text: {book / 'cover.png'} and 2 more",
+        f"left out of {book}, not text: {book / 'cover.png'} and 2 more",
     )
 
 
-def test_a_reader_of_bytes_takes_binary_files_too(book: Path, spool: Path) -> None:
+def test_with_binary_a_folder_includes_binary_files(book: Path, spool: Path) -> None:
     found = find([str(book)], spool, binary=True)
     assert names(found) == ["a.md", "b.txt", "cover.png", "c.txt"]
     assert found.notes == ()
 
 
-def test_a_binary_file_that_is_named_is_taken(book: Path, spool: Path) -> None:
+def test_a_binary_file_that_is_named_is_read(book: Path, spool: Path) -> None:
     assert names(find([str(book / "cover.png")], spool)) == ["cover.png"]
 
 
@@ -267,19 +268,19 @@ def test_hidden_files_are_skipped_unless_named(book: Path, spool: Path) -> None:
     assert names(find([str(book / ".git")], spool)) == ["config"]
 
 
-def test_pipes_and_broken_links_of_a_folder_are_no_texts(book: Path, spool: Path) -> None:
+def test_pipes_and_broken_links_of_a_folder_are_left_out(book: Path, spool: Path) -> None:
     os.mkfifo(book / "pipe")
     (book / "nowhere").symlink_to("gone")
     assert names(find([str(book)], spool)) == ["a.md", "b.txt", "c.txt"]
 
 
 @pytest.mark.parametrize("content", [None, b"\0"])
-def test_a_folder_without_text_is_told(tmp_path: Path, spool: Path, content: bytes | None) -> None:
+def test_a_folder_without_text_is_an_error(tmp_path: Path, spool: Path, content: bytes | None) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
     if content:
         (folder / "a").write_bytes(content)
-    with pytest.raises(CorpusError, match=r"the folder .*empty holds no text file; give a folder"):
+    with pytest.raises(CorpusError, match=r"the folder .*empty contains no text file; give a f"):
         find([str(folder)], spool)
 
 
@@ -316,16 +317,16 @@ def test_a_file_of_a_folder_that_cannot_be_opened_is_not_skipped(
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
-def test_a_device_is_no_text(spool: Path, device: str) -> None:
-    with pytest.raises(CorpusError, match=f"{device} is not a file of text; give a file, a folder"):
+def test_a_device_is_not_a_text_file(spool: Path, device: str) -> None:
+    with pytest.raises(CorpusError, match=f"{device} is not a text file; give a file, a folder"):
         find([device], spool)
 
 
-def test_a_socket_is_no_text(tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_is_not_a_text_file(tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("s")
-        with pytest.raises(CorpusError, match="s is not a file of text"):
+        with pytest.raises(CorpusError, match="s is not a text file"):
             find(["s"], spool)
 
 
@@ -335,7 +336,7 @@ def test_a_broken_link_is_named(tmp_path: Path, spool: Path) -> None:
         find([str(tmp_path / "nowhere")], spool)
 
 
-def test_pipes_are_kept_each_in_a_file_of_its_own(tmp_path: Path, spool: Path, block: int) -> None:
+def test_pipes_are_saved_each_in_its_own_file(tmp_path: Path, spool: Path, block: int) -> None:
     pipes = [tmp_path / "p", tmp_path / "q"]
     for pipe in pipes:
         os.mkfifo(pipe)
@@ -348,14 +349,14 @@ def test_pipes_are_kept_each_in_a_file_of_its_own(tmp_path: Path, spool: Path, b
     assert "".join(found.texts("utf-8", exact=False)) == "ppppppppp\nqqqqqqqqq"
 
 
-def test_standard_input_is_kept(spool: Path, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_is_saved(spool: Path, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xc3\xa9\r\n")))
     found = find(["-"], spool)
     assert found.files == (spool / "stdin.txt",)
     assert (spool / "stdin.txt").read_bytes() == b"caf\xc3\xa9\r\n"
 
 
-def test_a_pipe_that_cannot_be_kept_is_a_storage_error(
+def test_a_pipe_that_cannot_be_saved_is_a_storage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a")))
@@ -363,7 +364,7 @@ def test_a_pipe_that_cannot_be_kept_is_a_storage_error(
         find(["-"], tmp_path / "gone")
 
 
-def test_a_full_disk_is_told_while_a_pipe_is_kept(
+def test_a_full_disk_while_a_pipe_is_saved_is_a_storage_error(
     spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (spool / "stdin.txt").symlink_to("/dev/full")
@@ -372,7 +373,7 @@ def test_a_full_disk_is_told_while_a_pipe_is_kept(
         find(["-"], spool)
 
 
-def test_the_same_text_is_read_as_often_as_asked(tmp_path: Path, block: int) -> None:
+def test_the_same_text_can_be_read_several_times(tmp_path: Path, block: int) -> None:
     (tmp_path / "a").write_text("one\ntwo")
     found = Sources((tmp_path / "a",))
 
@@ -382,8 +383,8 @@ def test_the_same_text_is_read_as_often_as_asked(tmp_path: Path, block: int) -> 
     assert "".join(read()) == "".join(read()) == "one\ntwo"
 
 
-def test_where_files_end_counts_for_the_hash(tmp_path: Path) -> None:
-    """A newline is put between files, so other ends make another text."""
+def test_the_hash_depends_on_where_files_end(tmp_path: Path) -> None:
+    """A newline is put between files, so the same bytes cut elsewhere are another text."""
     for name, text in (("a", "ab"), ("b", "c"), ("c", "a"), ("d", "bc")):
         (tmp_path / name).write_text(text)
     first = Sources((tmp_path / "a", tmp_path / "b")).sha256()
@@ -405,10 +406,10 @@ def test_the_hash_of_one_file_is_the_files_own(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("exact", [False, True])
-def test_half_a_character_is_an_error_that_says_so(
+def test_a_lone_surrogate_is_an_error_that_says_so(
     tmp_path: Path, encoding: str, raw: bytes, exact: bool
 ) -> None:
-    """Found by the fuzzer: some encodings can spell a lone surrogate, which no UTF-8 can hold."""
+    """Found by the fuzzer: some encodings can represent a lone surrogate, and UTF-8 cannot."""
     (tmp_path / "a").write_bytes(b"text " + raw)
     with pytest.raises(CorpusError, match="half a character"):
         list(Sources((tmp_path / "a",)).texts(encoding, exact))

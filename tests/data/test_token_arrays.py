@@ -1,4 +1,4 @@
-"""Token arrays on disk: written as they come, read back, shuffled line by line."""
+"""Token arrays on disk: written block by block, read back, shuffled by line."""
 
 import io
 from collections import Counter
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charrnn.data import token_arrays
 from charrnn.data.token_arrays import Split, TokenWriter, shuffle_lines
 
 KINDS: list[type[np.unsignedinteger[Any]]] = [np.uint8, np.uint16, np.uint32]
@@ -34,7 +35,7 @@ def lines_of(path: Path) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pieces_become_one_array(tmp_path: Path, kind: type[np.unsignedinteger[Any]]) -> None:
+def test_blocks_are_joined_to_one_array(tmp_path: Path, kind: type[np.unsignedinteger[Any]]) -> None:
     writer = TokenWriter(tmp_path / "a.npy", kind)
     for piece in ([1, 2], [], [np.iinfo(kind).max]):
         writer.append(np.array(piece, kind), 5)
@@ -45,7 +46,7 @@ def test_pieces_become_one_array(tmp_path: Path, kind: type[np.unsignedinteger[A
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_file_is_what_numpy_would_read(
+def test_the_file_can_be_read_by_numpy(
     tmp_path: Path, kind: type[np.unsignedinteger[Any]]
 ) -> None:
     split = write(tmp_path / "a.npy", [3, 1, 2], kind)
@@ -61,13 +62,13 @@ def test_the_array_is_mapped_and_not_read(tmp_path: Path) -> None:
     assert not array.flags.writeable
 
 
-def test_ids_of_another_type_are_put_into_that_of_the_file(tmp_path: Path) -> None:
+def test_ids_of_another_type_are_converted_to_that_of_the_file(tmp_path: Path) -> None:
     writer = TokenWriter(tmp_path / "a.npy", np.uint16)
     writer.append(np.array([1, 300], np.uint32)[::-1], 2)
     assert writer.finish().load().tolist() == [300, 1]
 
 
-def test_nothing_is_an_array_too(tmp_path: Path) -> None:
+def test_an_empty_array_can_be_written(tmp_path: Path) -> None:
     split = TokenWriter(tmp_path / "a.npy", np.uint8).finish()
     assert (split.tokens, split.characters) == (0, 0)
     assert np.load(split.path).tolist() == []
@@ -84,7 +85,7 @@ def test_the_header_leaves_room_for_the_longest_array(tmp_path: Path) -> None:
     assert sizes[0] == sizes[1]
 
 
-def test_a_writer_that_is_left_is_closed(tmp_path: Path) -> None:
+def test_a_writer_is_closed_after_an_error(tmp_path: Path) -> None:
     writer = TokenWriter(tmp_path / "a.npy", np.uint8)
     assert not writer.file.closed
     with pytest.raises(OSError, match="full"), writer:
@@ -93,7 +94,7 @@ def test_a_writer_that_is_left_is_closed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", [b"", b"\x93NUMPY", b"PK\x03\x04", b"a pickle", b"\x80\x04N."])
-def test_what_is_no_token_array_is_not_loaded(tmp_path: Path, other: bytes) -> None:
+def test_other_files_are_not_loaded(tmp_path: Path, other: bytes) -> None:
     (tmp_path / "a.npy").write_bytes(other)
     with pytest.raises(ValueError, match=r"."):
         Split(tmp_path / "a.npy", 0, 0).load()
@@ -106,10 +107,10 @@ def test_objects_are_not_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("chunk", [32, 64, 1 << 22])
-def test_lines_are_shuffled_whole(
+def test_lines_are_shuffled_and_stay_intact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    monkeypatch.setattr(tokens, "CHUNK", chunk)
+    monkeypatch.setattr(token_arrays, "CHUNK", chunk)
     lines = [[100 + n] * (n % 5) + [END] for n in range(90)]
     split = write(tmp_path / "a.npy", [i for line in lines for i in line])
     shuffle_lines(split.path, END)
@@ -125,7 +126,7 @@ def test_the_order_does_not_depend_on_the_size_of_a_chunk(
 ) -> None:
     orders = []
     for chunk in (32, 96, 1 << 22):
-        monkeypatch.setattr(tokens, "CHUNK", chunk)
+        monkeypatch.setattr(token_arrays, "CHUNK", chunk)
         ids = [i for n in range(50) for i in (100 + n, END)]
         split = write(tmp_path / "a.npy", ids, np.uint16)
         shuffle_lines(split.path, END)
@@ -150,6 +151,6 @@ def test_any_lines_survive_a_shuffle(
     path = tmp_path_factory.getbasetemp() / "any.npy"
     split = write(path, [i for line in lines for i in line])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokens, "CHUNK", chunk)
+        patch.setattr(token_arrays, "CHUNK", chunk)
         shuffle_lines(split.path, END)
     assert sorted(lines_of(path)) == sorted(lines)

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.test_curves import evaluated, planned, progress
 
 from charrnn.checkpoints.run import Run
 from charrnn.config import TrainConfig
 from charrnn.data.config import DataConfig
 from charrnn.errors import CheckpointError
 from charrnn.evaluation.comparison import SAME_TEXT, best_first, differing, same_text, summarize
+from tests.evaluation.test_learning_curves import evaluated, planned, progress
 from tests.support.tiny import tiny_model, tiny_plan, tiny_train
 
 
@@ -40,7 +40,7 @@ def test_the_end_of_a_run(tmp_path: Path) -> None:
         evaluated(8, 2.1, 1.25), progress(12, 3.0, tokens_per_second=110.0),
         evaluated(12, 3.1, 1.75),
     )  # fmt: skip
-    end = summarize(run).end
+    end = summarize(run).outcome
     assert end.best_nats_per_char == pytest.approx(1.25)
     assert (end.best_step, end.step, end.epochs) == (8, 12, 3.0)
     assert (end.seconds, end.tokens_per_second) == (3.1, 110.0)
@@ -49,11 +49,11 @@ def test_the_end_of_a_run(tmp_path: Path) -> None:
 
 def test_the_later_of_two_equal_losses_is_the_best(tmp_path: Path) -> None:
     run = told(described(tmp_path), evaluated(4, 1.0, 1.5), evaluated(8, 2.0, 1.5))
-    assert summarize(run).end.best_step == 8
+    assert summarize(run).outcome.best_step == 8
 
 
 def test_a_run_that_told_nothing_has_no_end_yet(tmp_path: Path) -> None:
-    end = summarize(described(tmp_path)).end
+    end = summarize(described(tmp_path)).outcome
     assert end.best_nats_per_char is end.best_step is end.epochs is end.tokens_per_second is None
     assert (end.step, end.seconds) == (0, 0.0)
 

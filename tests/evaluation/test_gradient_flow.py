@@ -12,16 +12,15 @@ from torch.nn import functional as F
 from charrnn.config import ModelConfig
 from charrnn.errors import CorpusError
 from charrnn.evaluation.gradient_flow import (
-    GATE_FUNCTIONS,
+    CLOSED,
     OPEN,
-    SHUT,
     WARM_UP,
     GradientFlow,
     measure,
     saturation,
     unrolled,
 )
-from charrnn.models.cells import CELLS
+from charrnn.models.cells import CELL_CLASSES
 from charrnn.tasks.language.network import CharRNN, build, from_weights
 from tests.support.tiny import random_weights, tiny_model
 
@@ -118,7 +117,7 @@ def test_the_norm_at_0_is_that_of_the_output_layer() -> None:
     assert measure(scalar(0.5), TOKENS % 2, reach=2, positions=3).norms[0] == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", CELL_CLASSES)
 @pytest.mark.parametrize("shape", [{"num_layers": 1}, {"num_layers": 3, "residual": True}], ids=str)
 def test_it_is_what_autograd_finds_over_a_loop_of_cells(cell: str, shape: dict[str, Any]) -> None:
     config = tiny_model(cell, **shape)
@@ -129,7 +128,7 @@ def test_it_is_what_autograd_finds_over_a_loop_of_cells(cell: str, shape: dict[s
     assert list(found.cell_norms) == pytest.approx(expected[1] if len(expected) > 1 else [])
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", CELL_CLASSES)
 @pytest.mark.parametrize("residual", [False, True])
 def test_reading_token_by_token_is_what_the_model_does(cell: str, residual: bool) -> None:
     config = tiny_model(cell, num_layers=3, residual=residual)
@@ -144,15 +143,15 @@ def test_reading_token_by_token_is_what_the_model_does(cell: str, residual: bool
         assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(one, two, strict=True))
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", CELL_CLASSES)
 def test_gates_are_those_that_the_cell_computes_with(cell: str) -> None:
-    layer: Any = CELLS[cell](4, 6).double()  # type: ignore[call-arg,arg-type]
+    layer: Any = CELL_CLASSES[cell](4, 6).double()
     generator = torch.Generator().manual_seed(0)
     x, h, c = (torch.randn(5, size, dtype=torch.float64, generator=generator) for size in (4, 6, 6))
     _, after = layer(x[:, None], (h, c) if cell == "lstm" else (h,))
     inputs = F.linear(x, layer.weight_ih_l0, layer.bias_ih_l0)
     states = F.linear(h, layer.weight_hh_l0, layer.bias_hh_l0)
-    gates = GATE_FUNCTIONS[layer.mode](inputs, states, after[0])
+    gates = layer.gates(inputs, states, after[0])
     if cell == "lstm":
         new = gates["forget"] * c + gates["input"] * gates["tanh"]
         assert torch.allclose(new, after[1])
@@ -165,7 +164,7 @@ def test_gates_are_those_that_the_cell_computes_with(cell: str) -> None:
 
 
 def test_the_share_of_saturated_values_is_counted() -> None:
-    layer: Any = CELLS["lstm"](1, 4)  # type: ignore[call-arg,arg-type]
+    layer: Any = CELL_CLASSES["lstm"](1, 4)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.zero_()
@@ -175,7 +174,7 @@ def test_the_share_of_saturated_values_is_counted() -> None:
         ):
             layer.bias_ih_l0[4 * gate : 4 * gate + 4] = torch.tensor(values)
     zeros = torch.zeros(3, 4)
-    assert pytest.approx(SHUT) == 1 - OPEN
+    assert pytest.approx(CLOSED) == 1 - OPEN
     assert saturation(layer, torch.zeros(3, 1), zeros, zeros) == {
         "input": 0.5, "forget": 0.0, "tanh": 1.0, "output": 0.5,
     }  # fmt: skip

@@ -32,7 +32,9 @@ def planned(step: int = 0) -> dict[str, Any]:
 
 def progress(step: int, seconds: float, nats: float = 1.0, **changes: Any) -> dict[str, Any]:
     """An event of progress: 4 steps are an epoch."""
-    told = Progress(step, step / 4, 9.0, nats / math.log(2), 0.1, 0.2, 1e3, seconds, 0.0)
+    told = Progress(
+        step, step / 4, 9.0, {"bits_per_char": nats / math.log(2)}, 0.1, 0.2, 1e3, seconds, 0.0
+    )
     return to_json(told) | changes
 
 
@@ -97,7 +99,7 @@ def test_epochs_come_from_the_plan_where_no_progress_tells_them(tmp_path: Path) 
     assert points(log, axis="epochs")["validation"][0][0] == 5.0
     bare = log_of(tmp_path, evaluated(50, 1.0))
     assert bare.epochs_per_step is None
-    with pytest.raises(UsageError, match="has told no loss yet"):
+    with pytest.raises(UsageError, match="has logged no loss yet"):
         series(bare, axis="epochs")
 
 
@@ -144,8 +146,8 @@ def test_the_later_of_two_at_one_step_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("torn", ['{"event": "progr', "\x00\x00", "[1]", "nonsense", "3"])
 def test_a_torn_line_is_left_out_and_counted(torn: str, tmp_path: Path) -> None:
     log = log_of(tmp_path, progress(2, 1.0), torn)
-    assert log.spoiled == 1
-    assert len(log.moments) == 1
+    assert log.unreadable == 1
+    assert len(log.events) == 1
 
 
 @pytest.mark.parametrize("length", [1, 10, 100])
@@ -154,8 +156,8 @@ def test_a_log_cut_anywhere_is_read_up_to_there(length: int, tmp_path: Path) -> 
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(path.read_bytes()[:-length])
     log = read_log(Run(tmp_path))
-    assert [moment.step for moment in log.moments] == [2]
-    assert log.spoiled == 1
+    assert [moment.step for moment in log.events] == [2]
+    assert log.unreadable == 1
 
 
 @pytest.mark.parametrize("value", [None, "1", True, math.nan, math.inf, [1], {}])
@@ -180,12 +182,14 @@ def test_curves_can_begin_later(tmp_path: Path) -> None:
     log = log_of(tmp_path, *told)
     assert {k: [x for x, _ in v] for k, v in points(log, start=4).items()} == {"training": [4, 6]}
     assert [x for x, _ in points(log, axis="seconds", start=0.5)["training"]] == [0.6]
-    with pytest.raises(UsageError, match="has told no loss from 7 steps on yet; leave it out, or"):
+    with pytest.raises(
+        UsageError, match="has logged no loss from 7 steps on yet; leave it out, or"
+    ):
         series(log, start=7)
 
 
 def test_a_run_that_told_nothing_is_said(tmp_path: Path) -> None:
     log = read_log(Run(tmp_path))
-    assert (log.moments, log.spoiled) == ((), 0)
-    with pytest.raises(UsageError, match=f"the run {tmp_path.name} has told no grad-norm yet"):
+    assert (log.events, log.unreadable) == ((), 0)
+    with pytest.raises(UsageError, match=f"the run {tmp_path.name} has logged no grad-norm yet"):
         series(log, "grad-norm")

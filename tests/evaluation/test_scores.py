@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from charrnn.checkpoints.checkpoint import Checkpoint
+from charrnn.config import CELLS
 from charrnn.evaluation.scores import Score, log_probabilities, score_tokens
 from charrnn.inference.engine import READ_LENGTH, Engine
 from charrnn.inference.sampling.base import log_softmax
-from charrnn.models.cells import CELLS
 from charrnn.tasks.language.evaluate import evaluate
 from charrnn.tasks.language.network import from_weights
 from charrnn.tokenizers import TOKENIZERS
@@ -29,7 +29,7 @@ def whole_model(cell: str = "lstm", tokenizer: str = "char") -> Checkpoint:
 
 def tape(model: Checkpoint, size: int) -> NDArray[np.unsignedinteger]:
     """Tokens at random."""
-    ids = np.random.default_rng(size).integers(model.model.vocab_size, size=size)
+    ids = np.random.default_rng(size).integers(model.config.vocab_size, size=size)
     return ids.astype(np.uint16)
 
 
@@ -63,7 +63,7 @@ def test_the_engine_and_the_evaluation_agree(cell: str, tokenizer: str) -> None:
     model = whole_model(cell, tokenizer)
     tokens, newline = model.tokenizer.encode(TEXT), model.tokenizer.newline_id
     mine = score_tokens(Engine(model, threads=1), tokens, len(TEXT), newline)
-    torch_model = from_weights(model.model, model.weights)
+    torch_model = from_weights(model.config, model.weights)
     theirs = evaluate(torch_model, tokens, len(TEXT), newline)
     assert (mine.tokens, mine.characters) == (theirs.tokens, theirs.characters)
     assert mine.loss == pytest.approx(theirs.loss, abs=1e-4)
@@ -83,7 +83,7 @@ def test_a_token_is_judged_by_those_before_it_and_not_by_those_after() -> None:
     engine, tokens = Engine(model, threads=1), tape(model, 300)
     base = np.concatenate(list(log_probabilities(engine, tokens, 0)))
     changed = tokens.copy()
-    changed[200] = (changed[200] + 1) % model.model.vocab_size
+    changed[200] = (changed[200] + 1) % model.config.vocab_size
     other = np.concatenate(list(log_probabilities(engine, changed, 0)))
     assert np.allclose(other[:200], base[:200], atol=1e-6)
     assert not np.allclose(other[201:210], base[201:210], atol=1e-6)
@@ -96,7 +96,7 @@ def test_no_tokens_are_no_blocks() -> None:
 
 def test_probabilities_of_all_tokens_sum_to_one() -> None:
     model = whole_model()
-    engine, size = Engine(model, threads=1), model.model.vocab_size
+    engine, size = Engine(model, threads=1), model.config.vocab_size
     total = 0.0
     for token in range(size):
         ids = np.array([4, 5, token], np.uint8)

@@ -15,7 +15,7 @@ from charrnn.inference.sampling import Context, Logits, bias
 from charrnn.inference.sampling.base import log_softmax
 from charrnn.tokenizers import TOKENIZERS, Tokenizer
 from tests.support.steppers import Table, noise
-from tests.support.tiny import smallest_checkpoint
+from tests.support.tiny import TinyTextModel, smallest_checkpoint
 
 CHARS: Tokenizer = TOKENIZERS["char"].train(["abc\n"])
 LETTERS = CHARS.encode("abc\n").tolist()
@@ -35,7 +35,9 @@ def table(**following: str) -> Table:
 
 def found(model: Table, width: int, length: int = 3, lines: bool = False) -> Hypothesis:
     """The best continuation of an empty prompt."""
-    return beam_search(CHARS, model, begin(CHARS, ""), width, SamplingParams(length, lines=lines))
+    return beam_search(
+        TinyTextModel(CHARS, model), begin(CHARS, ""), width, SamplingParams(length, lines=lines)
+    )
 
 
 def text(best: Hypothesis) -> str:
@@ -66,8 +68,10 @@ def test_a_width_of_one_is_greedy(cell: str, lines: bool) -> None:
     tokenizer, engine = model.tokenizer, Engine(model, threads=1)
     start = begin(tokenizer, "The mill")
     settings = SamplingParams(60, lines=lines, values={"temperature": 0.0}, logprobs=0)
-    told = [t for p in generate(tokenizer, engine, [start], settings) for t in p.logprobs]
-    best = beam_search(tokenizer, engine, start, 1, settings)
+    told = [
+        t for p in generate(TinyTextModel(tokenizer, engine), [start], settings) for t in p.logprobs
+    ]
+    best = beam_search(TinyTextModel(tokenizer, engine), start, 1, settings)
     assert list(best.ids) == [token.id for token in told]
     assert best.logprob == pytest.approx(sum(token.logprob for token in told), abs=1e-3)
 
@@ -101,7 +105,9 @@ def test_a_model_with_a_state_is_searched_as_exactly(seed: int) -> None:
         for then in letters:
             if first[token] + second[then] > total:
                 best, total = (token, then), first[token] + second[then]
-    mine = beam_search(tokenizer, engine, start, len(letters) ** 2, SamplingParams(2))
+    mine = beam_search(
+        TinyTextModel(tokenizer, engine), start, len(letters) ** 2, SamplingParams(2)
+    )
     assert mine.ids == best
     assert mine.logprob == pytest.approx(total, abs=1e-4)
 
@@ -177,11 +183,17 @@ def test_nothing_asked_is_nothing_found() -> None:
 def test_the_prompt_is_read_and_a_state_taken_up() -> None:
     model = table(a="b10", b="c10", c="a10")
     start = begin(CHARS, "ab")
-    assert CHARS.decode(beam_search(CHARS, model, start, 2, SamplingParams(4)).ids) == "cabc"
+    assert (
+        CHARS.decode(beam_search(TinyTextModel(CHARS, model), start, 2, SamplingParams(4)).ids)
+        == "cabc"
+    )
     end = GenerationState(
         np.array(CHARS.encode("c")), [np.ones((1, 1), np.float32)] * 2, start.ids, 3
     )
-    assert CHARS.decode(beam_search(CHARS, model, end, 2, SamplingParams(2)).ids) == "ab"
+    assert (
+        CHARS.decode(beam_search(TinyTextModel(CHARS, model), end, 2, SamplingParams(2)).ids)
+        == "ab"
+    )
 
 
 def test_what_the_training_text_never_held_is_not_found() -> None:
@@ -194,7 +206,7 @@ def test_what_the_training_text_never_held_is_not_found() -> None:
 def test_a_bias_rules_out_and_leaves_the_probabilities_alone() -> None:
     model = table(start="a6 b4", a="a10", b="b10")
     rule = bias({LETTERS[0]: -np.inf, LETTERS[1]: 50.0}, CHARS.vocab_size)
-    best = beam_search(CHARS, model, begin(CHARS, ""), 2, SamplingParams(3), (rule,))
+    best = beam_search(TinyTextModel(CHARS, model), begin(CHARS, ""), 2, SamplingParams(3), (rule,))
     assert text(best) == "bbb"
     assert best.logprob == pytest.approx(math.log(0.4), abs=1e-5)
 
@@ -207,7 +219,11 @@ def test_a_banned_text_is_not_found_however_hypotheses_change_places(
 ) -> None:
     model, start = noise(CHARS.vocab_size, seed), begin(CHARS, "")
     best = beam_search(
-        CHARS, model, start, width, SamplingParams(12), (BanConstraint(banned, CHARS),)
+        TinyTextModel(CHARS, model),
+        start,
+        width,
+        SamplingParams(12),
+        (BanConstraint(banned, CHARS),),
     )
     assert not any(each in text(best) for each in banned)
 
@@ -218,7 +234,9 @@ def test_a_wide_beam_under_a_ban_is_exact(seed: int) -> None:
     ways = [w for w in every_way(model, 4, False) if not any(b in text(w) for b in banned)]
     best = max(ways, key=per_token)
     rule = BanConstraint(banned, CHARS)
-    mine = beam_search(CHARS, model, begin(CHARS, ""), 300, SamplingParams(4), (rule,))
+    mine = beam_search(
+        TinyTextModel(CHARS, model), begin(CHARS, ""), 300, SamplingParams(4), (rule,)
+    )
     assert mine.ids == best.ids
 
 
@@ -230,7 +248,13 @@ def test_every_hypothesis_has_a_number_and_a_history_of_its_own() -> None:
         assert len(logits) == len(context.rows) == len(context.history) == len(context.uniform)
         return logits
 
-    beam_search(CHARS, noise(CHARS.vocab_size), begin(CHARS, "ab"), 3, SamplingParams(5), (note,))
+    beam_search(
+        TinyTextModel(CHARS, noise(CHARS.vocab_size)),
+        begin(CHARS, "ab"),
+        3,
+        SamplingParams(5),
+        (note,),
+    )
     rows = [row for context in seen for row in context.rows]
     assert len(rows) == len(set(rows)) == 1 + 3 * 4
     assert [context.history.shape[1] for context in seen] == [3, 4, 5, 6, 7]
@@ -247,7 +271,7 @@ def test_a_pattern_is_matched_to_its_end(width: int, pattern: str) -> None:
     model = noise(CHARS.vocab_size, 5)
     rule = RegexConstraint(pattern, CHARS)
     best = beam_search(
-        CHARS, model, begin(CHARS, ""), width, SamplingParams(20), (rule,), rule.ends
+        TinyTextModel(CHARS, model), begin(CHARS, ""), width, SamplingParams(20), (rule,), rule.ends
     )
     if best.finish == "stop":
         assert best.ids[-1] == NEWLINE
@@ -265,7 +289,9 @@ def test_what_ends_a_text_is_asked_by_the_number_of_its_hypothesis() -> None:
         return row == 3
 
     model = noise(CHARS.vocab_size, 2)
-    best = beam_search(CHARS, model, begin(CHARS, ""), 1, SamplingParams(9), (), third)
+    best = beam_search(
+        TinyTextModel(CHARS, model), begin(CHARS, ""), 1, SamplingParams(9), (), third
+    )
     assert best.finish == "stop"
     assert len(best.ids) == 4
     assert asked == list(enumerate(best.ids))
@@ -274,4 +300,11 @@ def test_what_ends_a_text_is_asked_by_the_number_of_its_hypothesis() -> None:
 def test_a_pattern_that_no_hypothesis_can_fulfil_is_a_usage_error() -> None:
     rule = RegexConstraint("ax", CHARS)
     with pytest.raises(UsageError, match="as --regex demands"):
-        beam_search(CHARS, noise(20), begin(CHARS, ""), 2, SamplingParams(5), (rule,), rule.ends)
+        beam_search(
+            TinyTextModel(CHARS, noise(20)),
+            begin(CHARS, ""),
+            2,
+            SamplingParams(5),
+            (rule,),
+            rule.ends,
+        )

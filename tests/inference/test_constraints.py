@@ -12,15 +12,16 @@ from charrnn.inference.constraints import (
     BanConstraint,
     RegexConstraint,
     TextTracker,
-    allowed,
-    biases,
-    pieces,
+    alphabet_bias,
+    token_biases,
+    token_texts,
 )
 from charrnn.inference.generation import SamplingParams, begin, generate
 from charrnn.inference.sampling import Context, Filter, Logits
 from charrnn.tokenizers import TOKENIZERS, Tokenizer
 from charrnn.tokenizers.base import Decoder
 from tests.support.steppers import noise, pairs, written
+from tests.support.tiny import TinyTextModel
 
 TEXT = "Der Müller mahlt.\nDas Café hat offen - für 7 €! Ich weiß, die Katze saß.\n" * 15 + "ñ😀\n"
 """A text with characters of one to four bytes; the last two are so rare that char spells them."""
@@ -100,10 +101,10 @@ def test_a_row_ends_within_a_character_until_its_last_byte() -> None:
 
 
 def test_pieces_are_whole_characters_or_nothing() -> None:
-    assert pieces(LETTERS) == [""] * 16 + ["\n", "a", "b", "c"]
-    assert pieces(WORDS) == [" <unk>", "\n", " cat", " cats", " concat", "the"]
-    assert pieces(BYTES) == [chr(i) for i in range(128)] + [""] * 128
-    assert "ß" in pieces(TRAINED["subword"])
+    assert token_texts(LETTERS) == [""] * 16 + ["\n", "a", "b", "c"]
+    assert token_texts(WORDS) == [" <unk>", "\n", " cat", " cats", " concat", "the"]
+    assert token_texts(BYTES) == [chr(i) for i in range(128)] + [""] * 128
+    assert "ß" in token_texts(TRAINED["subword"])
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
@@ -167,7 +168,7 @@ def test_banned_text_within_and_across_words(banned: str, text: str, out: list[s
 
 def test_banned_text_within_pieces_of_several_characters() -> None:
     tokenizer = TRAINED["subword"]
-    found = pieces(tokenizer)
+    found = token_texts(tokenizer)
     assert max(map(len, found)) > 3
     out = np.flatnonzero(np.isinf(last(BanConstraint(("e",), tokenizer), tokenizer, [])))
     assert out.tolist() == [i for i, piece in enumerate(found) if "e" in piece]
@@ -222,7 +223,9 @@ def test_a_batch_is_banned_as_its_rows_are() -> None:
 
     def text(indices: range) -> list[str]:
         rule = [BanConstraint(("a", "Müller"), tokenizer)]
-        found = list(generate(tokenizer, model, [start] * len(indices), own, indices, rule))
+        found = list(
+            generate(TinyTextModel(tokenizer, model), [start] * len(indices), own, indices, rule)
+        )
         return ["".join(p.text for p in found if p.index == i) for i in indices]
 
     assert text(range(4)) == [text(range(i, i + 1))[0] for i in range(4)]
@@ -252,18 +255,18 @@ def test_banning_every_way_on_is_a_usage_error_that_says_where() -> None:
 def test_only_allowed_characters_are_written(name: str, characters: set[str], seed: int) -> None:
     tokenizer = TRAINED[name]
     known = "".join(sorted(characters)) + "\n"
-    rule = sampling.bias(allowed(known, tokenizer), tokenizer.vocab_size)
+    rule = sampling.bias(alphabet_bias(known, tokenizer), tokenizer.vocab_size)
     assert set(written(tokenizer, MODELS[name], [rule], 60, seed)) <= set(known)
 
 
 def test_what_is_not_allowed_is_ruled_out_exactly() -> None:
     a, b, c, newline = LETTERS.encode("abc\n").tolist()
-    assert set(allowed("ab", LETTERS)) == {*range(16), c, newline}
-    assert set(allowed("a\nb", LETTERS)) == {*range(16), c}
-    assert set(allowed("tac s", WORDS)) == {0, 1, *WORDS.encode(" concat").tolist()[:1], 5}
-    assert set(allowed("abc", LETTERS).values()) == {-np.inf}
-    assert a not in allowed("a", LETTERS)
-    assert b in allowed("a", LETTERS)
+    assert set(alphabet_bias("ab", LETTERS)) == {*range(16), c, newline}
+    assert set(alphabet_bias("a\nb", LETTERS)) == {*range(16), c}
+    assert set(alphabet_bias("tac s", WORDS)) == {0, 1, *WORDS.encode(" concat").tolist()[:1], 5}
+    assert set(alphabet_bias("abc", LETTERS).values()) == {-np.inf}
+    assert a not in alphabet_bias("a", LETTERS)
+    assert b in alphabet_bias("a", LETTERS)
 
 
 @pytest.mark.parametrize(
@@ -274,14 +277,14 @@ def test_allowing_nothing_that_can_be_written_is_a_usage_error(
     tokenizer: Tokenizer, characters: str
 ) -> None:
     with pytest.raises(UsageError, match="--allow leaves nothing to write with; allow char"):
-        allowed(characters, tokenizer)
+        alphabet_bias(characters, tokenizer)
 
 
 def test_biases_are_by_token() -> None:
     a, newline = LETTERS.encode("a\n").tolist()
-    assert biases({"a": 2.0, "\n": -1.5}, LETTERS) == {a: 2.0, newline: -1.5}
-    assert biases({" cats": 1.0}, WORDS) == {int(WORDS.encode(" cats")[0]): 1.0}
-    assert biases({}, LETTERS) == {}
+    assert token_biases({"a": 2.0, "\n": -1.5}, LETTERS) == {a: 2.0, newline: -1.5}
+    assert token_biases({" cats": 1.0}, WORDS) == {int(WORDS.encode(" cats")[0]): 1.0}
+    assert token_biases({}, LETTERS) == {}
 
 
 @pytest.mark.parametrize(
@@ -291,7 +294,7 @@ def test_a_bias_on_several_tokens_is_a_usage_error(
     text: str, tokenizer: Tokenizer, count: int
 ) -> None:
     with pytest.raises(UsageError, match=f"--bias {text!r} is {count} tokens for this model; give"):
-        biases({text: 1.0}, tokenizer)
+        token_biases({text: 1.0}, tokenizer)
 
 
 PATTERNS = [
@@ -310,7 +313,9 @@ def matched(name: str, pattern: str, seed: int, length: int = 60) -> tuple[str, 
     tokenizer = TRAINED[name]
     rule = RegexConstraint(pattern, tokenizer)
     start, own = begin(tokenizer, ""), SamplingParams(length, seed=seed)
-    found = list(generate(tokenizer, MODELS[name], [start], own, (0,), [rule], rule.ends))
+    found = list(
+        generate(TinyTextModel(tokenizer, MODELS[name]), [start], own, (0,), [rule], rule.ends)
+    )
     return "".join(piece.text for piece in found), found[-1].finish
 
 
@@ -352,7 +357,7 @@ def test_a_matching_text_has_no_broken_characters(name: str) -> None:
     tokenizer = TRAINED[name]
     rule = RegexConstraint("(?s).*", tokenizer)
     alive = np.flatnonzero(np.isfinite(last(rule, tokenizer, [])))
-    assert alive.tolist() == [i for i, piece in enumerate(pieces(tokenizer)) if piece]
+    assert alive.tolist() == [i for i, piece in enumerate(token_texts(tokenizer)) if piece]
 
 
 def test_a_newline_belongs_to_the_text_where_the_pattern_goes_on() -> None:
@@ -389,7 +394,7 @@ def test_what_others_ruled_out_stays_out_except_the_end() -> None:
     "pattern", ["(", "[z-a]", "*", "a**", "\\", "(?P<a>x", "(?V0)(?V1)a", "(" * 1500 + ")" * 1500]
 )
 def test_a_pattern_that_cannot_be_read_is_a_usage_error(pattern: str) -> None:
-    with pytest.raises(UsageError, match=r"--regex cannot be read: .+; mend the pattern"):
+    with pytest.raises(UsageError, match=r"--regex cannot be read: .+; correct the pattern"):
         RegexConstraint(pattern, LETTERS)
 
 
@@ -400,4 +405,8 @@ def test_a_pattern_that_cannot_be_fulfilled_is_one_usage_error(pattern: str, aft
     rule = RegexConstraint(pattern, LETTERS)
     start, model = begin(LETTERS, ""), noise(LETTERS.vocab_size)
     with pytest.raises(UsageError, match=f"can write continues {after} as --regex demands"):
-        list(generate(LETTERS, model, [start], SamplingParams(9), (0,), [rule], rule.ends))
+        list(
+            generate(
+                TinyTextModel(LETTERS, model), [start], SamplingParams(9), (0,), [rule], rule.ends
+            )
+        )

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from charrnn.config import CELLS, parameter_shapes, state_shapes
 from charrnn.inference.engine import READ_FROM, READ_LENGTH, Engine, State
 from charrnn.inference.graphs import OPERATORS, export, sequence_graph
-from charrnn.models.cells import CELLS
 from charrnn.tasks.language.network import CharRNN, from_weights
 from charrnn.tokenizers import TOKENIZERS, from_json
 from tests.support.tiny import tiny_checkpoint
@@ -37,7 +36,7 @@ def named(case: Case) -> str:
 def pair(**changes: Any) -> tuple[Engine, CharRNN]:
     """The engine and the torch model of one checkpoint."""
     checkpoint = tiny_checkpoint(training=False, **changes)
-    model = from_weights(checkpoint.model, checkpoint.weights).eval()
+    model = from_weights(checkpoint.config, checkpoint.weights).eval()
     return Engine(checkpoint, threads=1), model
 
 
@@ -74,7 +73,7 @@ def same_state(a: State, b: State) -> bool:
 def test_every_cell_has_its_operator_and_takes_all_its_gates() -> None:
     assert set(OPERATORS) == set(CELLS)
     for cell, operator in OPERATORS.items():
-        assert sorted(operator.gates) == list(range(CELLS[cell]))
+        assert sorted(operator.gates) == list(range(CELLS[cell].gates))
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
@@ -103,7 +102,7 @@ def test_reading_equals_the_model_at_every_position(case: Case, length: int) -> 
 def test_a_model_without_a_table_equals_the_model_too(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charrnn.inference.graphs.MAX_TABLE_SIZE", 0)
+    monkeypatch.setattr("charrnn.inference.nodes.MAX_TABLE_SIZE", 0)
     engine, model = pair(**case)
     ids, state = some_ids(engine, 5, 2), some_state(engine, 2)
     assert close(engine.read(ids, state)[0], by_torch(model, ids, state)[0])
@@ -224,7 +223,7 @@ def test_an_exported_model_is_valid_and_gives_the_same_logits(case: Case, tmp_pa
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
     engine = Engine(checkpoint, threads=1)
     ids, state = some_ids(engine, 5, 2), some_state(engine, 2)
-    names = list(state_shapes(checkpoint.model, 2))
+    names = list(state_shapes(checkpoint.config, 2))
     outputs = ["logits", *(f"{name}.after" for name in names)]
     logits, *after = session.run(outputs, {"ids": ids, **dict(zip(names, state, strict=True))})
     expected, last = engine.read(ids, state)
@@ -239,13 +238,13 @@ def test_an_exported_model_names_its_inputs_and_outputs_after_the_state(
     checkpoint = tiny_checkpoint(cell, training=False)
     export(checkpoint, tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
-    names = list(state_shapes(checkpoint.model, 1))
+    names = list(state_shapes(checkpoint.config, 1))
     assert [given.name for given in session.get_inputs()] == ["ids", *names]
     assert [out.name for out in session.get_outputs()] == [
         "logits", *(f"{name}.after" for name in names),
     ]  # fmt: skip
     assert session.get_inputs()[0].shape == ["T", "B"]
-    assert session.get_outputs()[0].shape == ["T", "B", checkpoint.model.vocab_size]
+    assert session.get_outputs()[0].shape == ["T", "B", checkpoint.config.vocab_size]
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
@@ -256,7 +255,7 @@ def test_an_exported_model_brings_its_tokenizer_and_says_how_to_use_it(
     export(checkpoint, tmp_path / "model.onnx")
     model = onnx.load(tmp_path / "model.onnx")
     properties = {entry.key: entry.value for entry in model.metadata_props}
-    again = from_json(json.loads(properties["charrnn.tokenizers"]))
+    again = from_json(json.loads(properties["charrnn.tokenizer"]))
     assert again.to_json() == checkpoint.tokenizer.to_json()
     assert "time first" in model.graph.doc_string
     assert model.producer_name == "charrnn"
@@ -279,5 +278,5 @@ def test_the_graph_holds_every_weight_once(case: Case) -> None:
     }
     numbers = sum(array.size for name, array in constants.items() if not name.startswith("axis"))
     tied = checkpoint.weights["embedding.weight"].size if case["tie_weights"] else 0
-    shapes = parameter_shapes(checkpoint.model).values()
+    shapes = parameter_shapes(checkpoint.config).values()
     assert numbers == sum(int(np.prod(shape)) for shape in shapes) + tied

@@ -16,7 +16,7 @@ from charrnn.inference.generation import (
 )
 from charrnn.inference.sampling import Logits
 from charrnn.tokenizers import TOKENIZERS, Tokenizer
-from tests.support.tiny import tiny_checkpoint
+from tests.support.tiny import TinyTextModel, tiny_checkpoint
 
 CHARS: Tokenizer = TOKENIZERS["char"].train(["abcdé\n"])
 
@@ -55,7 +55,9 @@ def run(
     """All pieces of `count` samples of one prompt by the Cycle model."""
     start = begin(CHARS, prompt)
     own = SamplingParams(**settings)  # type: ignore[arg-type]
-    return list(generate(CHARS, engine or Cycle(), [start] * count, own, range(count)))
+    return list(
+        generate(TinyTextModel(CHARS, engine or Cycle()), [start] * count, own, range(count))
+    )
 
 
 def text(pieces: Sequence[Chunk], index: int = 0) -> str:
@@ -115,7 +117,7 @@ def test_a_held_back_end_is_shown_at_the_last_token() -> None:
 def test_samples_end_on_their_own_and_keep_their_numbers() -> None:
     starts = [begin(CHARS, prompt) for prompt in ("", "abc", "a")]
     settings = SamplingParams(length=20, lines=True)
-    pieces = list(generate(CHARS, Cycle(), starts, settings, (4, 5, 6)))
+    pieces = list(generate(TinyTextModel(CHARS, Cycle()), starts, settings, (4, 5, 6)))
     assert [text(pieces, index) for index in (4, 5, 6)] == ["abcd", "d", "bcd"]
     assert {piece.index: piece.finish for piece in pieces} == {4: "end", 5: "end", 6: "end"}
 
@@ -158,9 +160,9 @@ CELLS = ("lstm", "gru", "rnn")
 def test_a_sample_is_the_same_alone_and_in_any_batch(cell: str) -> None:
     tokenizer, engine = engine_of(cell)
     start, settings = begin(tokenizer, "The"), SamplingParams(length=150, seed=5)
-    together = list(generate(tokenizer, engine, [start] * 5, settings, range(5)))
+    together = list(generate(TinyTextModel(tokenizer, engine), [start] * 5, settings, range(5)))
     for index in range(5):
-        alone = list(generate(tokenizer, engine, [start], settings, [index]))
+        alone = list(generate(TinyTextModel(tokenizer, engine), [start], settings, [index]))
         assert text(alone, index) == text(together, index)
     assert len({text(together, index) for index in range(5)}) == 5
 
@@ -172,7 +174,11 @@ def test_the_same_seed_gives_the_same_text_and_another_another(cell: str) -> Non
 
     def write(seed: int) -> str:
         return text(
-            list(generate(tokenizer, engine, [start], SamplingParams(length=80, seed=seed)))
+            list(
+                generate(
+                    TinyTextModel(tokenizer, engine), [start], SamplingParams(length=80, seed=seed)
+                )
+            )
         )
 
     assert write(1) == write(1)
@@ -185,13 +191,25 @@ def test_a_text_taken_up_at_its_end_goes_on_as_if_it_had_not_ended(cell: str, cu
     tokenizer, engine = engine_of(cell)
     start = begin(tokenizer, "Who")
     values = {"presence_penalty": 0.3, "xtc_probability": 0.3, "penalty_last_n": -1.0}
-    whole = list(generate(tokenizer, engine, [start], SamplingParams(300, seed=3, values=values)))
-    first = list(generate(tokenizer, engine, [start], SamplingParams(cut, seed=3, values=values)))
+    whole = list(
+        generate(
+            TinyTextModel(tokenizer, engine), [start], SamplingParams(300, seed=3, values=values)
+        )
+    )
+    first = list(
+        generate(
+            TinyTextModel(tokenizer, engine), [start], SamplingParams(cut, seed=3, values=values)
+        )
+    )
     end = first[-1].end
     assert end is not None
     assert end.drawn == cut
     rest = list(
-        generate(tokenizer, engine, [end], SamplingParams(300 - cut, seed=3, values=values))
+        generate(
+            TinyTextModel(tokenizer, engine),
+            [end],
+            SamplingParams(300 - cut, seed=3, values=values),
+        )
     )
     assert text(first) + text(rest) == text(whole)
 
@@ -201,7 +219,7 @@ def test_more_text_can_be_put_in_before_going_on() -> None:
     end = first[-1].end
     assert end is not None
     again = resume(CHARS, end, "abc")
-    pieces = list(generate(CHARS, Cycle(), [again], SamplingParams(length=3)))
+    pieces = list(generate(TinyTextModel(CHARS, Cycle()), [again], SamplingParams(length=3)))
     assert text(pieces) == "d\na"
 
 
@@ -218,7 +236,9 @@ def test_what_the_training_text_never_held_is_never_written(name: str) -> None:
     drawn = [
         token.id
         for piece in generate(
-            tokenizer, engine, [begin(tokenizer, "")], SamplingParams(length=400, logprobs=0)
+            TinyTextModel(tokenizer, engine),
+            [begin(tokenizer, "")],
+            SamplingParams(length=400, logprobs=0),
         )
         for token in piece.logprobs
     ]
@@ -235,5 +255,7 @@ def test_extra_filters_act() -> None:
         left[:, banned] = -np.inf
         return left
 
-    pieces = list(generate(CHARS, Cycle(), [start], SamplingParams(length=30), extra=[no_a]))
+    pieces = list(
+        generate(TinyTextModel(CHARS, Cycle()), [start], SamplingParams(length=30), extra=[no_a])
+    )
     assert "a" not in text(pieces)

@@ -74,11 +74,15 @@ def test_every_graph_is_valid_and_of_onnx_s_own_operators(
 def test_int8_keeps_the_matrices_of_every_layer_in_a_byte_a_weight(cell: str) -> None:
     found = constants(step_graph(whole_model(cell), "int8"))
     small = sum(array.size for array in found.values() if array.dtype == np.int8)
-    assert small == (2 * 2 - 1) * CELLS[cell] * 8 * 8  # the first layer's input is in the table
+    assert (
+        small == (2 * 2 - 1) * CELLS[cell].gates * 8 * 8
+    )  # the first layer's input is in the table
     large = {name: array for name, array in found.items() if array.dtype == np.float32}
     assert {"table", "logits.weights", "output.bias"} <= set(large)
     assert not any(
-        array.size >= CELLS[cell] * 64 for name, array in large.items() if name.startswith("in")
+        array.size >= CELLS[cell].gates * 64
+        for name, array in large.items()
+        if name.startswith("in")
     )
 
 
@@ -90,12 +94,12 @@ def test_a_large_vocabulary_has_no_table(
     model = whole_model(cell)
     small = constants(step_graph(model, precision))
     assert "table" in small
-    assert small["table"].shape == (model.model.vocab_size, CELLS[cell] * 8)
-    monkeypatch.setattr("charrnn.inference.graphs.MAX_TABLE_SIZE", small["table"].size - 1)
+    assert small["table"].shape == (model.config.vocab_size, CELLS[cell].gates * 8)
+    monkeypatch.setattr("charrnn.inference.nodes.MAX_TABLE_SIZE", small["table"].size - 1)
     large = constants(step_graph(model, precision))
     assert "table" not in large
-    assert large["embedding"].shape == (model.model.vocab_size, 8)
-    monkeypatch.setattr("charrnn.inference.graphs.MAX_TABLE_SIZE", small["table"].size)
+    assert large["embedding"].shape == (model.config.vocab_size, 8)
+    monkeypatch.setattr("charrnn.inference.nodes.MAX_TABLE_SIZE", small["table"].size)
     assert "table" in constants(step_graph(model, precision))
 
 
@@ -111,7 +115,7 @@ def test_the_larger_the_model_the_closer_int8_is_to_a_quarter(cell: str) -> None
 def test_inputs_and_outputs_are_named_after_the_state(cell: str, kind: str) -> None:
     model = whole_model(cell)
     made = KINDS[kind](model).graph
-    names = list(state_shapes(model.model, 1))
+    names = list(state_shapes(model.config, 1))
     assert [each.name for each in made.input] == ["ids", *names]
     assert [each.name for each in made.output] == ["logits", *(f"{name}.after" for name in names)]
 
@@ -138,7 +142,7 @@ def test_an_exported_file_is_all_that_another_program_needs(
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
     meta = session.get_modelmeta()
     assert meta.graph_description == DOCUMENT
-    words = from_json(json.loads(meta.custom_metadata_map["charrnn.tokenizers"]))
+    words = from_json(json.loads(meta.custom_metadata_map["charrnn.tokenizer"]))
     ids = words.encode(TEXT)
     given = np.concatenate([words.encode("\n"), ids[:-1]]).astype(np.int64)
     state = {
@@ -164,7 +168,7 @@ def test_the_document_names_everything_that_there_is(tmp_path: Path) -> None:
     named = {each.name for each in (*model.graph.input, *model.graph.output)}
     assert set(told) <= named
     assert {"ids", "logits", "0.h", "0.c", "1.h", "0.h.after"} <= set(told)
-    assert [entry.key for entry in model.metadata_props] == ["charrnn.tokenizers"]
+    assert [entry.key for entry in model.metadata_props] == ["charrnn.tokenizer"]
 
 
 def test_exporting_leaves_only_the_file_and_replaces_an_older_one(tmp_path: Path) -> None:

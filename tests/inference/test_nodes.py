@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime import InferenceSession
 
 from charrnn.checkpoints.checkpoint import Checkpoint
-from charrnn.config import state_shapes
+from charrnn.config import CELLS, state_shapes
 from charrnn.evaluation.scores import score_tokens
 from charrnn.inference.engine import Engine, State
 from charrnn.inference.generation import SamplingParams, begin, generate
@@ -25,8 +25,7 @@ from charrnn.inference.nodes import (
     int8_product,
     quantize,
 )
-from charrnn.models.cells import CELLS
-from tests.support.tiny import TEXT, smallest_checkpoint
+from tests.support.tiny import TEXT, TinyTextModel, smallest_checkpoint
 
 MATRICES = arrays(
     np.float32,
@@ -69,12 +68,12 @@ def test_every_cell_has_its_layer() -> None:
 @given(weights=MATRICES)
 @settings(max_examples=200, deadline=None)
 def test_a_weight_strays_by_half_a_step_at_most(weights: NDArray[np.float32]) -> None:
-    int8_product, scale = quantize(weights)
-    assert int8_product.dtype == np.int8
+    rounded, scale = quantize(weights)
+    assert rounded.dtype == np.int8
     assert scale.dtype == np.float32
-    assert int8_product.shape == weights.T.shape
-    assert int8_product.flags.c_contiguous
-    error = np.abs(int8_product.T * scale[:, None].astype(np.float64) - weights)
+    assert rounded.shape == weights.T.shape
+    assert rounded.flags.c_contiguous
+    error = np.abs(rounded.T * scale[:, None].astype(np.float64) - weights)
     assert np.all(error <= 0.5001 * scale[:, None])
 
 
@@ -83,24 +82,22 @@ def test_a_weight_strays_by_half_a_step_at_most(weights: NDArray[np.float32]) ->
 def test_each_row_has_its_own_scale_and_its_largest_weight_is_exact(
     weights: NDArray[np.float32],
 ) -> None:
-    int8_product, scale = quantize(weights)
+    rounded, scale = quantize(weights)
     largest = np.abs(weights).max(axis=1)
     used = largest > 1e-29
-    assert np.abs(int8_product.T.astype(int)).max(axis=1)[used].tolist() == [127] * int(used.sum())
+    assert np.abs(rounded.T.astype(int)).max(axis=1)[used].tolist() == [127] * int(used.sum())
     assert np.allclose(127 * scale[used], largest[used])
 
 
 def test_weights_exactly() -> None:
-    int8_product, scale = quantize(
-        np.array([[1.27, -0.5, 0.004], [0, 0, 0], [-254, 2, 3]], np.float32)
-    )
-    assert int8_product.T.tolist() == [[127, -50, 0], [0, 0, 0], [-127, 1, 2]]
+    rounded, scale = quantize(np.array([[1.27, -0.5, 0.004], [0, 0, 0], [-254, 2, 3]], np.float32))
+    assert rounded.T.tolist() == [[127, -50, 0], [0, 0, 0], [-127, 1, 2]]
     assert scale.tolist() == pytest.approx([0.01, 0.0, 2.0])
 
 
 def test_a_row_of_zeros_stays_zeros() -> None:
-    int8_product, scale = quantize(np.zeros((2, 3), np.float32))
-    assert not int8_product.any()
+    rounded, scale = quantize(np.zeros((2, 3), np.float32))
+    assert not rounded.any()
     assert np.isfinite(scale).all()
 
 
@@ -147,10 +144,10 @@ def test_logits_and_state_are_close_to_those_of_float32(cell: str, layers: int) 
     small, exact = engines(cell, num_layers=layers)
     spread = []
     for seed in range(20):
-        ids = np.random.default_rng(seed).integers(float_product.vocab_size, size=(1, 1))
-        state = some_state(float_product, 1)
+        ids = np.random.default_rng(seed).integers(exact.vocab_size, size=(1, 1))
+        state = some_state(exact, 1)
         found, after = small.read(ids, state)
-        expected, last = float_product.read(ids, state)
+        expected, last = exact.read(ids, state)
         spread.append(float(expected.std()))
         assert found.shape == expected.shape
         assert found.dtype == np.float32
@@ -163,8 +160,8 @@ def test_logits_and_state_are_close_to_those_of_float32(cell: str, layers: int) 
 @pytest.mark.parametrize("cell", CELL_NODES)
 def test_int8_is_in_use(cell: str) -> None:
     small, exact = engines(cell)
-    ids, state = some_ids(float_product, 1, 1), some_state(float_product, 1)
-    assert not np.array_equal(small.read(ids, state)[0], float_product.read(ids, state)[0])
+    ids, state = some_ids(exact, 1, 1), some_state(exact, 1)
+    assert not np.array_equal(small.read(ids, state)[0], exact.read(ids, state)[0])
 
 
 @pytest.mark.parametrize("cell", CELL_NODES)
@@ -213,9 +210,9 @@ def test_a_text_is_the_same_alone_and_in_a_batch(cell: str) -> None:
     model = whole_model(cell)
     engine = Engine(model, threads=1, precision="int8")
     start, own = begin(model.tokenizer, "The"), SamplingParams(40, seed=2)
-    together = list(generate(model.tokenizer, engine, [start] * 3, own, range(3)))
+    together = list(generate(TinyTextModel(model.tokenizer, engine), [start] * 3, own, range(3)))
     for index in range(3):
-        alone = list(generate(model.tokenizer, engine, [start], own, [index]))
+        alone = list(generate(TinyTextModel(model.tokenizer, engine), [start], own, [index]))
         expected = "".join(piece.text for piece in together if piece.index == index)
         assert "".join(piece.text for piece in alone) == expected
 

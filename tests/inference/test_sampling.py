@@ -81,7 +81,7 @@ def test_every_filter_has_strong_values_here() -> None:
 
 @pytest.mark.parametrize("name", FILTERS)
 def test_neutral_values_leave_the_filter_out(name: str) -> None:
-    numbers = FILTERS[name].numbers
+    numbers = FILTERS[name].parameters
     assert sampling.filters({key: number.default for key, number in numbers.items()}) == []
 
 
@@ -133,7 +133,7 @@ def test_filters_do_not_change_what_they_are_given(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILTERS)
 @pytest.mark.parametrize(
-    "row", [[0.0] * 5, [RULED_OUT, RULED_OUT, 1.0, RULED_OUT, OUT], [3e38, -3e38, 0, 1, 2]]
+    "row", [[0.0] * 5, [RULED_OUT, RULED_OUT, 1.0, RULED_OUT, RULED_OUT], [3e38, -3e38, 0, 1, 2]]
 )
 def test_extreme_rows_stay_usable(name: str, row: list[float]) -> None:
     after = only(name, **STRONG[name])(np.array([row], np.float32), context([1, 2, 1, 2, 1]))
@@ -148,7 +148,7 @@ def test_temperature_divides() -> None:
 
 def test_temperature_zero_is_argmax_and_the_first_of_equals() -> None:
     after = only("temperature", temperature=0.0)(logits([0.2, 0.4, 0.4]), context())
-    assert after.tolist() == [[RULED_OUT, 0.0, OUT]]
+    assert after.tolist() == [[RULED_OUT, 0.0, RULED_OUT]]
 
 
 @pytest.mark.parametrize("value", [1e-320, 5e-324, 1e308, 1e-40])
@@ -173,7 +173,7 @@ def test_dynamic_temperature_exact() -> None:
         before = np.log(p).astype(np.float32)[None]
     # Two equal tokens left: their entropy is the largest possible for two.
     after = only("temperature", temperature=1.0, dynatemp_range=0.5)(before, context())
-    assert after[0].tolist() == [0.0, 0.0, RULED_OUT, OUT]
+    assert after[0].tolist() == [0.0, 0.0, RULED_OUT, RULED_OUT]
 
 
 @pytest.mark.parametrize(("count", "left"), [(1, [0]), (2, [0, 1]), (4, [0, 1, 2, 3])])
@@ -313,14 +313,16 @@ def test_mirostat_moves_its_bound_by_the_error_of_what_was_drawn() -> None:
 
 def test_exclude_rules_out_but_never_all() -> None:
     before = logits(P)
-    assert sampling.exclude([0, 3])(before, context())[0, [0, 3]].tolist() == [RULED_OUT, OUT]
+    assert sampling.exclude([0, 3])(before, context())[0, [0, 3]].tolist() == [RULED_OUT, RULED_OUT]
     assert sampling.exclude([])(before, context()) is before
     assert sampling.exclude([0, 1, 2, 3])(before, context()) is before
 
 
 def test_bias_adds_and_rules_out_but_never_all() -> None:
     before = np.zeros((1, 3), np.float32)
-    assert sampling.bias({0: 2.0, 1: OUT}, 3)(before, context()).tolist() == [[2.0, RULED_OUT, 0.0]]
+    assert sampling.bias({0: 2.0, 1: RULED_OUT}, 3)(before, context()).tolist() == [
+        [2.0, RULED_OUT, 0.0]
+    ]
     assert sampling.bias(dict.fromkeys(range(3), RULED_OUT), 3)(before, context()) is before
 
 
@@ -359,7 +361,7 @@ def test_draw_inverts_the_cumulative_distribution(uniform: float) -> None:
 
 
 def test_draw_never_takes_what_is_ruled_out() -> None:
-    before = np.array([[RULED_OUT, 0.0, RULED_OUT, 0.0, OUT]], np.float32)
+    before = np.array([[RULED_OUT, 0.0, RULED_OUT, 0.0, RULED_OUT]], np.float32)
     for uniform in np.linspace(0, 1 - 2**-53, 50):
         assert sampling.draw(before, np.array([uniform]))[0] in (1, 3)
 

@@ -23,7 +23,7 @@ from charrnn.inference.generation import (
 )
 from charrnn.tokenizers import TOKENIZERS
 from tests.support.forge import draft
-from tests.support.tiny import random_weights, smallest_checkpoint
+from tests.support.tiny import TinyTextModel, random_weights, smallest_checkpoint
 
 VALUES = {"presence_penalty": 0.4, "penalty_last_n": -1.0, "temperature": 0.9}
 
@@ -41,7 +41,7 @@ def text_of(
     """A text that goes on from a start, and its own end."""
     settings = SamplingParams(length, seed=seed, values=VALUES)
     engine = Engine(model, threads=1)
-    pieces = list(generate(model.tokenizer, engine, [start], settings, (index,)))
+    pieces = list(generate(TinyTextModel(model.tokenizer, engine), [start], settings, (index,)))
     end = pieces[-1].end
     assert end is not None
     return "".join(piece.text for piece in pieces), end
@@ -138,7 +138,7 @@ def test_a_state_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "other",
     [
-        lambda model: replace(model, weights=random_weights(model.model, seed=9)),
+        lambda model: replace(model, weights=random_weights(model.config, seed=9)),
         lambda model: whole_model("gru"),
         lambda model: whole_model(tokenizer="subword"),
         lambda model: smallest_checkpoint(training=False),

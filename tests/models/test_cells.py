@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from charrnn.config import CELLS, STATE_PARTS, ModelConfig
-from charrnn.models.cells import CELLS, State
+from charrnn.config import CELLS, ModelConfig
+from charrnn.models.cells import CELL_CLASSES, State
 
 INPUT, HIDDEN = 5, 8
 
@@ -16,7 +16,7 @@ INPUT, HIDDEN = 5, 8
 def cell(name: str, seed: int = 0, input_size: int = INPUT, hidden_size: int = HIDDEN) -> nn.Module:
     """A cell whose biases are not zero, so that a forgotten one shows."""
     torch.manual_seed(seed)
-    made = CELLS[name](input_size, hidden_size)  # type: ignore[call-arg, arg-type]
+    made = CELL_CLASSES[name](input_size, hidden_size)
     with torch.no_grad():
         for bias in (made.get_parameter("bias_ih_l0"), made.get_parameter("bias_hh_l0")):
             bias.add_(torch.randn(bias.shape))
@@ -26,7 +26,7 @@ def cell(name: str, seed: int = 0, input_size: int = INPUT, hidden_size: int = H
 def fresh(name: str, input_size: int = INPUT, hidden_size: int = HIDDEN) -> nn.Module:
     """A cell as it begins."""
     torch.manual_seed(1)
-    return CELLS[name](input_size, hidden_size)  # type: ignore[call-arg, arg-type]
+    return CELL_CLASSES[name](input_size, hidden_size)
 
 
 def run(module: nn.Module, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -40,7 +40,7 @@ def some(*shape: int, seed: int = 2) -> Tensor:
 
 
 def test_the_config_knows_every_cell_and_no_other() -> None:
-    assert set(CELLS) == set(CELLS) == set(STATE_PARTS)
+    assert set(CELLS) == set(CELL_CLASSES)
     assert set(CELLS) == set(ModelConfig.__dataclass_fields__["cell"].metadata["choices"])
 
 
@@ -49,13 +49,13 @@ def test_output_and_state_have_the_shapes_of_the_contract(name: str) -> None:
     y, state = run(cell(name), some(3, 4, INPUT))
     assert y.shape == (3, 4, HIDDEN)
     assert isinstance(state, tuple)
-    assert [part.shape for part in state] == [(3, HIDDEN)] * len(STATE_PARTS[name])
+    assert [part.shape for part in state] == [(3, HIDDEN)] * len(CELLS[name].state)
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_parameters_have_the_rows_that_the_config_says(name: str) -> None:
     shapes = {n: tuple(p.shape) for n, p in cell(name).named_parameters()}
-    rows = CELLS[name] * HIDDEN
+    rows = CELLS[name].gates * HIDDEN
     assert shapes == {
         "weight_ih_l0": (rows, INPUT),
         "weight_hh_l0": (rows, HIDDEN),
@@ -102,7 +102,7 @@ def test_reading_one_at_a_time_equals_reading_whole(name: str) -> None:
 @pytest.mark.parametrize("name", CELLS)
 def test_no_state_is_the_state_of_zeros(name: str) -> None:
     module, x = cell(name), some(2, 3, INPUT)
-    zeros = tuple(torch.zeros(2, HIDDEN) for _ in STATE_PARTS[name])
+    zeros = tuple(torch.zeros(2, HIDDEN) for _ in CELLS[name].state)
     assert torch.equal(run(module, x)[0], run(module, x, zeros)[0])
 
 
@@ -136,7 +136,7 @@ def test_the_future_does_not_reach_the_past(name: str) -> None:
 @pytest.mark.parametrize("name", CELLS)
 def test_gradients_reach_every_parameter_and_the_state(name: str) -> None:
     module = cell(name)
-    state = tuple(some(2, HIDDEN, seed=i).requires_grad_() for i, _ in enumerate(STATE_PARTS[name]))
+    state = tuple(some(2, HIDDEN, seed=i).requires_grad_() for i, _ in enumerate(CELLS[name].state))
     y, _ = module(some(2, 5, INPUT), state)
     y.square().sum().backward()
     tensors = [*(p for p in module.parameters() if p.requires_grad), *state]
@@ -161,14 +161,14 @@ def test_every_recurrent_block_begins_orthogonal(
     name: str, input_size: int, hidden_size: int
 ) -> None:
     blocks = fresh(name, input_size, hidden_size).get_parameter("weight_hh_l0").detach()
-    assert blocks.shape == (CELLS[name] * hidden_size, hidden_size)
-    for block in blocks.chunk(CELLS[name]):
+    assert blocks.shape == (CELLS[name].gates * hidden_size, hidden_size)
+    for block in blocks.chunk(CELLS[name].gates):
         assert torch.allclose(block @ block.T, torch.eye(hidden_size), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_recurrent_blocks_begin_different_from_each_other(name: str) -> None:
-    blocks = fresh(name).get_parameter("weight_hh_l0").detach().chunk(CELLS[name])
+    blocks = fresh(name).get_parameter("weight_hh_l0").detach().chunk(CELLS[name].gates)
     for i, block in enumerate(blocks):
         assert not any(torch.allclose(block, other) for other in blocks[:i])
 
@@ -186,7 +186,7 @@ def test_input_weights_begin_uniform_within_their_bound(name: str) -> None:
 @pytest.mark.parametrize("name", CELLS)
 def test_biases_begin_at_zero_but_for_the_forget_gate_at_one(name: str) -> None:
     module = fresh(name)
-    expected = torch.zeros(CELLS[name] * HIDDEN)
+    expected = torch.zeros(CELLS[name].gates * HIDDEN)
     if name == "lstm":
         expected[HIDDEN : 2 * HIDDEN] = 1.0
     assert torch.equal(module.get_parameter("bias_ih_l0"), expected)
@@ -197,7 +197,7 @@ def test_biases_begin_at_zero_but_for_the_forget_gate_at_one(name: str) -> None:
 def test_start_values_depend_on_the_seed_alone(name: str) -> None:
     first, second = fresh(name).state_dict(), fresh(name).state_dict()
     torch.manual_seed(2)
-    other = CELLS[name](INPUT, HIDDEN).state_dict()  # type: ignore[call-arg, arg-type]
+    other = CELL_CLASSES[name](INPUT, HIDDEN).state_dict()
     assert all(torch.equal(first[n], second[n]) for n in first)
     assert not torch.equal(first["weight_hh_l0"], other["weight_hh_l0"])
     assert not torch.equal(first["weight_ih_l0"], other["weight_ih_l0"])
@@ -207,7 +207,7 @@ def test_start_values_depend_on_the_seed_alone(name: str) -> None:
 def test_resetting_brings_the_start_values_back(name: str) -> None:
     module = cell(name)
     module.reset_parameters()  # type: ignore[operator]
-    blocks = module.get_parameter("weight_hh_l0").detach().chunk(CELLS[name])
+    blocks = module.get_parameter("weight_hh_l0").detach().chunk(CELLS[name].gates)
     assert all(torch.allclose(b @ b.T, torch.eye(HIDDEN), atol=1e-5) for b in blocks)
     assert module.get_parameter("bias_ih_l0").sum().item() == (HIDDEN if name == "lstm" else 0)
 

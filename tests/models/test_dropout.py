@@ -5,13 +5,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn.models.functional import LEVELS, drop
+from charrnn.models.functional import DROPOUT_LEVELS, dropout
 
 
 @pytest.mark.parametrize("share", [0.05, 0.25, 0.5, 0.95])
 def test_the_share_is_dropped_and_the_mean_stays(share: float) -> None:
     torch.manual_seed(1)
-    dropped = drop(torch.ones(400, 1000), share)
+    dropped = dropout(torch.ones(400, 1000), share)
     assert float((dropped == 0).float().mean()) == pytest.approx(share, abs=0.004)
     assert float(dropped.mean()) == pytest.approx(1.0, abs=0.02)
     assert len(set(dropped.flatten().tolist())) == 2
@@ -19,18 +19,18 @@ def test_the_share_is_dropped_and_the_mean_stays(share: float) -> None:
 
 def test_a_share_of_none_keeps_everything() -> None:
     x = torch.randn(3, 5)
-    assert torch.equal(drop(x, 0.0), x)
+    assert torch.equal(dropout(x, 0.0), x)
 
 
 def test_a_share_of_nearly_all_still_keeps_some() -> None:
-    assert float(drop(torch.ones(100_000), 0.9999).max()) == pytest.approx(LEVELS)
+    assert float(dropout(torch.ones(100_000), 0.9999).max()) == pytest.approx(DROPOUT_LEVELS)
 
 
 def test_the_seed_decides() -> None:
     masks = []
     for seed in (3, 3, 4):
         torch.manual_seed(seed)
-        masks.append(drop(torch.ones(50), 0.5))
+        masks.append(dropout(torch.ones(50), 0.5))
     assert torch.equal(masks[0], masks[1])
     assert not torch.equal(masks[0], masks[2])
 
@@ -38,14 +38,14 @@ def test_the_seed_decides() -> None:
 @given(shape=st.lists(st.integers(0, 9), min_size=1, max_size=3))
 @settings(max_examples=50, deadline=None)
 def test_any_shape_keeps_its_shape(shape: list[int]) -> None:
-    assert list(drop(torch.ones(shape), 0.5).shape) == shape
+    assert list(dropout(torch.ones(shape), 0.5).shape) == shape
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def test_gradients_pass_where_values_do(kind: torch.dtype) -> None:
     torch.manual_seed(0)
     x = torch.ones(64, dtype=kind, requires_grad=True)
-    dropped = drop(x, 0.5)
+    dropped = dropout(x, 0.5)
     assert dropped.dtype == kind
     dropped.sum().backward()  # type: ignore[no-untyped-call]
     assert x.grad is not None

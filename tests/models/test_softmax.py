@@ -21,7 +21,7 @@ def parts() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("chunk", [1, VOCABULARY * 4, VOCABULARY * 100])
 def test_loss_and_gradients_are_those_of_torch(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(softmax, "CHUNK", chunk)
+    monkeypatch.setattr(functional, "LOGITS_AT_ONCE", chunk)
     x, weight, bias, targets = parts()
     own = functional.cross_entropy(x, weight, bias, targets)
     (3.0 * own).backward()  # type: ignore[no-untyped-call]
@@ -55,7 +55,7 @@ def test_a_model_learns_alike_either_way(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr("charrnn.tasks.language.network.LARGE_VOCABULARY", large)
         model = build(tiny_model(tie_weights=True), 0)
         ids = torch.arange(12).reshape(2, 6) % 11
-        loss, _, _ = model.loss(ids, (ids + 1) % 11, model.zero_state(2))
+        loss, _, _ = model.loss((ids, (ids + 1) % 11), model.zero_state(2))
         loss.backward()  # type: ignore[no-untyped-call]
         gradients.append([p.grad for p in model.parameters() if p.requires_grad])
     for one, other in zip(*gradients, strict=True):

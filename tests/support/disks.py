@@ -1,4 +1,4 @@
-"""Disks that fail: they note every operation of a durable write, and fail, lie or idle as told."""
+"""Disks with faults: they record, fail, shorten or falsify the operations of a durable write."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from charrnn.checkpoints.atomic import Disk
 
 
 class Recorder(Disk):
-    """A disk that notes each operation, and fails the N-th one: once, or from there on for ever."""
+    """Records each operation, and fails the N-th: once, or that one and all after it."""
 
     def __init__(self, fail_at: int = 0, code: int = errno.EIO, for_ever: bool = False) -> None:
         self.operations: list[str] = []
@@ -16,7 +16,7 @@ class Recorder(Disk):
         self.fail_at, self.code, self.for_ever = fail_at, code, for_ever
 
     def note(self, name: str, *paths: Path) -> None:
-        """Count an operation, and fail it where its turn has come."""
+        """Record an operation; fail it if its number is due."""
         self.operations.append(name)
         self.paths += paths
         number = len(self.operations)
@@ -24,48 +24,48 @@ class Recorder(Disk):
             raise OSError(self.code, os.strerror(self.code))
 
     def create(self, path: Path) -> int:
-        """Noted."""
+        """Recorded."""
         self.note("create", path)
         return super().create(path)
 
     def write(self, descriptor: int, data: memoryview) -> int:
-        """Noted."""
+        """Recorded."""
         self.note("write")
         return super().write(descriptor, data)
 
     def sync(self, descriptor: int) -> None:
-        """Noted."""
+        """Recorded."""
         self.note("sync")
         super().sync(descriptor)
 
     def close(self, descriptor: int) -> None:
-        """Noted; as Linux has it, a close that fails has closed all the same."""
+        """Recorded; as on Linux, a close that fails has still closed the file."""
         super().close(descriptor)
         self.note("close")
 
     def digest(self, path: Path) -> str:
-        """Noted."""
+        """Recorded."""
         self.note("digest", path)
         return super().digest(path)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Noted."""
+        """Recorded."""
         self.note("rename", source, target)
         super().rename(source, target)
 
     def sync_folder(self, folder: Path) -> None:
-        """Noted."""
+        """Recorded."""
         self.note("sync_folder", folder)
         super().sync_folder(folder)
 
     def remove(self, path: Path) -> None:
-        """Noted."""
+        """Recorded."""
         self.note("remove", path)
         super().remove(path)
 
 
 class Short(Disk):
-    """A disk that takes one byte at a time."""
+    """Accepts one byte at a time."""
 
     def write(self, descriptor: int, data: memoryview) -> int:
         """Write the first byte."""
@@ -73,25 +73,25 @@ class Short(Disk):
 
 
 class Lying(Disk):
-    """A disk that says it wrote everything and leaves out the last byte of each piece."""
+    """Reports that everything was written and omits the last byte of each write."""
 
     def write(self, descriptor: int, data: memoryview) -> int:
-        """Write less than is said."""
+        """Write less than is reported."""
         super().write(descriptor, data[:-1])
         return len(data)
 
 
 class Flipping(Disk):
-    """A disk on which a byte turns over between writing and reading."""
+    """Changes a byte between writing and reading."""
 
     def close(self, descriptor: int) -> None:
-        """Spoil the fourth byte."""
+        """Overwrite the fourth byte."""
         os.pwrite(descriptor, b"X", 3)
         super().close(descriptor)
 
 
 class Idle(Disk):
-    """A disk that takes nothing and reports no error."""
+    """Writes nothing and reports no error."""
 
     def write(self, descriptor: int, data: memoryview) -> int:
         """Do nothing."""

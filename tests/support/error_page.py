@@ -1,4 +1,4 @@
-"""Every error message of the program, gathered from its source: `python -m tests.support.error_page`.
+"""Every error message of the program, from its source: `python -m tests.support.error_page`.
 
 Writes docs/errors.md. Each place that makes an error of the tree in `errors.py` is read off the
 syntax tree; what is filled in at run time is shown as <name>. A function that returns an error

@@ -9,6 +9,7 @@ from charrnn.inference.generation import Chunk, SamplingParams, begin, generate
 from charrnn.inference.sampling import Filter, Logits
 from charrnn.inference.sampling.base import Rows
 from charrnn.tokenizers import Tokenizer
+from tests.support.tiny import TinyTextModel
 
 
 class Table:
@@ -69,4 +70,6 @@ def drawn(
 ) -> list[Chunk]:
     """The pieces of a sample drawn through extra filters, with the log-probabilities of all."""
     settings = SamplingParams(length, seed=seed, logprobs=0)
-    return list(generate(tokenizer, model, [begin(tokenizer, prompt)], settings, (0,), extra))
+    return list(
+        generate(TinyTextModel(tokenizer, model), [begin(tokenizer, prompt)], settings, (0,), extra)
+    )

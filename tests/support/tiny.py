@@ -1,9 +1,9 @@
 """Things small enough to test with: a text, a corpus, models of 8 units, checkpoints, plans."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +12,26 @@ from charrnn.checkpoints.header import MOMENTS
 from charrnn.checkpoints.run import Run, create_run
 from charrnn.config import ModelConfig, TrainConfig, num_parameters, parameter_shapes, state_shapes
 from charrnn.data.config import DataConfig
+from charrnn.inference.engine import Stepper
+from charrnn.tasks import get_task
 from charrnn.tasks.language.corpus import Corpus, prepare
 from charrnn.tokenizers import TOKENIZERS, Tokenizer
-from charrnn.training.planner.plan import Plan
+
+if TYPE_CHECKING:
+    from charrnn.training.planner.plan import Plan
 
 TEXT = "The miller's cat sat.\nWho sat? The old cat, of course!\nAnd the mill went round.\n" * 8
 """A text of a few hundred characters; every character of it occurs in every part."""
+
+LANGUAGE = get_task("language")
+
+
+@dataclass(frozen=True)
+class TinyTextModel:
+    """A tokenizer and a stepper in one object, as generation and beam search take them."""
+
+    tokenizer: Tokenizer
+    engine: Stepper
 
 
 @cache
@@ -63,8 +77,10 @@ def tiny_train(**changes: Any) -> TrainConfig:
     return TrainConfig(**{**fields, **cadence, **changes})
 
 
-def tiny_plan(model: ModelConfig, train: TrainConfig) -> Plan:
+def tiny_plan(model: ModelConfig, train: TrainConfig) -> "Plan":
     """A plan whose costs are made up."""
+    from charrnn.training.planner.plan import Plan
+
     return Plan(model, train, tokens_per_second=1e4, epochs=1.0, seconds=1.0, memory=1)
 
 
@@ -98,7 +114,7 @@ def tiny_checkpoint(
         return made
     config = tiny_train()
     batches = Batches(words.encode(TEXT), config.batch_size, config.seq_length)
-    learner = Learner(model, config, batches, Group(torch.device("cpu")))
+    learner = Learner(LANGUAGE, model, config, batches, Group(torch.device("cpu")))
     for _ in range(facts.step):
         learner.advance()
     return replace(made, weights=learner.weights(), training=learner.training_state())

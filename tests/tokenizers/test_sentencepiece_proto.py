@@ -1,4 +1,4 @@
-"""The pieces of a sentencepiece model: read from bytes that nobody vouches for, written anew."""
+"""The pieces of a sentencepiece model: read from untrusted bytes, and written again."""
 
 import contextlib
 import math
@@ -26,8 +26,8 @@ def refused(model: bytes, words: str = "sentencepiece model") -> None:
 
 @pytest.mark.parametrize("text", [TEXT, TEXT + "\u00e9\u0141\u4e2d\U0001f600 \u2581 \u20ac" * 9])
 @pytest.mark.parametrize("size", [300, 320])
-def test_a_model_of_ours_comes_back_to_the_byte(text: str, size: int) -> None:
-    """So nothing that training asked sentencepiece for is left out of what is written here."""
+def test_a_model_that_charrnn_trained_is_rebuilt_byte_for_byte(text: str, size: int) -> None:
+    """So every option that `train` gives to sentencepiece is in what is written here."""
     model: bytes = SubwordTokenizer.train([text], vocab_size=size)._model
     assert sentencepiece_proto.rebuild(model) == model
 
@@ -42,7 +42,7 @@ def test_what_is_written_is_what_sentencepiece_reads() -> None:
 
 
 @pytest.mark.parametrize("end", range(0, len(MODEL) - 1, 37))
-def test_a_model_cut_short_is_refused_or_has_fewer_pieces(end: int) -> None:
+def test_a_truncated_model_is_refused_or_has_fewer_pieces(end: int) -> None:
     with contextlib.suppress(CheckpointError):
         assert 258 <= len(sentencepiece_proto.read(MODEL[:end])) <= len(PIECES)
 
@@ -50,30 +50,32 @@ def test_a_model_cut_short_is_refused_or_has_fewer_pieces(end: int) -> None:
 @pytest.mark.parametrize(
     ("piece", "words"),
     [
-        ("", "holds the piece ''"),
-        ("a\0b", "holds the piece"),
-        ("a\nb", "holds the piece"),
-        ("x" * 257, "holds the piece"),
-        ("x" * 100_000, "holds the piece"),
+        ("", "contains the invalid piece ''"),
+        ("a\0b", "contains the invalid piece"),
+        ("a\nb", "contains the invalid piece"),
+        ("x" * 257, "contains the invalid piece"),
+        ("x" * 100_000, "contains the invalid piece"),
         ("at", "not distinct"),
         ("<unk>", "not distinct"),
     ],
 )
-def test_an_evil_piece_is_refused(piece: str, words: str) -> None:
+def test_an_invalid_piece_is_refused(piece: str, words: str) -> None:
     refused(sentencepiece_proto.write([*PIECES, (piece, -1.0)]), words)
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
-def test_a_score_that_is_no_number_is_refused(score: float) -> None:
-    refused(sentencepiece_proto.write([*PIECES, ("new", score)]), "holds the piece 'new'")
+def test_a_score_that_is_not_finite_is_refused(score: float) -> None:
+    model = sentencepiece_proto.write([*PIECES, ("new", score)])
+    refused(model, "contains the invalid piece 'new'")
 
 
 @pytest.mark.parametrize("place", [0, 1, 2, 100, 257])
-def test_the_pieces_that_every_model_begins_with_are_asked_for(place: int) -> None:
+def test_the_pieces_that_every_model_begins_with_are_required(place: int) -> None:
     changed = list(PIECES)
     changed[place] = ("other", 0.0)
-    refused(sentencepiece_proto.write(changed), "not one of ours")
-    refused(sentencepiece_proto.write([*PIECES[:place], *PIECES[place + 1 :]]), "not one of ours")
+    refused(sentencepiece_proto.write(changed), "not written by charrnn")
+    shorter = [*PIECES[:place], *PIECES[place + 1 :]]
+    refused(sentencepiece_proto.write(shorter), "not written by charrnn")
 
 
 PIECE = b"\x0a\x03new\x15" + struct.pack("<f", -1.0)
@@ -96,17 +98,17 @@ PIECE = b"\x0a\x03new\x15" + struct.pack("<f", -1.0)
         b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
     ],
 )
-def test_a_piece_that_is_not_built_as_ours_is_refused(field: bytes) -> None:
+def test_a_piece_with_other_fields_is_refused(field: bytes) -> None:
     refused(MODEL + b"\x0a" + bytes((len(field),)) + field)
 
 
 @pytest.mark.parametrize("rest", [b"\x22\x00", b"\x2a\x02\x12\x00", b"\x08\x01", b"\xff", b"\x0c"])
-def test_what_is_no_piece_and_no_spec_is_refused(rest: bytes) -> None:
+def test_fields_other_than_pieces_and_specs_are_refused(rest: bytes) -> None:
     refused(MODEL + rest)
 
 
 def test_nothing_else_of_a_model_reaches_sentencepiece() -> None:
-    """A table for normalizing, the part that crashed older versions, is left out."""
+    """A character map, the part that crashed older versions, is left out."""
     normalizer = b"\x0a\x08identity\x12\x04\xff\xff\xff\x7f"
     assert (
         sentencepiece_proto.rebuild(MODEL + b"\x1a" + bytes((len(normalizer),)) + normalizer)

@@ -1,4 +1,4 @@
-"""Tokenizers: round trips and streaming over TOKENIZERS, and what each does with odd text."""
+"""Tokenizers: round trips and streaming over TOKENIZERS, and and what each does with unusual text."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ ANY_TEXT = st.text(max_size=60) | st.text(alphabet="ab \n\r\t\0▁é€😀<>\u2
 
 
 def random_ids(name: str, seed: int, count: int = 400) -> list[int]:
-    """Ids as a model that learned nothing would sample them."""
+    """Uniformly distributed ids, as an untrained model samples them."""
     ids: list[int] = (
         np.random.default_rng(seed).integers(TRAINED[name].vocab_size, size=count).tolist()
     )
@@ -66,7 +66,7 @@ def test_unsampled_ids_are_exactly_absent_from_the_training_text(name: str) -> N
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 @pytest.mark.parametrize("seed", range(5))
-def test_stream_joins_to_decode_and_shows_whole_characters(name: str, seed: int) -> None:
+def test_stream_joins_to_decode_and_yields_complete_characters(name: str, seed: int) -> None:
     tokenizer = TRAINED[name]
     ids = random_ids(name, seed)
     pieces = list(tokenizer.stream(ids))
@@ -106,7 +106,7 @@ def test_cutting_after_a_newline_changes_nothing(name: str) -> None:
     assert np.concatenate(parts).tolist() == tokenizer.encode(TEXT).tolist()
 
 
-def test_char_keeps_what_is_frequent_and_spells_the_rest() -> None:
+def test_char_has_an_id_for_frequent_characters_and_encodes_the_rest_in_half_bytes() -> None:
     tokenizer = TOKENIZERS["char"].train(["aaab\n"], min_count=2)
     assert tokenizer.characters == "\na"
     assert tokenizer.encode("ab").tolist() == [17, 6, 2]  # 'b' is 0x62
@@ -114,27 +114,27 @@ def test_char_keeps_what_is_frequent_and_spells_the_rest() -> None:
     assert TOKENIZERS["char"].train(["ab"]).unsampled == list(range(16))
 
 
-def test_char_shows_a_half_byte_left_alone_as_a_broken_character() -> None:
+def test_char_decodes_a_half_byte_without_its_second_to_a_replacement_character() -> None:
     tokenizer = TOKENIZERS["char"].train(["ab"])
     assert tokenizer.decode([6, 17]) == "\ufffda"
     assert tokenizer.decode([6]) == ""
 
 
-def test_word_keeps_the_most_frequent_and_says_unk() -> None:
+def test_word_keeps_the_most_frequent_and_replaces_others_by_unk() -> None:
     tokenizer = TOKENIZERS["word"].train(["a a a b b c\n"], vocab_size=4)
     assert tokenizer.vocab_size == 4
     assert tokenizer.decode(tokenizer.encode(" a b c\n")) == " a b <unk>\n"
     assert tokenizer.unsampled == [0]
 
 
-def test_word_split_by_spaces_keeps_marks_on_words_and_ends_a_line_in_one_piece() -> None:
+def test_word_split_by_spaces_keeps_punctuation_on_words_and_ends_a_line_in_one_token() -> None:
     tokenizer = TOKENIZERS["word"].train([" mr. n't <unk> \n"], split="spaces")
     assert [tokenizer.decode([i]) for i in tokenizer.encode(" mr. n't <unk> \n")] == [
         " mr.", " n't", " <unk>", " \n",
     ]  # fmt: skip
 
 
-def test_byte_reads_what_is_no_text() -> None:
+def test_byte_encodes_bytes_that_are_not_text() -> None:
     raw = bytes(range(256))
     text = raw.decode("utf-8", "surrogateescape")
     assert TOKENIZERS["byte"].train([text]).encode(text).tobytes() == raw
@@ -183,7 +183,7 @@ def test_damaged_json_is_a_checkpoint_error(data: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("model", ["\u00e9", "\ud800", "=", "!!!!", "QUJD", ""])
-def test_a_sentencepiece_model_that_is_none_is_a_checkpoint_error(model: str) -> None:
+def test_an_invalid_sentencepiece_model_is_a_checkpoint_error(model: str) -> None:
     """The first two were found by the fuzzer: they are not even ASCII."""
     good = TRAINED["subword"].to_json()
     with pytest.raises(CheckpointError, match="sentencepiece model"):

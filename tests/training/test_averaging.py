@@ -29,8 +29,8 @@ def test_the_mean_is_shown_for_a_while_and_then_the_last_weights_again() -> None
     mean = WeightAverage(model, tiny_train(average_from=2))
     for step, value in enumerate([100.0, 50.0, 1.0, 2.0, 6.0], start=1):
         moved(model, value)
-        mean.take(step)
-    with mean.shown(5):
+        mean.update(step)
+    with mean.applied(5):
         assert values(model) == {3.0}
     assert values(model) == {6.0}
 
@@ -39,8 +39,8 @@ def test_before_its_first_step_there_is_no_mean() -> None:
     model = build(tiny_model(), 0)
     mean = WeightAverage(model, tiny_train(average_from=2))
     moved(model, 4.0)
-    mean.take(2)
-    with mean.shown(2):
+    mean.update(2)
+    with mean.applied(2):
         assert values(model) == {4.0}
 
 
@@ -50,12 +50,12 @@ def test_a_mean_goes_on_from_a_checkpoint() -> None:
     whole, second = WeightAverage(model, config), WeightAverage(again, config)
     for step, value in enumerate([0.0, 1.0, 2.0], start=1):
         moved(model, value)
-        whole.take(step)
-    with whole.shown(3):
+        whole.update(step)
+    with whole.applied(3):
         kept = {n: p.detach().numpy().copy() for n, p in model.named_parameters()}
     second.restore(kept, 3)
     for each, mean in ((model, whole), (again, second)):
         moved(each, 9.0)
-        mean.take(4)
-        with mean.shown(4):
+        mean.update(4)
+        with mean.applied(4):
             assert values(each) == {4.0}

@@ -1,4 +1,4 @@
-"""What ails a network is told from its numbers, and nothing is told of a sound one."""
+"""What ails a network is reported from its numbers, and nothing is reported of a sound one."""
 
 import pytest
 import torch
@@ -27,8 +27,8 @@ from tests.support.tiny import tiny_model
 )
 def test_a_gradient_explodes_or_vanishes(norm: float, kinds: list[str]) -> None:
     found = list(check_gradient(norm, 0.5))
-    assert [symptom.kind for symptom in found] == kinds
-    assert all(f"{norm:.3g}" in symptom.text and "; try " in symptom.text for symptom in found)
+    assert [issue.kind for issue in found] == kinds
+    assert all(f"{norm:.3g}" in issue.text and "; try " in issue.text for issue in found)
 
 
 def state(*outputs: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
@@ -43,17 +43,17 @@ def sound(rows: int = 8, units: int = 8) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("value", "kind"), [(SATURATED + 1e-3, "saturated"), (DEAD / 2, "dead"), (0.5, None)]
 )
-@pytest.mark.parametrize(("stuck", "told"), [(2, False), (3, True), (8, True)])
-def test_units_that_do_not_move_are_told_by_layer(
-    value: float, kind: str | None, stuck: int, told: bool
+@pytest.mark.parametrize(("stuck", "reported"), [(2, False), (3, True), (8, True)])
+def test_units_that_do_not_move_are_reported_by_layer(
+    value: float, kind: str | None, stuck: int, reported: bool
 ) -> None:
     h = sound()
     h[:, :stuck] = -value
     found = list(check_units(tiny_model(), state(sound(), h)))
-    expected = [f"{kind} 1"] if kind and told else []
-    assert [symptom.kind for symptom in found] == expected
-    for symptom in found:
-        assert f"{stuck / 8:.0%} of the units of layer 1" in symptom.text
+    expected = [f"{kind} 1"] if kind and reported else []
+    assert [issue.kind for issue in found] == expected
+    for issue in found:
+        assert f"{stuck / 8:.0%} of the units of layer 1" in issue.text
 
 
 def test_a_unit_that_moves_in_one_row_is_neither() -> None:
@@ -62,5 +62,5 @@ def test_a_unit_that_moves_in_one_row_is_neither() -> None:
     assert list(check_units(tiny_model(), state(h))) == []
 
 
-def test_of_few_rows_nothing_is_told() -> None:
+def test_of_few_rows_nothing_is_reported() -> None:
     assert list(check_units(tiny_model(), state(torch.zeros(3, 8)))) == []

@@ -19,8 +19,8 @@ from charrnn.checkpoints import checkpoint as files
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.checkpoints.run import Run
 from charrnn.errors import MemoryLimitError, UsageError
-from charrnn.models.device import memory_limit
-from charrnn.training.distributed import DEVICES, Group, join, leave
+from charrnn.models.device import DEVICES, memory_limit
+from charrnn.training.distributed import Group, join, leave
 from tests.support.tiny import TEXT
 
 ALONE = Group(torch.device("cpu"))
@@ -42,12 +42,12 @@ def test_alone_averages_are_the_values_themselves(flag: int) -> None:
 def test_alone_gathering_and_sharing_give_back_what_they_get() -> None:
     rows = torch.rand(3, 2)
     assert ALONE.gather(rows) is rows
-    assert ALONE.share("né\n") == "né\n"
-    assert ALONE.share("") == ""
+    assert ALONE.broadcast("né\n") == "né\n"
+    assert ALONE.broadcast("") == ""
 
 
 def test_alone_nobody_waits_and_nobody_leaves() -> None:
-    ALONE.wait()
+    ALONE.barrier()
     leave(ALONE)
 
 
@@ -139,18 +139,18 @@ def test_torchruns_environment_says_who_is_who(
     ids=["python", "gpu", "cpu", "c++", "onednn"],
 )
 def test_every_way_of_running_out_of_memory_is_one_error(error: Exception) -> None:
-    with pytest.raises(MemoryLimitError) as told, memory_limit("it does not fit", "make it less"):
+    with pytest.raises(MemoryLimitError) as caught, memory_limit("it does not fit", "make it less"):
         raise error
-    assert told.value.problem == f"it does not fit ({type(error).__name__})"
-    assert told.value.remedy == "make it less"
-    assert told.value.exit_code == 7
+    assert caught.value.problem == f"it does not fit ({type(error).__name__})"
+    assert caught.value.remedy == "make it less"
+    assert caught.value.exit_code == 7
 
 
 @pytest.mark.parametrize("error", [RuntimeError("other"), ValueError("other"), KeyboardInterrupt()])
 def test_other_errors_pass_through_the_memory_limit(error: BaseException) -> None:
-    with pytest.raises(type(error)) as told, memory_limit("it does not fit", "make it less"):
+    with pytest.raises(type(error)) as caught, memory_limit("it does not fit", "make it less"):
         raise error
-    assert told.value is error
+    assert caught.value is error
 
 
 def test_torchs_own_complaint_is_known() -> None:
@@ -169,7 +169,7 @@ def test_within_the_limit_nothing_happens() -> None:
 
 TALK = """
 import torch
-from charrnn.distributed import join, leave
+from charrnn.training.distributed import join, leave
 
 group = join("cpu")
 rank = group.rank
@@ -200,23 +200,23 @@ STOP = """
 import itertools, sys
 from pathlib import Path
 
-from charrnn import checkpoint
+from charrnn.checkpoints import checkpoint
 from charrnn.errors import InterruptedTraining
-from charrnn.run import Run
-from charrnn.training import train
+from charrnn.checkpoints.run import Run
+from charrnn.training.trainer import train
 from tests.support.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_train
 
 folder = Path(sys.argv[1])
 corpus = tiny_corpus(folder / str(rank))
 plan = tiny_plan(tiny_model(vocab_size=corpus.tokenizer.vocab_size), tiny_train())
 asked = itertools.count(1)
-told = []
+seen = []
 try:
     events = train(
         plan, corpus, Run(folder), group, None, lambda: 15 if rank == 1 and next(asked) == 3 else 0
     )
     for event in events:
-        told.append(type(event).__name__)
+        seen.append(type(event).__name__)
 except InterruptedTraining as error:
     assert error.exit_code == 143
 else:
@@ -225,7 +225,7 @@ else:
 found = checkpoint.load(folder / "step-000000003.safetensors", training=True)
 assert found.info.step == 3
 assert found.training.state["0.h"].shape == (4, 8)
-assert told == (["Planned", "Saved"] if rank == 0 else ["Planned"]), told
+assert seen == (["Planned", "Saved"] if rank == 0 else ["Planned"]), seen
 leave(group)
 if Path("/proc/self/task").is_dir():
     tasks = [path / "comm" for path in Path("/proc/self/task").iterdir()]

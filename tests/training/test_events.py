@@ -25,7 +25,7 @@ PROGRESS = Progress(
     step=50,
     epoch=0.5,
     loss=1.25,
-    bits_per_char=1.75,
+    metrics={"bits_per_char": 1.75},
     learning_rate=0.004,
     grad_norm=0.3,
     tokens_per_second=12_000.0,
@@ -45,7 +45,7 @@ FINISHED = Finished(step=200, best=1.5, best_step=100, epochs=2.5, seconds=60.0)
 
 WARNED = Warned(step=100, text="the gradient explodes", seconds=7.5)
 
-REVISED = Revised(step=100, plan=PLANNED.plan.of(20), seconds=7.5)
+REVISED = Revised(step=100, plan=PLANNED.plan.with_steps(20), seconds=7.5)
 
 ALL: list[Event] = [PLANNED, PROGRESS, EVALUATED, SAVED, WARNED, REVISED, FINISHED]
 
@@ -108,7 +108,7 @@ def test_a_saved_checkpoint_is_a_path_in_text() -> None:
     assert json.loads(json.dumps(data))["warnings"] == ["w"]
 
 
-def test_a_plan_is_told_whole() -> None:
+def test_a_plan_is_logged_whole() -> None:
     data = to_json(PLANNED)
     assert data.keys() == {"event", "step", "run", "plan", "beside"}
     assert data["run"] == "runs/a"

@@ -15,19 +15,24 @@ from torch.nn import functional as F
 
 from charrnn.checkpoints import checkpoint as files
 from charrnn.checkpoints.checkpoint import Checkpoint, CheckpointInfo
-from charrnn.config import parameter_shapes, state_shapes
+from charrnn.config import CELLS, parameter_shapes, state_shapes
 from charrnn.data.batches import Batches
 from charrnn.errors import DivergedError, UsageError
-from charrnn.models.cells import CELLS
 from charrnn.tasks.language.network import build
 from charrnn.training.distributed import Group
 from charrnn.training.learner import Learner, _mix, _seed
 from charrnn.training.optimizer import BETAS, learning_rate
-from tests.support.tiny import TEXT, tiny_model, tiny_tokenizer, tiny_train
+from tests.support.tiny import LANGUAGE, TEXT, tiny_model, tiny_tokenizer, tiny_train
 
 ALONE = Group(torch.device("cpu"))
 
 DROPOUT: dict[str, Any] = {"input_dropout": 0.2, "dropout": 0.5, "output_dropout": 0.3}
+
+
+def batches_of(made: Learner) -> Batches:
+    """A learner's batches, which are those of a text."""
+    assert isinstance(made.batches, Batches)
+    return made.batches
 
 
 def learner(cell: str = "lstm", train: dict[str, Any] | None = None, **model: Any) -> Learner:
@@ -35,7 +40,8 @@ def learner(cell: str = "lstm", train: dict[str, Any] | None = None, **model: An
     words = tiny_tokenizer()
     config = tiny_train(**(train or {}))
     batches = Batches(words.encode(TEXT), config.batch_size, config.seq_length)
-    return Learner(tiny_model(cell, vocab_size=words.vocab_size, **model), config, batches, ALONE)
+    sizes = tiny_model(cell, vocab_size=words.vocab_size, **model)
+    return Learner(LANGUAGE, sizes, config, batches, ALONE)
 
 
 def advanced(steps: int, cell: str = "lstm", **changes: Any) -> Learner:
@@ -47,9 +53,9 @@ def advanced(steps: int, cell: str = "lstm", **changes: Any) -> Learner:
 
 def as_checkpoint(made: Learner) -> Checkpoint:
     """What a training writes of a learner, without a file."""
-    facts = CheckpointInfo(step=made.step, epoch=0.0, corpus={})
+    info = CheckpointInfo(step=made.step, epoch=0.0, corpus={})
     weights, training = made.weights(), made.training_state()
-    return Checkpoint(made.model.config, tiny_tokenizer(), weights, facts, training)
+    return Checkpoint(made.network.config, tiny_tokenizer(), weights, info, training)
 
 
 def everything(made: Learner) -> dict[str, Any]:
@@ -67,13 +73,13 @@ def everything(made: Learner) -> dict[str, Any]:
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_learner_begins_as_its_seed_says_with_an_empty_state(cell: str) -> None:
     made = learner(cell, train={"seed": 5})
-    fresh = build(made.model.config, 5)
-    for a, b in zip(made.model.parameters(), fresh.parameters(), strict=True):
+    fresh = build(made.network.config, 5)
+    for a, b in zip(made.network.parameters(), fresh.parameters(), strict=True):
         assert torch.equal(a, b)
     assert made.step == 0
     assert not any(part.any() for layer in made.state for part in layer)
     assert [tuple(part.shape) for layer in made.state for part in layer] == list(
-        state_shapes(made.model.config, 4).values()
+        state_shapes(made.network.config, 4).values()
     )
 
 
@@ -92,7 +98,7 @@ def test_other_devices_have_a_generator_to_seed_by_their_names() -> None:
 def test_steps_are_the_loop_that_the_modules_promise(cell: str) -> None:
     """The same few steps with torch's own parts: loss, clipping, AdamW, schedule, state carried."""
     made = learner(cell, train={"grad_clip": 0.5, "weight_decay": 0.1})
-    model = build(made.model.config, 0)
+    model = build(made.network.config, 0)
     decayed = [p for n, p in model.named_parameters() if p.ndim > 1 and "embedding" not in n]
     rest = [p for n, p in model.named_parameters() if p.ndim == 1 or "embedding" in n]
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}]
@@ -112,7 +118,7 @@ def test_steps_are_the_loop_that_the_modules_promise(cell: str) -> None:
         made.advance()
         assert float(made.norm) == pytest.approx(float(norm), rel=1e-4)
         assert made.take_loss() == pytest.approx(loss.item(), rel=1e-5)
-    for a, b in zip(made.model.parameters(), model.parameters(), strict=True):
+    for a, b in zip(made.network.parameters(), model.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-5)
     for mine, theirs in zip(made.state, state or [], strict=True):
         assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(mine, theirs, strict=True))
@@ -152,7 +158,7 @@ def test_another_seed_is_another_training() -> None:
 
 def test_the_seed_matters_for_dropout_and_not_only_for_start_values() -> None:
     one, other = learner(**DROPOUT), learner(train={"seed": 1}, **DROPOUT)
-    other.model.load_state_dict(one.model.state_dict())
+    other.network.load_state_dict(one.network.state_dict())
     one.advance()
     other.advance()
     assert one.take_loss() != other.take_loss()
@@ -163,7 +169,7 @@ def test_each_step_drops_other_values() -> None:
     losses = []
     for step in range(3):
         made = learner(**DROPOUT)
-        made.batches = replace(made.batches, tokens=np.zeros(64, np.uint8))
+        made.batches = replace(batches_of(made), tokens=np.zeros(64, np.uint8))
         made.step = step
         made.advance()
         losses.append(made.take_loss())
@@ -188,7 +194,7 @@ def test_each_rank_drops_other_values() -> None:
     for rank in range(2):
         config, group = tiny_train(), Silent(torch.device("cpu"), rank, 2)
         batches = Batches(np.zeros(64, np.uint8), 4, 8, rank, 2)
-        made = Learner(tiny_model(**DROPOUT), config, batches, group)
+        made = Learner(LANGUAGE, tiny_model(**DROPOUT), config, batches, group)
         made.advance()
         losses.append(made.take_loss())
     assert losses[0] != losses[1]
@@ -204,7 +210,7 @@ def test_a_step_hands_the_flag_back(flag: int) -> None:
 def test_long_gradients_are_scaled_to_the_clip_and_the_norm_is_theirs_before() -> None:
     made = learner(train={"grad_clip": 0.01})
     made.advance()
-    grads = [p.grad for p in made.model.parameters() if p.grad is not None]
+    grads = [p.grad for p in made.network.parameters() if p.grad is not None]
     after = math.sqrt(sum(float(g.square().sum()) for g in grads))
     assert float(made.norm) > 0.1
     assert after == pytest.approx(0.01, rel=1e-3)
@@ -213,7 +219,7 @@ def test_long_gradients_are_scaled_to_the_clip_and_the_norm_is_theirs_before() -
 def test_short_gradients_are_left_as_they_are() -> None:
     made = learner(train={"grad_clip": 1e6})
     made.advance()
-    grads = [p.grad for p in made.model.parameters() if p.grad is not None]
+    grads = [p.grad for p in made.network.parameters() if p.grad is not None]
     after = math.sqrt(sum(float(g.square().sum()) for g in grads))
     assert after == pytest.approx(float(made.norm), rel=1e-5)
 
@@ -239,40 +245,41 @@ def test_the_loss_before_any_step_is_zero_and_no_division_by_it() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_no_number_is_told_with_step_and_remedy(value: float) -> None:
+def test_a_loss_that_is_no_number_is_reported_with_step_and_remedy(value: float) -> None:
     made = advanced(2, train={"learning_rate": 0.25})
     made.loss_sum.fill_(value)
-    with pytest.raises(DivergedError, match="diverged at step 2: the loss is not a number") as told:
+    words = "diverged at step 2: the loss is not a finite number"
+    with pytest.raises(DivergedError, match=words) as caught:
         made.take_loss()
-    assert "--learning-rate below 0.25" in told.value.remedy
-    assert "last saved checkpoint is intact" in told.value.remedy
+    assert "--learning-rate below 0.25" in caught.value.remedy
+    assert "last saved checkpoint is intact" in caught.value.remedy
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_gradient_that_is_no_number_is_told(value: float) -> None:
+def test_a_gradient_that_is_no_number_is_reported(value: float) -> None:
     made = advanced(2)
     made.norm = torch.tensor(value)
-    with pytest.raises(DivergedError, match="step 2: the gradient is not a number"):
+    with pytest.raises(DivergedError, match="step 2: the gradient is not a finite number"):
         made.take_loss()
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_one_weight_that_is_no_number_is_told_wherever_it_is(value: float) -> None:
-    shapes = parameter_shapes(learner().model.config)
+def test_one_weight_that_is_no_number_is_reported_wherever_it_is(value: float) -> None:
+    shapes = parameter_shapes(learner().network.config)
     for name in shapes:
         made = learner()
         made.check()
         with torch.no_grad():
-            made.model.get_parameter(name).view(-1)[-1] = value
-        for look in (made.check, made.training):
-            with pytest.raises(DivergedError, match="step 0: the weights are not numbers"):
+            made.network.get_parameter(name).view(-1)[-1] = value
+        for look in (made.check, made.training_state):
+            with pytest.raises(DivergedError, match="step 0: the weights are not finite numbers"):
                 look()
 
 
 def test_weights_are_copies_named_as_the_config_says() -> None:
     made = advanced(1)
     weights = made.weights()
-    assert {n: a.shape for n, a in weights.items()} == parameter_shapes(made.model.config)
+    assert {n: a.shape for n, a in weights.items()} == parameter_shapes(made.network.config)
     before = {name: array.tolist() for name, array in weights.items()}
     made.advance()
     assert {name: array.tolist() for name, array in weights.items()} == before
@@ -338,9 +345,9 @@ def test_each_rank_takes_up_its_own_rows_of_the_state() -> None:
     found = as_checkpoint(whole)
     rows = []
     for rank in range(2):
-        batches = replace(whole.batches, rank=rank, world_size=2)
+        batches = replace(batches_of(whole), rank=rank, world_size=2)
         group = Group(torch.device("cpu"), rank, 2)
-        mine = Learner(whole.model.config, whole.config, batches, group)
+        mine = Learner(LANGUAGE, whole.network.config, whole.config, batches, group)
         mine.restore(found)
         rows.append(mine.state)
     for layer, whole_layer in enumerate(whole.state):
@@ -349,11 +356,11 @@ def test_each_rank_takes_up_its_own_rows_of_the_state() -> None:
             assert torch.equal(together, expected)
 
 
-def test_rows_that_processes_cannot_share_are_an_error_before_any_step() -> None:
+def test_rows_that_processes_cannot_divide_are_an_error_before_any_step() -> None:
     config = tiny_train(batch_size=3)
     batches = Batches(tiny_tokenizer().encode(TEXT), 3, 8, 0, 2)
-    with pytest.raises(UsageError, match="--batch-size 3 cannot be shared by 2 processes"):
-        Learner(tiny_model(), config, batches, Group(torch.device("cpu"), 0, 2))
+    with pytest.raises(UsageError, match="--batch-size 3 cannot be divided among 2 processes"):
+        Learner(LANGUAGE, tiny_model(), config, batches, Group(torch.device("cpu"), 0, 2))
 
 
 def test_seeds_of_neighbours_are_all_different_and_fit_torch() -> None:

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.checkpoints.header import MOMENTS
-from charrnn.config import TrainConfig, parameter_shapes
-from charrnn.models.cells import CELLS
+from charrnn.config import CELLS, TrainConfig, parameter_shapes
 from charrnn.tasks.language.network import CharRNN, build
 from charrnn.training.optimizer import BETAS, Optimizer, clip, learning_rate
 from tests.support.tiny import tiny_model, tiny_train

@@ -18,7 +18,7 @@ from charrnn.checkpoints import checkpoint as files
 from charrnn.checkpoints.atomic import Disk
 from charrnn.checkpoints.checkpoint import Checkpoint, digest
 from charrnn.checkpoints.run import Run
-from charrnn.config import ModelConfig, TrainConfig
+from charrnn.config import CELLS, ModelConfig, TrainConfig
 from charrnn.errors import (
     DivergedError,
     InterruptedTraining,
@@ -26,11 +26,10 @@ from charrnn.errors import (
     StorageError,
     UsageError,
 )
-from charrnn.models.cells import CELLS
+from charrnn.tasks.language import task
 from charrnn.tasks.language.corpus import Corpus
 from charrnn.tasks.language.evaluate import evaluate
 from charrnn.tasks.language.network import from_weights
-from charrnn.training import trainer
 from charrnn.training.distributed import Group
 from charrnn.training.events import (
     Evaluated,
@@ -77,7 +76,7 @@ def corpus(corpora: Corpora) -> Corpus:
 @pytest.fixture(autouse=True)
 def short_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Show two tokens at an evaluation instead of a paragraph."""
-    monkeypatch.setattr(sitting, "SAMPLE", replace(trainer.SAMPLE, length=2))
+    monkeypatch.setattr(task, "PREVIEW", replace(task.PREVIEW, length=2))
 
 
 def plan_for(corpus: Corpus, cell: str = "lstm", train: Any = None, **model: Any) -> Plan:
@@ -93,8 +92,8 @@ def a_run(folder: Path, name: str = "run") -> Run:
 
 
 @dataclass
-class Told:
-    """The events of one sitting or several, and how the last one ended."""
+class Result:
+    """The events of one session or several, and how the last one ended."""
 
     events: list[Event]
     error: Exception | None = None
@@ -104,11 +103,11 @@ class Told:
         return [event for event in self.events if isinstance(event, kind)]
 
     def figures(self) -> list[tuple[Any, ...]]:
-        """All that was told of the learning itself: no clock, no path."""
+        """Every figure of the training itself: no clock, no path."""
         figures: list[tuple[Any, ...]] = []
         for event in self.events:
             if isinstance(event, Progress):
-                numbers = (event.loss, event.bits_per_char, event.learning_rate, event.grad_norm)
+                numbers = (event.loss, event.metrics, event.learning_rate, event.grad_norm)
                 figures.append(("progress", event.step, event.epoch, *numbers))
             if isinstance(event, Evaluated):
                 figures.append(("evaluated", event.step, event.score, event.best, event.sample))
@@ -117,19 +116,19 @@ class Told:
 
 def carry_out(
     plan: Plan, corpus: Corpus, run: Run, start: Checkpoint | None = None, stop: int = 0
-) -> Told:
+) -> Result:
     """Train until a signal comes during step `stop`, 0 for none, or until anything goes wrong."""
     asked = itertools.count((start.info.step if start else 0) + 1)
-    told = Told([])
+    result = Result([])
     events = train(
         plan, corpus, run, ALONE, start, lambda: signal.SIGTERM if next(asked) == stop else 0
     )
     try:
         for event in events:
-            told.events.append(event)
+            result.events.append(event)
     except Exception as error:
-        told.error = error
-    return told
+        result.error = error
+    return result
 
 
 def newest(run: Run) -> Checkpoint:
@@ -138,15 +137,15 @@ def newest(run: Run) -> Checkpoint:
     return files.load(entry.path, training=True)
 
 
-def interrupted(plan: Plan, corpus: Corpus, run: Run, stops: tuple[int, ...]) -> Told:
+def interrupted(plan: Plan, corpus: Corpus, run: Run, stops: tuple[int, ...]) -> Result:
     """The events of a run stopped at each of these steps and taken up again from its file."""
-    told: list[Event] = []
+    result: list[Event] = []
     for stop in (*stops, 0):
-        start = newest(run) if told else None
+        start = newest(run) if result else None
         part = carry_out(plan, corpus, run, start, stop)
-        told += part.events
+        result += part.events
         assert isinstance(part.error, InterruptedTraining) if stop else part.error is None
-    return Told(told)
+    return Result(result)
 
 
 def bytes_of_step(run: Run, step: int) -> bytes:
@@ -176,8 +175,8 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     last = bytes_of_step(a_run(tmp_path, "whole"), STEPS)
     for where, stops in STOPS.items():
         run = a_run(tmp_path, f"stopped{stops}")
-        told = interrupted(plan, corpus, run, stops)
-        assert told.figures() == whole.figures(), where
+        result = interrupted(plan, corpus, run, stops)
+        assert result.figures() == whole.figures(), where
         assert bytes_of_step(run, STEPS) == last, where
 
 
@@ -203,8 +202,8 @@ def test_every_technique_matters_and_goes_on_bit_for_bit(
     plan = plan_for(corpus, train=train, **model)
     whole = carry_out(plan, corpus, a_run(tmp_path, "whole"))
     run = a_run(tmp_path, "stopped")
-    told = interrupted(plan, corpus, run, (3, 7, 10))
-    assert told.figures() == whole.figures()
+    result = interrupted(plan, corpus, run, (3, 7, 10))
+    assert result.figures() == whole.figures()
     last = bytes_of_step(run, STEPS)
     assert last == bytes_of_step(a_run(tmp_path, "whole"), STEPS)
     plain = a_run(tmp_path, "plain")
@@ -220,16 +219,16 @@ def test_what_is_evaluated_and_saved_is_the_mean(corpus: Corpus, tmp_path: Path)
         carry_out(plan_for(corpus, train={"save_every": 13}), corpus, run)
         kept[steps_kept] = files.load(run.path_of(steps_kept), training=True).weights
     run = a_run(tmp_path, "mean")
-    told = carry_out(plan_for(corpus, train={"average_from": 12}), corpus, run)
+    result = carry_out(plan_for(corpus, train={"average_from": 12}), corpus, run)
     found = newest(run)
     assert found.training is not None
     for name, array in found.weights.items():
         assert np.allclose(array, (kept[13][name] + kept[14][name]) / 2, atol=1e-6)
         assert np.array_equal(found.training.raw[name], kept[14][name])
-    model = from_weights(found.model, found.weights)
+    model = from_weights(found.config, found.weights)
     split = corpus.splits["valid"]
     score = evaluate(model, split.load(), split.characters, corpus.tokenizer.newline_id)
-    assert told.of(Evaluated)[-1].score.nats == pytest.approx(score.nats)
+    assert result.of(Evaluated)[-1].score.nats == pytest.approx(score.nats)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -239,8 +238,8 @@ def test_a_run_stopped_at_every_single_step_is_the_same_run(
     plan = plan_for(corpus, cell, dropout=0.5)
     whole = carry_out(plan, corpus, a_run(tmp_path, "whole"))
     run = a_run(tmp_path, "stopped")
-    told = interrupted(plan, corpus, run, EVERY_STEP)
-    assert told.figures() == whole.figures()
+    result = interrupted(plan, corpus, run, EVERY_STEP)
+    assert result.figures() == whole.figures()
     for step in (EVAL, 2 * EVAL, STEPS):
         assert bytes_of_step(run, step) == bytes_of_step(a_run(tmp_path, "whole"), step)
 
@@ -304,7 +303,7 @@ def test_leaving_out_any_part_of_the_state_would_show(
     run = a_run(tmp_path)
     before = carry_out(plan, corpus, run, stop=stop)
     after = carry_out(plan, corpus, run, forgetful(newest(run), part))
-    same_figures = Told(before.events + after.events).figures() == whole.figures()
+    same_figures = Result(before.events + after.events).figures() == whole.figures()
     same_file = bytes_of_step(run, STEPS) == bytes_of_step(a_run(tmp_path, "whole"), STEPS)
     assert not same_figures
     assert same_file is (part in ("loss_sum", "loss_count"))
@@ -315,7 +314,7 @@ def test_leaving_out_no_part_shows_nothing(corpus: Corpus, tmp_path: Path) -> No
     whole = carry_out(plan, corpus, a_run(tmp_path, "whole"))
     before = carry_out(plan, corpus, run, stop=7)
     after = carry_out(plan, corpus, run, newest(run))
-    assert Told(before.events + after.events).figures() == whole.figures()
+    assert Result(before.events + after.events).figures() == whole.figures()
 
 
 def test_reseeding_at_each_step_is_what_makes_dropout_come_back(
@@ -327,15 +326,13 @@ def test_reseeding_at_each_step_is_what_makes_dropout_come_back(
     torch.default_generator.manual_seed(1)
     whole = carry_out(plan, corpus, a_run(tmp_path, "whole"))
     torch.default_generator.manual_seed(2)
-    told = interrupted(plan, corpus, run, (3,))
-    assert told.figures() != whole.figures()
+    result = interrupted(plan, corpus, run, (3,))
+    assert result.figures() != whole.figures()
 
 
-def test_events_come_in_order_and_are_told_when_they_are_due(
-    corpus: Corpus, tmp_path: Path
-) -> None:
-    told = carry_out(plan_for(corpus), corpus, a_run(tmp_path))
-    assert [(type(event).__name__, event.step) for event in told.events] == [
+def test_events_come_in_order_when_they_are_due(corpus: Corpus, tmp_path: Path) -> None:
+    result = carry_out(plan_for(corpus), corpus, a_run(tmp_path))
+    assert [(type(event).__name__, event.step) for event in result.events] == [
         ("Planned", 0),
         ("Progress", 4),
         ("Saved", 5),
@@ -377,17 +374,17 @@ def test_the_plan_comes_with_what_the_loss_can_be_held_against(
 def test_progress_says_where_the_run_is(corpus: Corpus, tmp_path: Path) -> None:
     plan = plan_for(corpus)
     part = corpus.splits["train"]
-    told = carry_out(plan, corpus, a_run(tmp_path))
-    for event in told.of(Progress):
+    result = carry_out(plan, corpus, a_run(tmp_path))
+    for event in result.of(Progress):
         assert event.epoch == pytest.approx(event.step * 32 / part.tokens)
-        assert event.learning_rate == learning_rate(event.step - 1, plan.train)
+        assert event.learning_rate == learning_rate(event.step - 1, plan.train_config)
         bits = event.loss * part.tokens / part.characters / math.log(2)
-        assert event.bits_per_char == pytest.approx(bits)
+        assert event.metrics["bits_per_char"] == pytest.approx(bits)
         assert event.grad_norm > 0
         assert event.tokens_per_second > 0
         assert event.seconds_left >= 0
-    assert told.of(Progress)[-1].seconds_left == 0
-    assert told.of(Progress)[0].loss == pytest.approx(
+    assert result.of(Progress)[-1].seconds_left == 0
+    assert result.of(Progress)[0].loss == pytest.approx(
         math.log(corpus.tokenizer.vocab_size), rel=0.2
     )
 
@@ -399,27 +396,27 @@ def test_bits_per_character_are_of_the_text_whatever_the_tokens(
     part = corpus.splits["train"]
     event = carry_out(plan_for(corpus), corpus, a_run(tmp_path)).of(Progress)[0]
     assert part.tokens < part.characters
-    assert event.bits_per_char < event.loss / math.log(2)
+    assert event.metrics["bits_per_char"] < event.loss / math.log(2)
 
 
 def test_the_loss_of_a_line_is_the_mean_of_its_steps(corpus: Corpus, tmp_path: Path) -> None:
     each = carry_out(plan_for(corpus, train={"log_every": 1}), corpus, a_run(tmp_path, "each"))
     losses = [event.loss for event in each.of(Progress)]
     assert len(losses) == STEPS
-    told = carry_out(plan_for(corpus), corpus, a_run(tmp_path))
+    result = carry_out(plan_for(corpus), corpus, a_run(tmp_path))
     means = [np.mean(losses[a:b]) for a, b in ((0, 4), (4, 8), (8, 12), (12, 14))]
-    assert [event.loss for event in told.of(Progress)] == pytest.approx(means, rel=1e-12)
+    assert [event.loss for event in result.of(Progress)] == pytest.approx(means, rel=1e-12)
 
 
 def test_an_evaluation_is_of_the_weights_that_are_saved_with_it(
     corpus: Corpus, tmp_path: Path
 ) -> None:
     plan, run = plan_for(corpus), a_run(tmp_path)
-    told = carry_out(plan, corpus, run)
+    result = carry_out(plan, corpus, run)
     part = corpus.splits["valid"]
-    for event in told.of(Evaluated):
+    for event in result.of(Evaluated):
         found = files.load(run.path_of(event.step))
-        model = from_weights(found.model, found.weights)
+        model = from_weights(found.config, found.weights)
         newline = corpus.tokenizer.newline_id
         assert event.score == evaluate(model, part.load(), part.characters, newline)
         assert found.info.valid == event.score.nats_per_char
@@ -430,25 +427,25 @@ def test_a_limit_of_tokens_limits_the_evaluation(corpus: Corpus, tmp_path: Path)
     part = corpus.splits["valid"]
     for limit, expected in ((50, 50), (0, part.tokens), (10**6, part.tokens)):
         plan = plan_for(corpus, train={"eval_tokens": limit})
-        told = carry_out(plan, corpus, a_run(tmp_path, str(limit)))
-        score = told.of(Evaluated)[0].score
+        result = carry_out(plan, corpus, a_run(tmp_path, str(limit)))
+        score = result.of(Evaluated)[0].score
         assert score.tokens == expected
         assert score.characters == round(part.characters * expected / part.tokens)
 
 
 def test_samples_are_text_of_the_tokenizer(corpus: Corpus, tmp_path: Path) -> None:
-    told = carry_out(plan_for(corpus), corpus, a_run(tmp_path))
-    assert [len(event.sample) for event in told.of(Evaluated)] == [2, 2, 2]
+    result = carry_out(plan_for(corpus), corpus, a_run(tmp_path))
+    assert [len(event.sample) for event in result.of(Evaluated)] == [2, 2, 2]
 
 
 def test_a_sample_of_a_corpus_of_lines_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sitting, "SAMPLE", replace(trainer.SAMPLE, length=300))
+    monkeypatch.setattr(task, "PREVIEW", replace(task.PREVIEW, length=300))
     corpus = tiny_corpus(tmp_path, lines=True)
-    told = carry_out(plan_for(corpus), corpus, a_run(tmp_path))
-    assert len(told.of(Evaluated)) == 3
-    assert not any("\n" in event.sample for event in told.of(Evaluated))
+    result = carry_out(plan_for(corpus), corpus, a_run(tmp_path))
+    assert len(result.of(Evaluated)) == 3
+    assert not any("\n" in event.sample for event in result.of(Evaluated))
     assert newest(a_run(tmp_path)).info.lines
 
 
@@ -464,16 +461,16 @@ def test_evaluating_more_often_changes_no_weight(corpus: Corpus, tmp_path: Path)
 
 def test_the_best_is_the_least_validation_loss(corpus: Corpus, tmp_path: Path) -> None:
     plan, run = plan_for(corpus, train={"learning_rate": 0.05}), a_run(tmp_path)
-    told = carry_out(plan, corpus, run)
-    scores = {event.step: event.score.nats_per_char for event in told.of(Evaluated)}
-    (end,) = told.of(Finished)
+    result = carry_out(plan, corpus, run)
+    scores = {event.step: event.score.nats_per_char for event in result.of(Evaluated)}
+    (end,) = result.of(Finished)
     assert end.best == min(scores.values())
     assert scores[end.best_step] == end.best
     entry = run.best()
     assert entry is not None
     assert entry.step == end.best_step
     so_far = math.inf
-    for event in told.of(Evaluated):
+    for event in result.of(Evaluated):
         assert event.best is (event.score.nats_per_char <= so_far)
         so_far = min(so_far, event.score.nats_per_char)
 
@@ -488,12 +485,12 @@ def test_a_worse_evaluation_is_not_the_best(
         score = real(*arguments)
         return replace(score, nats=next(values) * score.characters)
 
-    monkeypatch.setattr(sitting, "evaluate", scripted)
+    monkeypatch.setattr("charrnn.tasks.language.evaluate.evaluate", scripted)
     run = a_run(tmp_path)
-    told = carry_out(plan_for(corpus, train={"keep": 1}), corpus, run)
-    assert [event.best for event in told.of(Evaluated)] == [True, True, False]
-    assert told.of(Finished)[0].best == pytest.approx(1.0)
-    assert told.of(Finished)[0].best_step == 12
+    result = carry_out(plan_for(corpus, train={"keep": 1}), corpus, run)
+    assert [event.best for event in result.of(Evaluated)] == [True, True, False]
+    assert result.of(Finished)[0].best == pytest.approx(1.0)
+    assert result.of(Finished)[0].best_step == 12
     assert [entry.step for entry in run.entries()] == [12, 14]
 
 
@@ -507,10 +504,11 @@ def test_a_resumed_run_remembers_the_best_of_before(
         score = real(*arguments)
         return replace(score, nats=next(values) * score.characters)
 
-    monkeypatch.setattr(sitting, "evaluate", scripted)
-    told = interrupted(plan_for(corpus), corpus, a_run(tmp_path), (7,))
-    assert [event.best for event in told.of(Evaluated)] == [True, False, False]
-    assert (told.of(Finished)[0].best, told.of(Finished)[0].best_step) == (pytest.approx(1.0), 6)
+    monkeypatch.setattr("charrnn.tasks.language.evaluate.evaluate", scripted)
+    result = interrupted(plan_for(corpus), corpus, a_run(tmp_path), (7,))
+    assert [event.best for event in result.of(Evaluated)] == [True, False, False]
+    (end,) = result.of(Finished)
+    assert (end.best, end.best_step) == (pytest.approx(1.0), 6)
 
 
 @pytest.mark.parametrize("keep", [1, 2, 5])
@@ -524,16 +522,16 @@ def test_the_newest_and_the_best_are_kept(keep: int, corpus: Corpus, tmp_path: P
     ) | {best.step}
 
 
-def test_without_a_validation_part_checkpoints_are_saved_unjudged(
+def test_without_a_validation_part_checkpoints_are_saved_without_a_score(
     corpora: Corpora, tmp_path: Path
 ) -> None:
     whole = corpora("char")
     corpus = replace(whole, splits={"train": whole.splits["train"]})
     plan, run = plan_for(corpus), a_run(tmp_path)
-    told = carry_out(plan, corpus, run)
-    assert told.of(Evaluated) == []
-    assert [event.step for event in told.of(Saved)] == [5, 10, 14]
-    assert (told.of(Finished)[0].best, told.of(Finished)[0].best_step) == (None, 0)
+    result = carry_out(plan, corpus, run)
+    assert result.of(Evaluated) == []
+    assert [event.step for event in result.of(Saved)] == [5, 10, 14]
+    assert (result.of(Finished)[0].best, result.of(Finished)[0].best_step) == (None, 0)
 
 
 def test_a_resumed_run_without_a_validation_part_has_no_best_step(
@@ -541,17 +539,17 @@ def test_a_resumed_run_without_a_validation_part_has_no_best_step(
 ) -> None:
     whole = corpora("char")
     corpus = replace(whole, splits={"train": whole.splits["train"]})
-    told = interrupted(plan_for(corpus), corpus, a_run(tmp_path), (7,))
-    assert (told.of(Finished)[0].best, told.of(Finished)[0].best_step) == (None, 0)
+    result = interrupted(plan_for(corpus), corpus, a_run(tmp_path), (7,))
+    assert (result.of(Finished)[0].best, result.of(Finished)[0].best_step) == (None, 0)
 
 
 def test_a_checkpoint_says_what_it_learned_from(corpus: Corpus, tmp_path: Path) -> None:
     plan, run = plan_for(corpus), a_run(tmp_path)
     carry_out(plan, corpus, run)
     found = newest(run)
-    assert found.model == plan.model
+    assert found.config == plan.model_config
     assert found.training is not None
-    assert found.training.config == plan.train
+    assert found.training.config == plan.train_config
     assert found.info.corpus == corpus.fingerprint()
     assert found.info.versions == versions()
     assert found.info.step == STEPS
@@ -576,9 +574,9 @@ def test_a_signal_saves_and_says_how_to_go_on(
     events = train(
         plan_for(corpus), corpus, run, ALONE, None, lambda: number if next(asked) == 3 else 0
     )
-    told: list[Event] = []
+    result: list[Event] = []
     with pytest.raises(InterruptedTraining, match="stopped at step 3 of 14; it is saved") as caught:
-        told += events
+        result += events
     assert caught.value.exit_code == 128 + number
     assert f"charrnn train --resume --name {run.folder}" in caught.value.remedy
     assert newest(run).info.step == 3
@@ -599,7 +597,7 @@ def test_a_signal_at_an_evaluation_saves_at_once_and_evaluates_on_return(
     assert run.entries()[1].valid is not None
 
 
-def test_a_signal_at_the_last_step_leaves_the_last_evaluation_to_the_next_sitting(
+def test_a_signal_at_the_last_step_leaves_the_last_evaluation_to_the_next_session(
     corpus: Corpus, tmp_path: Path
 ) -> None:
     plan, run = plan_for(corpus), a_run(tmp_path)
@@ -623,8 +621,8 @@ def test_a_finished_run_taken_up_again_is_finished(corpus: Corpus, tmp_path: Pat
 
 def test_a_signal_before_the_first_step_saves_one_step(corpus: Corpus, tmp_path: Path) -> None:
     run = a_run(tmp_path)
-    told = carry_out(plan_for(corpus), corpus, run, stop=1)
-    assert isinstance(told.error, InterruptedTraining)
+    result = carry_out(plan_for(corpus), corpus, run, stop=1)
+    assert isinstance(result.error, InterruptedTraining)
     assert [entry.step for entry in run.entries()] == [1]
 
 
@@ -635,14 +633,14 @@ def spoil(monkeypatch: pytest.MonkeyPatch, step: int, how: str, value: float = m
     def advance(self: Learner, flag: int = 0) -> int:
         mine = self.step + 1 == step
         if mine and how == "loss":
-            forward = self.model.loss
+            forward = self.network.loss
             with monkeypatch.context() as patch:
                 patch.setattr(
-                    self.model, "loss", lambda *a: (forward(*a)[0] * value, *forward(*a)[1:])
+                    self.network, "loss", lambda *a: (forward(*a)[0] * value, *forward(*a)[1:])
                 )
                 return real(self, flag)
         if mine and how == "gradient":
-            parameter = self.model.output.bias
+            parameter = self.network.get_parameter("output.bias")
             handle = parameter.register_hook(lambda grad: grad * value)  # type: ignore[no-untyped-call]
             try:
                 return real(self, flag)
@@ -651,7 +649,8 @@ def spoil(monkeypatch: pytest.MonkeyPatch, step: int, how: str, value: float = m
         flag = real(self, flag)
         if mine and "weight" in how:
             with torch.no_grad():
-                target = self.model.output.bias if how == "weights" else self.model.embedding.weight
+                name = "output.bias" if how == "weights" else "embedding.weight"
+                target = self.network.get_parameter(name)
                 target.view(-1)[0] = value
         return flag
 
@@ -670,19 +669,19 @@ class Watching(Disk):
 
 @pytest.mark.parametrize("how", ["loss", "gradient", "weights", "a weight never used"])
 @pytest.mark.parametrize("step", [1, 2, 4, 5, 6, 7, 10, 12, 13, 14])
-def test_no_number_that_is_none_is_ever_saved_or_told(
+def test_no_number_that_is_none_is_ever_saved_or_reported(
     how: str, step: int, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, step, how)
     run = a_run(tmp_path)
-    told = carry_out(plan_for(corpus), corpus, run)
-    assert isinstance(told.error, DivergedError), told.error
-    assert told.error.exit_code == 5
-    assert "last saved checkpoint is intact" in told.error.remedy
+    result = carry_out(plan_for(corpus), corpus, run)
+    assert isinstance(result.error, DivergedError), result.error
+    assert result.error.exit_code == 5
+    assert "last saved checkpoint is intact" in result.error.remedy
     assert all(entry.step < step for entry in run.entries())
     for entry in run.entries():
         files.load(entry.path, training=True)
-    for event in told.events:
+    for event in result.events:
         json.dumps(to_json(event), allow_nan=False)
 
 
@@ -696,7 +695,7 @@ def spoil_once(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
         if self.step == step and not spoiled:
             spoiled.append(step)
             with torch.no_grad():
-                self.model.output.bias[0] = math.nan
+                self.network.get_parameter("output.bias")[0] = math.nan
         return flag
 
     monkeypatch.setattr(Learner, "advance", advance)
@@ -708,14 +707,15 @@ def test_a_run_that_diverges_goes_back_once_with_half_the_rate(
 ) -> None:
     spoil_once(monkeypatch, step)
     run, plan = a_run(tmp_path), plan_for(corpus)
-    told = carry_out(plan, corpus, run)
-    assert told.error is None
-    (warned,) = told.of(Warned)
+    result = carry_out(plan, corpus, run)
+    assert result.error is None
+    (warned,) = result.of(Warned)
     assert f"going on from step {back} with half the learning rate, 0.002" in warned.text
-    assert told.of(Finished)[0].step == STEPS
+    assert result.of(Finished)[0].step == STEPS
     last = newest(run)
     assert last.training is not None
-    assert last.training.config == replace(plan.train, learning_rate=plan.train.learning_rate / 2)
+    half = plan.train_config.learning_rate / 2
+    assert last.training.config == replace(plan.train_config, learning_rate=half)
     assert last.info.rollbacks == 1
 
 
@@ -729,7 +729,7 @@ def test_a_run_taken_back_is_the_same_after_an_interruption(
             carry_out(plan, corpus, run, stop=11 if run is runs[1] else 0)
     start = newest(runs[1])
     assert start.training is not None
-    carry_out(replace(plan, train=start.training.config), corpus, runs[1], start)
+    carry_out(replace(plan, train_config=start.training.config), corpus, runs[1], start)
     assert bytes_of_step(runs[0], STEPS) == bytes_of_step(runs[1], STEPS)
 
 
@@ -741,9 +741,9 @@ def test_a_resumed_run_that_was_taken_back_is_not_taken_back_again(
     start = newest(run)
     start = replace(start, info=replace(start.info, rollbacks=1))
     spoil_once(monkeypatch, 9)
-    told = carry_out(plan, corpus, run, start)
-    assert isinstance(told.error, DivergedError)
-    assert told.of(Warned) == []
+    result = carry_out(plan, corpus, run, start)
+    assert isinstance(result.error, DivergedError)
+    assert result.of(Warned) == []
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -753,22 +753,22 @@ def test_any_number_that_is_none_is_found(
 ) -> None:
     spoil(monkeypatch, 3, how, value)
     run = a_run(tmp_path)
-    told = carry_out(plan_for(corpus), corpus, run)
-    assert isinstance(told.error, DivergedError)
+    result = carry_out(plan_for(corpus), corpus, run)
+    assert isinstance(result.error, DivergedError)
     assert run.entries() == []
-    assert how == "weights" or told.of(Progress) == []
+    assert how == "weights" or result.of(Progress) == []
 
 
-def test_an_evaluation_of_no_numbers_is_not_told(
+def test_an_evaluation_of_no_numbers_is_not_reported(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With no line of progress in between, the weights are looked at before they are evaluated."""
     spoil(monkeypatch, EVAL, "weights")
     plan = plan_for(corpus, train={"log_every": 1000})
-    told = carry_out(plan, corpus, a_run(tmp_path))
-    assert isinstance(told.error, DivergedError)
-    assert "step 6: the weights" in told.error.problem
-    assert told.of(Evaluated) == []
+    result = carry_out(plan, corpus, a_run(tmp_path))
+    assert isinstance(result.error, DivergedError)
+    assert "step 6: the weights" in result.error.problem
+    assert result.of(Evaluated) == []
 
 
 def test_a_diverged_run_that_is_stopped_has_diverged(
@@ -776,8 +776,8 @@ def test_a_diverged_run_that_is_stopped_has_diverged(
 ) -> None:
     spoil(monkeypatch, 2, "loss")
     run = a_run(tmp_path)
-    told = carry_out(plan_for(corpus), corpus, run, stop=3)
-    assert isinstance(told.error, DivergedError)
+    result = carry_out(plan_for(corpus), corpus, run, stop=3)
+    assert isinstance(result.error, DivergedError)
     assert run.entries() == []
 
 
@@ -786,8 +786,8 @@ def test_a_learning_rate_beyond_reason_still_saves_nothing_but_numbers(
 ) -> None:
     run = a_run(tmp_path)
     hasty = {"learning_rate": 10.0, "warmup_steps": 0, "grad_clip": 1e6}
-    told = carry_out(plan_for(corpus, "rnn", train=hasty, residual=True), corpus, run)
-    assert told.error is None or isinstance(told.error, DivergedError)
+    result = carry_out(plan_for(corpus, "rnn", train=hasty, residual=True), corpus, run)
+    assert result.error is None or isinstance(result.error, DivergedError)
     for entry in run.entries():
         files.load(entry.path, training=True)
 
@@ -800,7 +800,7 @@ MEMORY = [
 
 
 @pytest.mark.parametrize("error", MEMORY, ids=["python", "gpu", "cpu"])
-@pytest.mark.parametrize("where", ["__init__", "advance", "training", "weights"])
+@pytest.mark.parametrize("where", ["__init__", "advance", "training_state", "weights"])
 def test_out_of_memory_says_what_to_make_smaller(
     error: Exception, where: str, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -809,11 +809,11 @@ def test_out_of_memory_says_what_to_make_smaller(
 
     monkeypatch.setattr(Learner, where, fail)
     plan = plan_for(corpus)
-    told = carry_out(plan, corpus, a_run(tmp_path))
-    assert isinstance(told.error, MemoryLimitError)
-    assert f"training {plan.parameters:,} parameters" in told.error.problem
-    assert type(error).__name__ in told.error.problem
-    assert "--batch-size, --seq-length or --hidden-size" in told.error.remedy
+    result = carry_out(plan, corpus, a_run(tmp_path))
+    assert isinstance(result.error, MemoryLimitError)
+    assert f"training {plan.parameters:,} parameters" in result.error.problem
+    assert type(error).__name__ in result.error.problem
+    assert "--batch-size, --seq-length or --hidden-size" in result.error.remedy
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes"), ValueError("odd"), KeyError("gone")])
@@ -842,9 +842,9 @@ def test_a_disk_that_is_full_ends_the_run_and_keeps_what_was_saved(
         return real(self, model, keep, Full()) if full else real(self, model, keep)
 
     monkeypatch.setattr(Run, "save", save)
-    told = carry_out(plan_for(corpus), corpus, run)
-    assert isinstance(told.error, StorageError)
-    assert "No space left on device" in told.error.problem
+    result = carry_out(plan_for(corpus), corpus, run)
+    assert isinstance(result.error, StorageError)
+    assert "No space left on device" in result.error.problem
     assert [entry.step for entry in run.entries()] == [5, 6]
 
 
@@ -853,12 +853,12 @@ def test_every_file_is_finite_before_it_has_its_name(
 ) -> None:
     real = Run.save
     monkeypatch.setattr(Run, "save", lambda self, model, keep: real(self, model, keep, Watching()))
-    told = carry_out(plan_for(corpus, dropout=0.5), corpus, a_run(tmp_path))
-    assert told.error is None
-    assert len(told.of(Saved)) == 5
+    result = carry_out(plan_for(corpus, dropout=0.5), corpus, a_run(tmp_path))
+    assert result.error is None
+    assert len(result.of(Saved)) == 5
 
 
-def test_what_could_not_be_removed_is_told_and_does_not_end_the_run(
+def test_what_could_not_be_removed_is_reported_and_does_not_end_the_run(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Sticky(Disk):
@@ -867,9 +867,9 @@ def test_what_could_not_be_removed_is_told_and_does_not_end_the_run(
 
     real = Run.save
     monkeypatch.setattr(Run, "save", lambda self, model, keep: real(self, model, keep, Sticky()))
-    told = carry_out(plan_for(corpus, train={"keep": 1}), corpus, a_run(tmp_path))
-    assert told.error is None
-    assert any("cannot remove" in line for event in told.of(Saved) for line in event.warnings)
+    result = carry_out(plan_for(corpus, train={"keep": 1}), corpus, a_run(tmp_path))
+    assert result.error is None
+    assert any("cannot remove" in line for event in result.of(Saved) for line in event.warnings)
 
 
 def test_the_threads_of_the_plan_are_used(corpus: Corpus, tmp_path: Path) -> None:
@@ -883,7 +883,7 @@ def test_a_batch_that_the_processes_cannot_share_is_refused_before_anything(
 ) -> None:
     plan, run = plan_for(corpus, train={"batch_size": 3}), a_run(tmp_path)
     pair = Group(torch.device("cpu"), 0, 2)
-    with pytest.raises(UsageError, match="--batch-size 3 cannot be shared by 2 processes"):
+    with pytest.raises(UsageError, match="--batch-size 3 cannot be divided among 2 processes"):
         next(train(plan, corpus, run, pair))
 
 
@@ -919,15 +919,15 @@ def test_another_plan_is_another_model(field: str, corpus: Corpus, tmp_path: Pat
 
 
 def test_one_step_is_a_whole_run(corpus: Corpus, tmp_path: Path) -> None:
-    told = carry_out(plan_for(corpus, train={"steps": 1}), corpus, a_run(tmp_path))
-    assert [type(e) for e in told.events] == [Planned, Progress, Evaluated, Saved, Finished]
+    result = carry_out(plan_for(corpus, train={"steps": 1}), corpus, a_run(tmp_path))
+    assert [type(e) for e in result.events] == [Planned, Progress, Evaluated, Saved, Finished]
 
 
 def test_configs_come_back_from_a_checkpoint_equal(corpus: Corpus, tmp_path: Path) -> None:
     plan, run = plan_for(corpus, "gru", residual=True), a_run(tmp_path)
     carry_out(plan, corpus, run, stop=2)
     found = newest(run)
-    assert isinstance(found.model, ModelConfig)
+    assert isinstance(found.config, ModelConfig)
     assert found.training is not None
     assert isinstance(found.training.config, TrainConfig)
-    assert (found.model, found.training.config) == (plan.model, plan.train)
+    assert (found.config, found.training.config) == (plan.model_config, plan.train_config)

@@ -51,9 +51,17 @@ MODULES = (_penalties, _truncation, _temperature)
 """The modules that register filters when they are imported."""
 
 ORDER = (
-    "penalties", "dry", "top_n_sigma", "top_k", "typical_p", "top_p", "min_p", "xtc", "temperature",
+    "penalties",
+    "dry",
+    "top_n_sigma",
+    "top_k",
+    "typical_p",
+    "top_p",
+    "min_p",
+    "xtc",
+    "temperature",
     "mirostat",
-)  # fmt: skip
+)
 """The filters in the order in which they are applied, that of llama.cpp."""
 
 FILTERS: dict[str, FilterSpec] = {name: REGISTERED[name] for name in ORDER}

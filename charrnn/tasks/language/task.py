@@ -32,6 +32,7 @@ class LanguageTask(Task):
 
     name = "language"
     metric = Metric("nats_per_char", "nats/char")
+    next_command = "charrnn sample"
 
     def prepare(self, config: DataConfig, folder: Path, encoder: Encoder | None = None) -> Corpus:
         """As in `corpus.prepare`."""

@@ -8,10 +8,10 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from charrnn.config import ModelConfig, TrainConfig
+from charrnn.config import ModelConfig, TrainConfig, config_to_json
 from charrnn.data.batches import rows_per_rank, steps_for
 from charrnn.errors import CorpusError, UsageError
 from charrnn.tasks import get_task
@@ -65,8 +65,8 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """The entry `plan` of run.json, of the event `planned` and of `plan --json`."""
         return {
-            "model": asdict(self.model_config),
-            "train": asdict(self.train_config),
+            "model": config_to_json(self.model_config),
+            "train": config_to_json(self.train_config),
             "tokens_per_second": self.tokens_per_second,
             "epochs": self.epochs,
             "seconds": self.seconds,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from charrnn.tasks.language import baselines
 from charrnn.tasks.language.baselines import NGram
 from charrnn.tasks.language.baselines import baselines as measure
 from charrnn.tokenizers import TOKENIZERS
@@ -62,7 +63,7 @@ def test_only_so_many_tokens_of_a_large_corpus_are_counted(
     corpus = tiny_corpus(tmp_path)
     tokens = corpus.tokenizer.encode(JUDGED)
     whole = dict(measure(corpus, tokens, JUDGED))["5-gram"]
-    monkeypatch.setattr(yardsticks, "LIMIT", 30)
+    monkeypatch.setattr(baselines, "MAX_COUNTED", 30)
     model = NGram(corpus.splits["train"].load()[:30], corpus.tokenizer.vocab_size)
     part = dict(measure(corpus, tokens, JUDGED))["5-gram"]
     assert part == pytest.approx(-np.log2(model.probabilities(tokens)).sum() / len(JUDGED))

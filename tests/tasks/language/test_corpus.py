@@ -217,7 +217,7 @@ def test_what_is_no_text_names_file_and_byte(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "\n", "a" * (MINIMUM - 1), "😀" * (MINIMUM - 1)])
 def test_a_text_too_short_says_how_long_it_must_be(tmp_path: Path, text: str) -> None:
-    said = rf"text\.txt holds {len(text)} characters and a model needs at least {MINIMUM}; give"
+    said = rf"text\.txt has {len(text)} characters and a model needs at least {MINIMUM}; give"
     with pytest.raises(CorpusError, match=said):
         made_of(tmp_path, text)
 
@@ -248,7 +248,7 @@ def test_a_share_too_small_for_the_text_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("valid", "test"), [(0.91, 0.0), (0.0, 1.0), (0.5, 0.41)])
 def test_shares_leave_something_to_learn(valid: float, test: float) -> None:
-    with pytest.raises(UsageError, match="less than a tenth of the text to learn; make --valid"):
+    with pytest.raises(UsageError, match="less than a tenth of the text to train on; make --valid"):
         DataConfig(("a",), valid_fraction=valid, test_fraction=test)
     DataConfig(("a",), valid_fraction=0.5, test_fraction=0.4)
 
@@ -282,7 +282,7 @@ def test_a_corpus_made_again_reads_the_kept_standard_input(
 
 @pytest.mark.parametrize("others", [{"valid": ("-",)}, {"test": ("-",)}, {"sources": ("-", "-")}])
 def test_standard_input_cannot_be_read_twice(others: dict[str, tuple[str, ...]]) -> None:
-    with pytest.raises(UsageError, match="standard input can be read only once; save it in a file"):
+    with pytest.raises(UsageError, match="standard input can be read only once; save it to a file"):
         DataConfig(**{"sources": ("-",), **others})  # type: ignore[arg-type]
 
 
@@ -416,13 +416,13 @@ def test_a_tokenizer_that_is_given_is_used(tmp_path: Path) -> None:
 def test_a_full_disk_is_a_storage_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / name).symlink_to("/dev/full")
-    with pytest.raises(StorageError, match=r"cannot write the tokens into .*corpus: No space left"):
+    with pytest.raises(StorageError, match=r"cannot write the tokens to .*corpus: No space left"):
         made_of(tmp_path, LINES, lines=True)
 
 
 def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "corpus").touch()
-    with pytest.raises(StorageError, match=r"cannot write the tokens into .*corpus: File exists"):
+    with pytest.raises(StorageError, match=r"cannot write the tokens to .*corpus: File exists"):
         made_of(tmp_path, TEXT)
 
 
@@ -553,8 +553,9 @@ def test_standard_input_that_was_not_kept_has_no_hash(tmp_path: Path) -> None:
     ],
 )
 def test_a_recipe_comes_back_from_its_json(recipe: DataConfig) -> None:
-    assert data_config_from_json(json.loads(json.dumps(asdict(recipe)))) == recipe
-    later = asdict(recipe) | {"from a later version": [1]}
+    assert recipe.to_json() == asdict(recipe)
+    assert data_config_from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    later = recipe.to_json() | {"from a later version": [1]}
     assert data_config_from_json(json.loads(json.dumps(later))) == recipe
 
 

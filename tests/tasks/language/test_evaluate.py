@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from charrnn.config import CELLS
 from charrnn.errors import CorpusError
 from charrnn.evaluation.scores import Score, read_text, score_tokens
 from charrnn.inference.engine import Engine
-from charrnn.models.cells import CELLS
-from charrnn.tasks.language import evaluate
+from charrnn.tasks.language import evaluate as evaluation
 from charrnn.tasks.language.evaluate import ROW_TOKENS, WARM_UP, WINDOW, TorchStepper, evaluate
 from charrnn.tasks.language.network import CharRNN, build, from_weights
 from charrnn.tokenizers import TOKENIZERS
@@ -109,7 +109,7 @@ def test_windows_score_each_position_once_after_its_own_token(
     tokens, length = tape(size, 1), math.ceil(size / rows)
     seen: list[tuple[int, int, int]] = []
     for offset in range(-WARM_UP, length, WINDOW):
-        inputs, targets, scored = evaluate._window(tokens, rows, length, offset, start)
+        inputs, targets, scored = evaluation._window(tokens, rows, length, offset, start)
         assert inputs.shape == targets.shape == scored.shape
         assert not (scored.any() and offset < 0)
         row, column = np.nonzero(scored)
@@ -159,8 +159,8 @@ def test_tokens_may_be_mapped_from_disk(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [1, 255, 256, 257, 1000, 2 * ROW_TOKENS + 9])
 def test_the_engine_scores_as_torch_does(cell: str, size: int) -> None:
     checkpoint = tiny_checkpoint(cell, training=False)
-    model = from_weights(checkpoint.model, checkpoint.weights)
-    tokens = np.random.default_rng(0).integers(checkpoint.model.vocab_size, size=size)
+    model = from_weights(checkpoint.config, checkpoint.weights)
+    tokens = np.random.default_rng(0).integers(checkpoint.config.vocab_size, size=size)
     ids = tokens.astype(np.uint8)
     by_engine = score_tokens(Engine(checkpoint, threads=1), ids, 3 * size, START)
     by_torch = evaluate(model, ids, 3 * size, START)
@@ -208,7 +208,7 @@ STEPPED = [
 def test_the_stepper_is_the_model_a_token_at_a_time(cell: str, changes: dict[str, Any]) -> None:
     config = tiny_model(cell, **changes)
     model = from_weights(config, random_weights(config))
-    stepper, ids = TorchStepper(model), tape(12).reshape(6, 2).astype(np.int64)  # (T, B)
+    stepper, ids = TorchStepper(model, tiny_tokenizer()), tape(12).reshape(6, 2).astype(np.int64)  # (T, B)
     with torch.no_grad():
         whole, last = model(torch.from_numpy(ids.T.copy()))
     state = stepper.zero_state(2)
@@ -222,7 +222,7 @@ def test_the_stepper_is_the_model_a_token_at_a_time(cell: str, changes: dict[str
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_stepper_reads_a_prompt_as_it_steps(cell: str) -> None:
-    stepper, ids = TorchStepper(made(cell)), tape(12).reshape(4, 3).astype(np.int64)
+    stepper, ids = TorchStepper(made(cell), tiny_tokenizer()), tape(12).reshape(4, 3).astype(np.int64)
     logits, state = stepper.read_prompt(ids, stepper.zero_state(3))
     other = stepper.zero_state(3)
     for row in ids:
@@ -233,7 +233,7 @@ def test_the_stepper_reads_a_prompt_as_it_steps(cell: str) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_steppers_state_is_plain_arrays_that_can_be_picked_by_row(cell: str) -> None:
-    stepper = TorchStepper(made(cell))
+    stepper = TorchStepper(made(cell), tiny_tokenizer())
     _, state = stepper.read_prompt(tape(3)[:, None], stepper.zero_state(1))
     wide = [np.repeat(part, 3, 0) for part in state]
     logits, after = stepper.step(np.array([1, 2, 3]), wide)
@@ -246,7 +246,7 @@ def test_the_steppers_state_is_plain_arrays_that_can_be_picked_by_row(cell: str)
 @pytest.mark.parametrize("training", [False, True])
 def test_the_stepper_drops_nothing_and_leaves_the_mode(training: bool) -> None:
     model = made(dropout=0.5, output_dropout=0.5).train(training)
-    stepper = TorchStepper(model)
+    stepper = TorchStepper(model, tiny_tokenizer())
     results = [stepper.step(np.array([4]), stepper.zero_state(1))[0] for _ in range(2)]
     assert results[0].tolist() == results[1].tolist()
     assert model.training is training

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from charrnn.config import ModelConfig, num_parameters, parameter_shapes, state_shapes
-from charrnn.models.cells import CELLS, State
+from charrnn.config import CELLS, ModelConfig, num_parameters, parameter_shapes, state_shapes
+from charrnn.models.cells import State
 from charrnn.tasks.language.network import CharRNN, build, from_weights
 from tests.support.tiny import random_weights, tiny_model
 
@@ -148,7 +148,7 @@ def test_tied_weights_are_one_tensor_and_stay_so() -> None:
     model = made(tie_weights=True)
     assert model.output.weight is model.embedding.weight
     assert "output.weight" not in dict(model.named_parameters())
-    loss, _, _ = model.loss(some_ids(), some_ids(seed=1), model.zero_state(2))
+    loss, _, _ = model.loss((some_ids(), some_ids(seed=1)), model.zero_state(2))
     loss.backward()  # type: ignore[no-untyped-call]
     torch.optim.SGD(model.parameters(), lr=0.1).step()
     assert torch.equal(model.output.weight, model.embedding.weight)
@@ -214,7 +214,7 @@ def test_dropped_inputs_are_zero_and_the_others_scaled() -> None:
 def test_loss_is_the_mean_nats_per_token(cell: str) -> None:
     model, ids, targets = made(cell), some_ids(), some_ids(seed=1)
     state = some_state(model)
-    loss, _, _ = model.loss(ids, targets, state)
+    loss, _, _ = model.loss((ids, targets), state)
     logs = model(ids, state)[0].log_softmax(-1)
     picked = [logs[b, t, targets[b, t]].item() for b in range(2) for t in range(6)]
     assert loss.item() == pytest.approx(-sum(picked) / 12, abs=1e-5)
@@ -223,7 +223,7 @@ def test_loss_is_the_mean_nats_per_token(cell: str) -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_state_that_loss_gives_back_is_detached_and_right(cell: str) -> None:
     model, ids = made(cell), some_ids()
-    _, after, _ = model.loss(ids, ids, some_state(model))
+    _, after, _ = model.loss((ids, ids), some_state(model))
     _, expected = model(ids, some_state(model))
     for layer, other in zip(after, expected, strict=True):
         assert not any(part.requires_grad for part in layer)
@@ -235,7 +235,7 @@ def test_a_flat_model_loses_the_logarithm_of_its_choices() -> None:
     with torch.no_grad():
         model.output.weight.zero_()
         model.output.bias.zero_()
-    loss, _, _ = model.loss(some_ids(), some_ids(seed=1), model.zero_state(2))
+    loss, _, _ = model.loss((some_ids(), some_ids(seed=1)), model.zero_state(2))
     assert loss.item() == pytest.approx(math.log(11), abs=1e-5)
 
 
@@ -243,7 +243,7 @@ def test_a_flat_model_loses_the_logarithm_of_its_choices() -> None:
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_fresh_model_begins_near_the_uniform_distribution(cell: str, tied: bool) -> None:
     model = build(tiny_model(cell, tie_weights=tied), seed=0)
-    loss, _, _ = model.loss(some_ids(4, 30), some_ids(4, 30, seed=1), model.zero_state(4))
+    loss, _, _ = model.loss((some_ids(4, 30), some_ids(4, 30, seed=1)), model.zero_state(4))
     assert loss.item() == pytest.approx(math.log(11), rel=0.1)
 
 
@@ -320,7 +320,7 @@ def test_a_dropped_word_is_dropped_wherever_it_stands() -> None:
     model = build(tiny_model(embedding_dropout=0.5), 0).train()
     torch.manual_seed(1)
     ids = torch.arange(11).repeat(4)[None, :]
-    embedded = model._embed(ids)[0].reshape(4, 11, -1)
+    embedded = model.embed(ids)[0].reshape(4, 11, -1)
     gone = (embedded == 0).all(-1)
     assert torch.equal(gone, gone[:1].expand_as(gone))
     assert 0 < int(gone[0].sum()) < 11
@@ -332,9 +332,9 @@ def test_a_dropped_word_is_dropped_wherever_it_stands() -> None:
 def test_penalties_are_mean_squares_of_the_output_and_of_its_change() -> None:
     model = build(tiny_model(), 0)
     ids = torch.arange(10).reshape(2, 5)
-    y, _ = model.top(ids, model.zero_state(2))
-    _, _, none = model.loss(ids, ids, model.zero_state(2))
-    _, _, both = model.loss(ids, ids, model.zero_state(2), (2.0, 3.0))
+    y, _ = model.features(ids, model.zero_state(2))
+    _, _, none = model.loss((ids, ids), model.zero_state(2))
+    _, _, both = model.loss((ids, ids), model.zero_state(2), (2.0, 3.0))
     assert float(none) == 0.0
     expected = 2 * y.square().mean() + 3 * (y[:, 1:] - y[:, :-1]).square().mean()
     assert torch.allclose(both, expected)

@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydivsufsort import divsufsort
 
-from charrnn.data.suffix_array import SuffixArray
+from charrnn.data import suffix_array
+from charrnn.data.suffix_array import Span, SuffixArray
 from charrnn.errors import CorpusError, StorageError
 from charrnn.inference.constraints import NoCopyConstraint
 from charrnn.inference.sampling import Context
 from charrnn.tasks.language import originality
-from charrnn.tasks.language.originality import Span, open_index
+from charrnn.tasks.language.originality import copied_fraction, open_index
 from charrnn.tokenizers import TOKENIZERS, Tokenizer
 from tests.support.steppers import noise, pairs, written
 from tests.support.tiny import TEXT as PLAIN
@@ -120,7 +121,7 @@ def test_long_spans_told_in_pieces_cover_the_same_characters(
     corpus: str, text: str, shortest: int, longest: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(originality, "LONGEST", longest)
+        patch.setattr(suffix_array, "MAX_SPAN", longest)
         spans = index_of(corpus).spans(text, shortest)
     for span in spans:
         assert text[span.begin : span.begin + span.length] in corpus
@@ -137,7 +138,7 @@ def test_long_spans_told_in_pieces_cover_the_same_characters(
 def test_a_span_longer_than_the_longest_goes_on_in_an_overlapping_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(originality, "LONGEST", 10)
+    monkeypatch.setattr(suffix_array, "MAX_SPAN", 10)
     corpus = "abcdefghijklmnopqrstuvwxyz"
     spans = index_of(corpus).spans("--" + corpus[:23] + "--", 4)
     assert [(span.begin, span.source, span.length) for span in spans] == [
@@ -335,7 +336,7 @@ def test_an_index_is_built_once_and_read_again(
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert {"train.txt", "suffixes.npy"} < set(before)
     assert not any(name.endswith(".tmp") for name in before)
-    monkeypatch.setattr(originality, "_build", None)
+    monkeypatch.setattr(originality, "build_suffix_array", None)
     again = open_index(corpus, folder)
     assert bytes(again.text) == bytes(first.text)
     assert again.find(b"mill") == first.find(b"mill") >= 0
@@ -361,7 +362,7 @@ def test_an_index_that_is_not_whole_is_built_again(
 def test_a_corpus_too_large_to_index_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(originality, "LARGEST", 500)
+    monkeypatch.setattr(originality, "MAX_BYTES", 500)
     with pytest.raises(CorpusError, match=r"has 5\d\d bytes and at most 500 can be searched; leav"):
         open_index(tiny_corpus(tmp_path), tmp_path / "corpus")
     assert not (tmp_path / "corpus" / "suffixes.npy").exists()

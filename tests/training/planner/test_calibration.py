@@ -16,12 +16,12 @@ from charrnn.training.planner import calibration
 from charrnn.training.planner.calibration import (
     CALIBRATION_SECONDS,
     CPU_FLAGS,
-    ROUNDED_UNITS,
+    MIN_BFLOAT16_UNITS,
     best_precision,
     calibrate,
     default_threads,
 )
-from tests.support.tiny import tiny_corpus, tiny_model
+from tests.support.tiny import LANGUAGE, tiny_corpus, tiny_model
 
 ALONE = Group(torch.device("cpu"))
 
@@ -55,7 +55,7 @@ def measure(
     """The speed that calibration finds when its steps take so long."""
     model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
     monkeypatch.setattr("charrnn.training.planner.calibration.time.perf_counter", Clock(*seconds))
-    return calibrate(corpus, model, TRAIN | changes, ALONE)
+    return calibrate(LANGUAGE, corpus, model, TRAIN | changes, ALONE)
 
 
 def idle(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -105,7 +105,7 @@ def test_a_rank_that_does_not_lead_never_ends_by_its_own_clock(
     monkeypatch.setattr(Group, "mean", lambda self, value: value)
     monkeypatch.setattr("charrnn.training.planner.calibration.time.perf_counter", Clock(99.0))
     model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
-    speed = calibrate(corpus, model, TRAIN, Group(torch.device("cpu"), 1, 2))
+    speed = calibrate(LANGUAGE, corpus, model, TRAIN, Group(torch.device("cpu"), 1, 2))
     assert asked == [0] * 10
     assert speed == pytest.approx(32 / 99)
 
@@ -119,7 +119,7 @@ def test_even_a_step_longer_than_the_time_is_measured(
 def test_a_real_clock_finds_some_speed(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "CALIBRATION_SECONDS", 0.0)
     model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
-    assert calibrate(corpus, model, TRAIN, ALONE) > 0
+    assert calibrate(LANGUAGE, corpus, model, TRAIN, ALONE) > 0
 
 
 def test_the_text_is_left_as_it_was(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,15 +145,15 @@ def test_threads_not_given_are_those_of_torch() -> None:
 
 @pytest.mark.parametrize("flag", [*CPU_FLAGS, "none"])
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-@pytest.mark.parametrize("units", [ROUNDED_UNITS - 1, ROUNDED_UNITS])
+@pytest.mark.parametrize("units", [MIN_BFLOAT16_UNITS - 1, MIN_BFLOAT16_UNITS])
 def test_bfloat16_is_chosen_where_processor_and_model_make_it_pay(
     flag: str, cell: str, units: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = tmp_path / "cpuinfo"
     info.write_text(f"processor : 0\nflags : fpu avx512f {flag} sse\n")
     monkeypatch.setattr(calibration, "CPU_INFO", info)
-    model = tiny_model(cell, hidden_size=units, embedding_size=ROUNDED_UNITS)
-    pays = flag != "none" and cell == "lstm" and units == ROUNDED_UNITS
+    model = tiny_model(cell, hidden_size=units, embedding_size=MIN_BFLOAT16_UNITS)
+    pays = flag != "none" and cell == "lstm" and units == MIN_BFLOAT16_UNITS
     assert best_precision(model, ALONE) == ("bfloat16" if pays else "float32")
 
 
@@ -173,7 +173,7 @@ def test_a_gpu_is_asked(able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_rank_takes_the_precision_of_rank_0(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Group, "share", lambda self, text: "bfloat16")
+    monkeypatch.setattr(Group, "broadcast", lambda self, text: "bfloat16")
     assert best_precision(tiny_model(), ALONE) == "bfloat16"
 
 
@@ -195,10 +195,10 @@ def test_out_of_memory_says_how_large_the_model_is_and_what_to_make_smaller(
         raise error
 
     monkeypatch.setattr(Learner, where, fail)
-    with pytest.raises(MemoryLimitError, match=r"a model of 1,\d{3} parameters does not") as told:
+    with pytest.raises(MemoryLimitError, match=r"a model of 1,\d{3} parameters does not") as caught:
         measure(corpus, monkeypatch, 1.0)
-    assert type(error).__name__ in told.value.problem
-    assert "--hidden-size" in told.value.remedy
+    assert type(error).__name__ in caught.value.problem
+    assert "--hidden-size" in caught.value.remedy
 
 
 def test_torch_itself_runs_out_of_memory_in_the_way_that_is_known(
@@ -220,7 +220,7 @@ def test_any_other_error_is_not_taken_for_memory(
         measure(corpus, monkeypatch, 1.0)
 
 
-def test_rows_that_processes_cannot_share_are_an_error(corpus: Corpus) -> None:
+def test_rows_that_processes_cannot_divide_are_an_error(corpus: Corpus) -> None:
     model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
-    with pytest.raises(UsageError, match="--batch-size 4 cannot be shared by 3 processes"):
-        calibrate(corpus, model, TRAIN, Group(torch.device("cpu"), 0, 3))
+    with pytest.raises(UsageError, match="--batch-size 4 cannot be divided among 3 processes"):
+        calibrate(LANGUAGE, corpus, model, TRAIN, Group(torch.device("cpu"), 0, 3))

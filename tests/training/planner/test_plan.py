@@ -12,17 +12,17 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from charrnn.config import ModelConfig, TrainConfig, num_parameters
+from charrnn.config import CELLS, ModelConfig, TrainConfig, num_parameters
 from charrnn.data.token_arrays import Split
 from charrnn.errors import CorpusError, UsageError
-from charrnn.models.cells import CELLS
+from charrnn.tasks.base import Dataset, Task
 from charrnn.tasks.language.corpus import Corpus
 from charrnn.training.distributed import Group
-from charrnn.training.planner import plan
+from charrnn.training.planner import plan as planner
 from charrnn.training.planner.heuristics import (
     EVALUATION_SHARE,
     EVALUATION_TOKENS,
-    MANY_TOKENS,
+    LARGE_VOCABULARY,
     PARAMETERS_PER_TOKEN,
     SIZES,
     TOKENS_PER_PARAMETER,
@@ -33,7 +33,7 @@ from charrnn.training.planner.heuristics import (
 )
 from charrnn.training.planner.plan import Budget, Plan, make_plan
 from charrnn.training.planner.presets import PRESETS, preset
-from tests.support.tiny import tiny_corpus, tiny_model, tiny_tokenizer, tiny_train
+from tests.support.tiny import LANGUAGE, tiny_corpus, tiny_model, tiny_tokenizer, tiny_train
 
 ALONE = Group(torch.device("cpu"))
 
@@ -51,7 +51,8 @@ class Machine:
 
     def __call__(
         self,
-        corpus: Corpus,
+        task: Task,
+        dataset: Dataset,
         model: ModelConfig,
         train: Mapping[str, Any],
         group: Group,
@@ -65,8 +66,8 @@ class Machine:
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine()
-    monkeypatch.setattr(planning, "calibrate", made)
-    monkeypatch.setattr(planning, "best_precision", lambda *_: "bfloat16")
+    monkeypatch.setattr(planner, "calibrate", made)
+    monkeypatch.setattr(planner, "best_precision", lambda *_: "bfloat16")
     return made
 
 
@@ -80,7 +81,7 @@ def text(train: int, valid: int | None = None) -> Corpus:
 class Together(Group):
     """One of several processes, of which this test has no other."""
 
-    def share(self, text: str) -> str:
+    def broadcast(self, text: str) -> str:
         """What rank 0 has, as if it had come by the network."""
         return text or "0.5"
 
@@ -91,7 +92,14 @@ def planned(train: int = 100_000, valid: int | None = 10_000, **asked: Any) -> P
     group, known = asked.pop("group", ALONE), asked.pop("preset", None)
     if group.world_size > 1:
         group = Together(group.device, group.rank, group.world_size)
-    return make_plan(text(train, valid), asked, budget, group, preset(known) if known else None)
+    chosen = preset(known) if known else None
+    return make_plan(LANGUAGE, text(train, valid), asked, budget, group, chosen)
+
+
+def model_of(tokens: int, size: tuple[int, int]) -> ModelConfig:
+    """The planner's model of so many layers and units for a text of so many tokens."""
+    problem = planner._problem(LANGUAGE, text(tokens), {}, Budget(), ALONE, None, began=0.0)
+    return planner._model(problem, size)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +161,8 @@ KEPT: dict[str, Any] = {
 
 
 def found(plan: Plan, name: str) -> Any:
-    return getattr(plan.model if hasattr(plan.model, name) else plan.train, name)
+    config = plan.model_config if hasattr(plan.model_config, name) else plan.train_config
+    return getattr(config, name)
 
 
 def test_every_option_is_tried_here() -> None:
@@ -170,7 +179,7 @@ def test_an_option_that_is_given_is_kept(name: str, budget: dict[str, Any]) -> N
 def test_all_options_given_together_are_kept() -> None:
     plan = planned(**KEPT, steps=123)
     assert {name: found(plan, name) for name in KEPT} == KEPT
-    assert plan.train.steps == 123
+    assert plan.train_config.steps == 123
 
 
 @given(data=st.data())
@@ -187,21 +196,21 @@ def test_any_options_given_are_kept(data: st.DataObject) -> None:
 @pytest.mark.parametrize("steps", [1, 5, 10_000])
 def test_given_steps_are_the_steps(steps: int) -> None:
     plan = planned(steps=steps)
-    assert plan.train.steps == steps
-    per_step = plan.train.batch_size * plan.train.seq_length
+    assert plan.train_config.steps == steps
+    per_step = plan.train_config.batch_size * plan.train_config.seq_length
     assert plan.epochs == pytest.approx(steps * per_step / 100_000)
 
 
 @pytest.mark.parametrize("epochs", [0.5, 1.0, 3.0, 40.0])
 def test_given_epochs_are_the_epochs_within_a_step(epochs: float) -> None:
     plan = planned(epochs=epochs)
-    per_step = plan.train.batch_size * plan.train.seq_length
-    assert abs(plan.train.steps - epochs * 100_000 / per_step) <= 0.5
+    per_step = plan.train_config.batch_size * plan.train_config.seq_length
+    assert abs(plan.train_config.steps - epochs * 100_000 / per_step) <= 0.5
     assert plan.epochs == pytest.approx(epochs, rel=0.02)
 
 
 def test_the_least_epoch_is_a_step() -> None:
-    assert planned(epochs=0.001, train=2000).train.steps == 1
+    assert planned(epochs=0.001, train=2000).train_config.steps == 1
 
 
 @pytest.mark.parametrize("minutes", [0.5, 1.0, 5.0, 60.0])
@@ -212,12 +221,12 @@ def test_given_minutes_are_not_exceeded_and_are_used(minutes: float) -> None:
 
 
 def test_no_time_is_too_long_for_the_count_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "calibrate", Machine(1e15))
-    assert planned(2 * 10**9, minutes=1e5).train.steps == 10**9
+    monkeypatch.setattr(planner, "calibrate", Machine(1e15))
+    assert planned(2 * 10**9, minutes=1e5).train_config.steps == 10**9
 
 
 def test_a_moment_is_still_a_few_steps() -> None:
-    assert planned(minutes=0.01).train.steps == 10
+    assert planned(minutes=0.01).train_config.steps == 10
 
 
 @given(
@@ -231,15 +240,15 @@ def test_any_text_and_machine_have_a_plan_that_fits(
     train: int, minutes: float, power: float, valid: int | None
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "calibrate", Machine(power))
+        patch.setattr(planner, "calibrate", Machine(power))
         plan = planned(train, valid, minutes=minutes)
-    shape = plan.train
+    shape = plan.train_config
     assert shape.batch_size * (shape.seq_length + 1) <= train
     assert 4 <= shape.batch_size <= 8
     assert 8 <= shape.seq_length <= 64
-    assert (plan.model.num_layers, plan.model.hidden_size) in SIZES
-    smallest = plan.model.hidden_size == SIZES[0][1]
-    assert smallest or num_parameters(plan.model) <= PARAMETERS_PER_TOKEN * train
+    assert (plan.model_config.num_layers, plan.model_config.hidden_size) in SIZES
+    smallest = plan.model_config.hidden_size == SIZES[0][1]
+    assert smallest or num_parameters(plan.model_config) <= PARAMETERS_PER_TOKEN * train
     assert 1 <= shape.log_every <= shape.steps
     assert 1 <= shape.save_every <= shape.eval_every
     assert shape.warmup_steps <= shape.steps // 20
@@ -258,11 +267,11 @@ def test_evaluating_takes_its_share_of_the_time_at_most(
     train: int, valid: int, minutes: float, power: float
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "calibrate", Machine(power))
+        patch.setattr(planner, "calibrate", Machine(power))
         plan = planned(train, valid, minutes=minutes)
-    steps, each = plan.train.steps, plan.train.eval_tokens or valid
-    times = math.ceil(steps / plan.train.eval_every)
-    learned = steps * plan.train.batch_size * plan.train.seq_length
+    steps, each = plan.train_config.steps, plan.train_config.eval_tokens or valid
+    times = math.ceil(steps / plan.train_config.eval_every)
+    learned = steps * plan.train_config.batch_size * plan.train_config.seq_length
     allowed = 2 * EVALUATION_SHARE * learned
     assert each <= valid
     assert times * each <= max(allowed, 4 * EVALUATION_TOKENS) * 1.01
@@ -271,28 +280,28 @@ def test_evaluating_takes_its_share_of_the_time_at_most(
 
 def test_a_small_validation_part_is_read_whole_and_often() -> None:
     plan = planned(1_000_000, 1000, minutes=5)
-    assert plan.train.eval_tokens == 0
-    assert math.ceil(plan.train.steps / plan.train.eval_every) == 20
+    assert plan.train_config.eval_tokens == 0
+    assert math.ceil(plan.train_config.steps / plan.train_config.eval_every) == 20
 
 
 def test_of_a_huge_validation_part_a_share_is_read() -> None:
     plan = planned(100_000_000, 10_000_000, minutes=1)
-    assert EVALUATION_TOKENS <= plan.train.eval_tokens < 1_000_000
+    assert EVALUATION_TOKENS <= plan.train_config.eval_tokens < 1_000_000
 
 
 def test_without_a_validation_part_nothing_is_limited() -> None:
-    assert planned(100_000, None, minutes=1).train.eval_tokens == 0
+    assert planned(100_000, None, minutes=1).train_config.eval_tokens == 0
 
 
 def test_given_cadence_is_not_overruled_by_the_saving() -> None:
     plan = planned(steps=1000, eval_every=7)
-    assert plan.train.save_every <= 7
+    assert plan.train_config.save_every <= 7
 
 
 @pytest.mark.parametrize("tokens", [50, 200, 5000, 10**5, 10**6, 10**8])
 def test_more_minutes_never_give_a_smaller_model(tokens: int) -> None:
     sizes = [
-        num_parameters(planned(tokens, minutes=minutes).model)
+        num_parameters(planned(tokens, minutes=minutes).model_config)
         for minutes in (0.1, 0.3, 1, 2, 4, 8, 15, 30, 60, 120, 600, 6000)
     ]
     assert sizes == sorted(sizes)
@@ -308,22 +317,23 @@ def test_more_minutes_never_give_a_smaller_model_on_any_machine(
     tokens: int, power: float, pair: tuple[float, float]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "calibrate", Machine(power))
-        small, large = (num_parameters(planned(tokens, minutes=m).model) for m in sorted(pair))
+        patch.setattr(planner, "calibrate", Machine(power))
+        plans = [planned(tokens, minutes=minutes) for minutes in sorted(pair)]
+    small, large = (num_parameters(plan.model_config) for plan in plans)
     assert small <= large
 
 
 @pytest.mark.parametrize("kind", ["steps", "epochs"])
 def test_a_longer_run_never_has_a_smaller_model(kind: str) -> None:
     asked: list[dict[str, Any]] = [{kind: 4**power} for power in range(9)]
-    sizes = [num_parameters(planned(10**6, **each).model) for each in asked]
+    sizes = [num_parameters(planned(10**6, **each).model_config) for each in asked]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[-1]
 
 
 def test_minutes_do_make_a_difference() -> None:
     short, long = planned(10**7, minutes=0.5), planned(10**7, minutes=500)
-    assert num_parameters(short.model) < num_parameters(long.model)
+    assert num_parameters(short.model_config) < num_parameters(long.model_config)
 
 
 @pytest.mark.parametrize("minutes", [0.5, 2.0, 20.0])
@@ -331,10 +341,10 @@ def test_the_chosen_size_can_be_taught_and_the_next_cannot(
     minutes: float, machine: Machine
 ) -> None:
     plan = planned(10**8, minutes=minutes)
-    index = SIZES.index((plan.model.num_layers, plan.model.hidden_size))
+    index = SIZES.index((plan.model_config.num_layers, plan.model_config.hidden_size))
 
     def taught(size: tuple[int, int]) -> bool:
-        model = plan._model(text(10**8), {}, size)
+        model = model_of(10**8, size)
         speed = machine.power / (num_parameters(model) + 10_000)
         return speed * minutes * 60 >= TOKENS_PER_PARAMETER * num_parameters(model)
 
@@ -359,24 +369,24 @@ def test_a_given_size_is_measured_once(machine: Machine) -> None:
 def test_the_speed_is_that_of_the_chosen_model(machine: Machine) -> None:
     for budget in ({"minutes": 3.0}, {"steps": 500}, {"epochs": 2.0}):
         plan = planned(10**6, **budget)
-        bare = num_parameters(plan.model) + 10_000
+        bare = num_parameters(plan.model_config) + 10_000
         assert plan.tokens_per_second == pytest.approx(machine.power / bare)
-        per_step = plan.train.batch_size * plan.train.seq_length
-        training = plan.train.steps * per_step / plan.tokens_per_second
+        per_step = plan.train_config.batch_size * plan.train_config.seq_length
+        training = plan.train_config.steps * per_step / plan.tokens_per_second
         assert plan.seconds == pytest.approx(training / (1 - EVALUATION_SHARE))
 
 
 @pytest.mark.parametrize("tokens", [2, 10, 35])
 def test_a_text_too_small_is_an_error_that_says_how_much_it_takes(tokens: int) -> None:
-    with pytest.raises(CorpusError, match=f"has {tokens} tokens and --batch-size 4") as told:
+    with pytest.raises(CorpusError, match=f"has {tokens} tokens and --batch-size 4") as caught:
         planned(tokens)
-    assert "needs 36" in told.value.problem
-    assert "make them smaller or give more text" in told.value.remedy
+    assert "needs 36" in caught.value.problem
+    assert "make them smaller or give more text" in caught.value.remedy
 
 
 def test_the_smallest_text_that_has_a_plan() -> None:
     plan = planned(36)
-    assert (plan.train.batch_size, plan.train.seq_length) == (4, 8)
+    assert (plan.train_config.batch_size, plan.train_config.seq_length) == (4, 8)
 
 
 @pytest.mark.parametrize(
@@ -388,38 +398,40 @@ def test_the_smallest_text_that_has_a_plan() -> None:
     ],
 )
 def test_a_shape_too_large_for_the_text_is_an_error(asked: dict[str, Any], needs: str) -> None:
-    with pytest.raises(CorpusError, match=r"the training part has 4,032 tokens") as told:
+    with pytest.raises(CorpusError, match=r"the training part has 4,032 tokens") as caught:
         planned(4032, **asked)
-    assert f"needs {needs}" in told.value.problem
+    assert f"needs {needs}" in caught.value.problem
 
 
 def test_a_shape_that_fits_the_text_exactly_is_taken() -> None:
     plan = planned(4 * 101, batch_size=4, seq_length=100)
-    assert (plan.train.batch_size, plan.train.seq_length) == (4, 100)
+    assert (plan.train_config.batch_size, plan.train_config.seq_length) == (4, 100)
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 5, 8, 32])
 def test_a_planned_batch_can_be_shared_by_all_processes(world_size: int) -> None:
     plan = planned(group=Group(torch.device("cpu"), 0, world_size))
-    assert plan.train.batch_size % world_size == 0
-    assert plan.train.batch_size >= max(4, world_size)
+    assert plan.train_config.batch_size % world_size == 0
+    assert plan.train_config.batch_size >= max(4, world_size)
 
 
 @pytest.mark.parametrize(("batch_size", "world_size"), [(3, 2), (4, 3), (1, 2)])
 def test_a_given_batch_that_cannot_be_shared_is_an_error(batch_size: int, world_size: int) -> None:
     group = Group(torch.device("cpu"), 0, world_size)
-    words = f"--batch-size {batch_size} cannot be shared by {world_size} processes"
+    words = f"--batch-size {batch_size} cannot be divided among {world_size} processes"
     with pytest.raises(UsageError, match=words):
         planned(batch_size=batch_size, group=group)
 
 
 def test_a_given_batch_that_can_be_shared_is_kept() -> None:
-    assert planned(batch_size=6, group=Group(torch.device("cpu"), 0, 3)).train.batch_size == 6
+    assert (
+        planned(batch_size=6, group=Group(torch.device("cpu"), 0, 3)).train_config.batch_size == 6
+    )
 
 
 def test_larger_texts_have_larger_batches() -> None:
     shapes = [
-        (plan.train.batch_size, plan.train.seq_length)
+        (plan.train_config.batch_size, plan.train_config.seq_length)
         for plan in (planned(tokens) for tokens in (100, 1000, 5000, 50_000, 10**7))
     ]
     assert shapes == sorted(shapes)
@@ -430,17 +442,17 @@ def test_a_gpu_has_sizes_in_multiples_of_128_and_more_streams() -> None:
     gpu = Group(torch.device("cuda"))
     for minutes in (0.1, 1.0, 30.0):
         plan = planned(10**7, minutes=minutes, group=gpu)
-        assert plan.model.hidden_size % 128 == 0
-        assert plan.train.batch_size == 64
+        assert plan.model_config.hidden_size % 128 == 0
+        assert plan.train_config.batch_size == 64
 
 
 def test_the_vocabulary_is_that_of_the_tokenizer() -> None:
-    assert planned().model.vocab_size == tiny_tokenizer().vocab_size
+    assert planned().model_config.vocab_size == tiny_tokenizer().vocab_size
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_cell_has_a_plan(cell: str) -> None:
-    assert planned(cell=cell).model.cell == cell
+    assert planned(cell=cell).model_config.cell == cell
 
 
 @pytest.mark.parametrize(
@@ -456,13 +468,13 @@ def test_tied_weights_follow_the_size_that_is_given(
     sizes: dict[str, Any], expected: int, budget: dict[str, Any]
 ) -> None:
     plan = planned(tie_weights=True, **sizes, **budget)
-    assert (plan.model.hidden_size, plan.model.embedding_size) == (expected, expected)
+    assert (plan.model_config.hidden_size, plan.model_config.embedding_size) == (expected, expected)
 
 
 def test_tied_weights_alone_follow_the_planned_size() -> None:
     plan = planned(10**7, tie_weights=True, minutes=5)
-    assert plan.model.embedding_size == plan.model.hidden_size
-    assert (plan.model.num_layers, plan.model.hidden_size) in SIZES
+    assert plan.model_config.embedding_size == plan.model_config.hidden_size
+    assert (plan.model_config.num_layers, plan.model_config.hidden_size) in SIZES
 
 
 def test_tied_weights_of_one_layer_and_two_given_sizes_are_an_error() -> None:
@@ -470,18 +482,18 @@ def test_tied_weights_of_one_layer_and_two_given_sizes_are_an_error() -> None:
         planned(tie_weights=True, hidden_size=64, embedding_size=32, num_layers=1)
 
 
-def test_a_large_vocabulary_ties_its_weights_unless_told_otherwise(
+def test_a_large_vocabulary_ties_its_weights_unless_the_user_says_otherwise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert not planned().model.tie_weights
+    assert not planned().model_config.tie_weights
     monkeypatch.setattr(
-        "charrnn.training.planner.heuristics.MANY_TOKENS", tiny_tokenizer().vocab_size
+        "charrnn.training.planner.heuristics.LARGE_VOCABULARY", tiny_tokenizer().vocab_size
     )
-    tied = planned().model
+    tied = planned().model_config
     assert tied.tie_weights
     assert tied.embedding_size == tied.hidden_size
-    assert not planned(tie_weights=False).model.tie_weights
-    assert MANY_TOKENS > 300
+    assert not planned(tie_weights=False).model_config.tie_weights
+    assert LARGE_VOCABULARY > 300
 
 
 @pytest.mark.parametrize("most", [60_000, 400_000, 10**7])
@@ -492,18 +504,18 @@ def test_no_model_is_larger_than_allowed(most: int, budget: dict[str, Any]) -> N
 
 
 def test_fewer_parameters_than_the_smallest_model_has_are_an_error() -> None:
-    with pytest.raises(UsageError, match="and --max-parameters is 1,000") as told:
+    with pytest.raises(UsageError, match="and --max-parameters is 1,000") as caught:
         planned(max_parameters=1000)
-    assert "--hidden-size" in told.value.remedy
+    assert "--hidden-size" in caught.value.remedy
 
 
 def test_a_given_precision_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "best_precision", lambda *_: "bfloat16")
-    assert planned(precision="float32").train.precision == "float32"
+    monkeypatch.setattr(planner, "best_precision", lambda *_: "bfloat16")
+    assert planned(precision="float32").train_config.precision == "float32"
 
 
 def test_the_precision_is_the_best() -> None:
-    assert planned().train.precision == "bfloat16"
+    assert planned().train_config.precision == "bfloat16"
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -511,26 +523,26 @@ def test_a_preset_is_planned_as_it_stands(name: str) -> None:
     plan, known = planned(20_000, preset=name), preset(name)
     assert plan.epochs == pytest.approx(known.epochs, rel=0.05)
     assert {key: found(plan, key) for key in known.given} == known.given
-    assert plan.train.warmup_steps == 0
+    assert plan.train_config.warmup_steps == 0
 
 
 def test_the_falls_of_a_preset_are_at_its_epochs() -> None:
-    train = planned(20 * 20 * 100, preset="ptb-small").train
+    train = planned(20 * 20 * 100, preset="ptb-small").train_config
     assert (train.hold_steps, train.decay_every, train.decay_factor) == (500, 100, 0.5)
     assert train.average_from == 0
     assert train.steps == 1300
 
 
 def test_the_mean_of_a_preset_begins_at_its_epoch() -> None:
-    assert planned(20 * 70 * 10, preset="awd-lstm").train.average_from == 600
+    assert planned(20 * 70 * 10, preset="awd-lstm").train_config.average_from == 600
 
 
 def test_what_is_given_comes_before_the_preset() -> None:
     plan = planned(20_000, preset="ptb-small", hidden_size=24, hold_steps=3, epochs=2.0)
-    assert plan.model.hidden_size == 24
-    assert plan.train.hold_steps == 3
+    assert plan.model_config.hidden_size == 24
+    assert plan.train_config.hold_steps == 3
     assert plan.epochs == pytest.approx(2.0, rel=0.1)
-    assert plan.model.embedding_size == 200
+    assert plan.model_config.embedding_size == 200
 
 
 def test_a_preset_that_is_none_is_an_error() -> None:
@@ -543,29 +555,29 @@ def test_a_value_out_of_bounds_is_an_error_that_names_the_option() -> None:
         planned(hidden_size=0)
 
 
-def test_layers_are_residual_unless_told_otherwise() -> None:
-    assert planned().model.residual
-    assert not planned(residual=False).model.residual
+def test_layers_are_residual_unless_the_user_says_otherwise() -> None:
+    assert planned().model_config.residual
+    assert not planned(residual=False).model_config.residual
 
 
 @pytest.mark.parametrize(("hidden", "rate"), [(64, 0.016), (256, 0.008), (1024, 0.004)])
 def test_larger_models_learn_more_slowly(hidden: int, rate: float) -> None:
     plan = planned(10**7, hidden_size=hidden, steps=10)
-    assert plan.train.learning_rate == pytest.approx(rate)
+    assert plan.train_config.learning_rate == pytest.approx(rate)
 
 
 @given(
     epochs=st.floats(0.001, 1e6), parameters=st.integers(1, 10**9), tokens=st.integers(50, 10**9)
 )
 @settings(max_examples=200, deadline=None)
-def test_dropout_is_a_share_that_grows_with_repetition_and_size(
+def test_dropout_is_a_fraction_that_grows_with_repetition_and_size(
     epochs: float, parameters: int, tokens: int
 ) -> None:
-    share = dropout(epochs, parameters, tokens)
-    assert 0.0 <= share <= 0.5
-    assert share <= dropout(2 * epochs, parameters, tokens)
-    assert share <= dropout(epochs, 2 * parameters, tokens)
-    assert share >= dropout(epochs, parameters, 2 * tokens)
+    rate = dropout(epochs, parameters, tokens)
+    assert 0.0 <= rate <= 0.5
+    assert rate <= dropout(2 * epochs, parameters, tokens)
+    assert rate <= dropout(epochs, 2 * parameters, tokens)
+    assert rate >= dropout(epochs, parameters, 2 * tokens)
 
 
 def test_every_process_goes_by_the_clock_of_the_first(
@@ -574,13 +586,13 @@ def test_every_process_goes_by_the_clock_of_the_first(
     """A plan that differs by a step among processes would have them wait for each other."""
     told: list[str] = []
 
-    def share(group: Group, text: str) -> str:
+    def broadcast(group: Group, text: str) -> str:
         told.append(text)
         return "30.0"
 
-    monkeypatch.setattr(Group, "share", share)
+    monkeypatch.setattr(Group, "broadcast", broadcast)
     plans = [
-        make_plan(text(10**6), {}, Budget(minutes=2.0), group, None, began)
+        make_plan(LANGUAGE, text(10**6), {}, Budget(minutes=2.0), group, None, began)
         for group in (ALONE, Group(ALONE.device, 1, 2))
         for began in (None, 5.0)
     ]
@@ -588,7 +600,7 @@ def test_every_process_goes_by_the_clock_of_the_first(
     half = len(told) // 2
     assert all(float(own) >= 0 for own in told[:half])
     assert set(told[half:]) == {""}
-    monkeypatch.setattr(Group, "share", lambda group, text: "75.0")
+    monkeypatch.setattr(Group, "broadcast", lambda group, text: "75.0")
     assert planned(10**6, minutes=2.0).seconds < 0.6 * plans[0].seconds
 
 
@@ -606,7 +618,7 @@ def test_a_long_time_is_not_spent_on_learning_a_short_text_by_heart(
     plan = planned(tokens, minutes=1_000.0)
     assert plan.epochs == pytest.approx(most_epochs(tokens), rel=0.02)
     assert plan.exhausted
-    assert plan.train.steps == plan.most_steps
+    assert plan.train_config.steps == plan.most_steps
     assert not planned(tokens, minutes=0.02).exhausted
     for budget in ({"steps": 10**6}, {"epochs": 500.0}):
         insisted = planned(tokens, **budget)
@@ -625,20 +637,19 @@ def test_dropout_exactly() -> None:
 
 def test_planned_dropout_is_the_same_above_and_a_quarter_below() -> None:
     plan = planned(20_000, minutes=20)
-    share = dropout(plan.epochs, num_parameters(plan.model), 20_000)
-    assert share > 0.05
-    assert plan.model.dropout == plan.model.output_dropout == share
-    assert plan.model.input_dropout == round(share / 4, 2)
+    rate = dropout(plan.epochs, num_parameters(plan.model_config), 20_000)
+    assert rate > 0.05
+    assert plan.model_config.dropout == plan.model_config.output_dropout == rate
+    assert plan.model_config.input_dropout == round(rate / 4, 2)
 
 
 @pytest.mark.parametrize("name", ["input_dropout", "dropout", "output_dropout"])
 def test_one_dropout_given_leaves_the_others_at_none(name: str) -> None:
     asked: dict[str, Any] = {name: 0.4}
     plan = planned(20_000, minutes=20, **asked)
-    shares = {
-        key: getattr(plan.model, key) for key in ("input_dropout", "dropout", "output_dropout")
-    }
-    assert shares == {key: 0.4 if key == name else 0.0 for key in shares}
+    names = ("input_dropout", "dropout", "output_dropout")
+    rates = {key: getattr(plan.model_config, key) for key in names}
+    assert rates == {key: 0.4 if key == name else 0.0 for key in names}
 
 
 @pytest.mark.parametrize(
@@ -658,17 +669,21 @@ def test_memory_of_a_training_exactly() -> None:
     parameters = 80 + 64 + 64 + 8 + 8 + 80 + 10
     per_token = 8 * 14 + 8 * 4 + 3 * 10
     expected = 4 * (5 * parameters + 4 * 8 * per_token) + 350 * 2**20
-    assert memory(model, tiny_train()) == expected
+    assert num_parameters(model) == parameters
+    assert memory(model, tiny_train(), parameters) == expected
 
 
 def test_memory_grows_with_everything() -> None:
-    base = memory(tiny_model(), tiny_train())
+    def needed(model: ModelConfig, train: TrainConfig) -> int:
+        return memory(model, train, num_parameters(model))
+
+    base = needed(tiny_model(), tiny_train())
     for name in ("vocab_size", "num_layers", "hidden_size", "embedding_size"):
         changes: dict[str, Any] = {name: 20}
         model = tiny_model("lstm", **changes)
-        assert memory(model, tiny_train()) > base, name
+        assert needed(model, tiny_train()) > base, name
     for name in ("batch_size", "seq_length"):
-        assert memory(tiny_model(), tiny_train(**{name: 20})) > base, name
+        assert needed(tiny_model(), tiny_train(**{name: 20})) > base, name
 
 
 def test_a_plan_as_json_is_its_configs_and_costs() -> None:
@@ -678,9 +693,9 @@ def test_a_plan_as_json_is_its_configs_and_costs() -> None:
         "model", "train", "tokens_per_second", "epochs", "seconds", "memory", "most_steps",
         "parameters",
     }  # fmt: skip
-    assert data["parameters"] == plan.parameters == num_parameters(plan.model)
-    assert ModelConfig(**data["model"]) == plan.model
-    assert TrainConfig(**data["train"]) == plan.train
+    assert data["parameters"] == plan.parameters == num_parameters(plan.model_config)
+    assert ModelConfig(**data["model"]) == plan.model_config
+    assert TrainConfig(**data["train"]) == plan.train_config
 
 
 def test_the_same_asking_has_the_same_plan() -> None:
@@ -688,7 +703,7 @@ def test_the_same_asking_has_the_same_plan() -> None:
 
 
 def test_sizes_grow() -> None:
-    models = [plan._model(text(10**6), {}, size) for size in SIZES]
+    models = [model_of(10**6, size) for size in SIZES]
     counts = [num_parameters(model) for model in models]
     assert all(a < b for a, b in itertools.pairwise(counts))
 
@@ -697,12 +712,12 @@ def test_sizes_grow() -> None:
 @settings(max_examples=60, deadline=None)
 def test_the_last_step_is_always_told_and_saved_in_time(steps: int, power: float) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "calibrate", Machine(power))
+        patch.setattr(planner, "calibrate", Machine(power))
         plan = planned(steps=steps)
-    seconds = plan.train.batch_size * plan.train.seq_length / plan.tokens_per_second
+    seconds = plan.train_config.batch_size * plan.train_config.seq_length / plan.tokens_per_second
     assume(seconds < 300)
-    assert plan.train.save_every * seconds <= 300
-    assert plan.train.log_every <= max(1, steps // 20)
+    assert plan.train_config.save_every * seconds <= 300
+    assert plan.train_config.log_every <= max(1, steps // 20)
 
 
 def test_too_many_epochs_are_told_in_epochs(
@@ -710,11 +725,11 @@ def test_too_many_epochs_are_told_in_epochs(
 ) -> None:
     """And the most that is offered can be had."""
     corpus = tiny_corpus(tmp_path)
-    monkeypatch.setattr(planning, "calibrate", Machine())
+    monkeypatch.setattr(planner, "calibrate", Machine())
     given = {"hidden_size": 8, "batch_size": 1, "seq_length": 1}
     with pytest.raises(UsageError, match=r"--epochs 1e\+09 takes [\d,]+ steps") as caught:
-        make_plan(corpus, given, Budget(epochs=1e9), ALONE)
+        make_plan(LANGUAGE, corpus, given, Budget(epochs=1e9), ALONE)
     assert "--steps" not in str(caught.value)
     most = float(caught.value.remedy.split()[2])
-    plan = make_plan(corpus, given, Budget(epochs=most), ALONE)
-    assert 0.99e9 < plan.train.steps <= 1e9
+    plan = make_plan(LANGUAGE, corpus, given, Budget(epochs=most), ALONE)
+    assert 0.99e9 < plan.train_config.steps <= 1e9

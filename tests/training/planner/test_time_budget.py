@@ -12,6 +12,7 @@ from charrnn.checkpoints import checkpoint as files
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.checkpoints.run import Run
 from charrnn.errors import InterruptedTraining
+from charrnn.tasks.language import task
 from charrnn.tasks.language.corpus import Corpus
 from charrnn.training import trainer
 from charrnn.training.distributed import Group
@@ -28,22 +29,23 @@ from tests.support.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_train
 ALONE = Group(torch.device("cpu"))
 
 
-def pace(**changes: Any) -> Throughput:
+def throughput(**changes: Any) -> Throughput:
     """100 of 1,000 steps in 10 seconds, one evaluation of a second, 90 seconds left."""
-    fields = {"step": 100, "taken": 100, "learning": 10.0, "judged": 1, "judging": 1.0, "left": 90}
-    return Throughput(**{**fields, **changes})
+    steps = {"step": 100, "taken": 100, "evaluations": 1}
+    seconds = {"training": 10.0, "evaluating": 1.0, "left": 90.0}
+    return Throughput(**{**steps, **seconds, **changes})
 
 
 @pytest.mark.parametrize(
     ("given", "steps"),
     [
         # A step takes 0.1 s and its part of an evaluation 0.01 s; one is kept for the end.
-        (pace(), 100 + 809),
-        (pace(learning=5.0), 100 + 1483),
-        (pace(judged=0, left=90 / (1 - EVALUATION_SHARE)), 1000),
-        (pace(judged=0, left=80 / (1 - EVALUATION_SHARE)), 900),
-        (pace(step=600, left=45.0), 1000),
-        (pace(step=600, left=56.0), 1100),
+        (throughput(), 100 + 809),
+        (throughput(training=5.0), 100 + 1483),
+        (throughput(evaluations=0, left=90 / (1 - EVALUATION_SHARE)), 1000),
+        (throughput(evaluations=0, left=80 / (1 - EVALUATION_SHARE)), 900),
+        (throughput(step=600, left=45.0), 1000),
+        (throughput(step=600, left=56.0), 1100),
     ],
 )
 def test_the_steps_that_are_left_fit_into_the_time_that_is_left(
@@ -54,34 +56,34 @@ def test_the_steps_that_are_left_fit_into_the_time_that_is_left(
 
 def test_little_is_left_as_it_is() -> None:
     seconds = [80.0 + n / 10 for n in range(400)]
-    found = {pace(left=left).steps(1000, 1000, 100) for left in seconds}
+    found = {throughput(left=left).steps(1000, 1000, 100) for left in seconds}
     assert 1000 in found
     assert not found & (set(range(990, 1011)) - {1000})
 
 
 def test_nothing_is_concluded_from_the_first_steps() -> None:
-    assert pace(taken=29).steps(1000, 1000, 100) == 1000
-    assert pace(taken=30).steps(1000, 1000, 100) != 1000
-    assert pace(learning=0.0).steps(1000, 1000, 100) == 1000
+    assert throughput(taken=29).steps(1000, 1000, 100) == 1000
+    assert throughput(taken=30).steps(1000, 1000, 100) != 1000
+    assert throughput(training=0.0).steps(1000, 1000, 100) == 1000
 
 
 def test_the_plan_is_for_so_many_steps_and_not_for_ten_times_as_many() -> None:
-    assert pace(left=1e9).steps(1000, 1000, 100) == 2000
-    assert pace(left=-5.0).steps(1000, 1000, 100) == 500
+    assert throughput(left=1e9).steps(1000, 1000, 100) == 2000
+    assert throughput(left=-5.0).steps(1000, 1000, 100) == 500
     # The rate falls within a twentieth, even where there is no time; what is left may be less.
-    assert pace(left=-5.0, step=700).steps(1000, 1000, 100) == 735
-    assert pace(left=-5.0, step=990).steps(1000, 1000, 100) == 1000
-    assert pace(left=-5.0, step=700).steps(1000, 720, 100) == 720
+    assert throughput(left=-5.0, step=700).steps(1000, 1000, 100) == 735
+    assert throughput(left=-5.0, step=990).steps(1000, 1000, 100) == 1000
+    assert throughput(left=-5.0, step=700).steps(1000, 720, 100) == 720
 
 
 def test_without_a_validation_part_no_time_is_kept_for_it() -> None:
-    blind = pace(judged=0, judging=0.0, left=80.0, validates=False)
+    blind = throughput(evaluations=0, evaluating=0.0, left=80.0, validates=False)
     assert blind.steps(1000, 1000, 100) == 900
 
 
 @dataclass
 class Machine:
-    """A clock that only learning, and evaluating, moves; `slow(step)` is how much slower it is."""
+    """A clock that only training and evaluating advance; `slow(step)` is how much slower it is."""
 
     slow: Callable[[int], float] = lambda step: 1.0
     now: float = 1000.0
@@ -101,14 +103,14 @@ class Machine:
             self.rates.append(learning_rate(learner.step, learner.config))
             return advance(learner, flag)
 
-        def judged(own: trainer.Trainer) -> Any:
+        def evaluated(own: trainer.Trainer) -> Any:
             self.now += 0.05 * self.slow(own.learner.step)
             return score(own)
 
         monkeypatch.setattr("time.perf_counter", self.read)
         monkeypatch.setattr(Learner, "advance", slowly)
-        monkeypatch.setattr(trainer.Trainer, "_score", judged)
-        monkeypatch.setattr(sitting, "SAMPLE", replace(trainer.SAMPLE, length=2))
+        monkeypatch.setattr(trainer.Trainer, "_score", evaluated)
+        monkeypatch.setattr(task, "PREVIEW", replace(task.PREVIEW, length=2))
 
 
 @pytest.fixture
@@ -130,14 +132,14 @@ def events(
     run.folder.mkdir(exist_ok=True)
     plan = plan_of(corpus)
     if start is not None and start.training is not None:
-        plan = replace(plan, train=start.training.config)
+        plan = replace(plan, train_config=start.training.config)
     asked = iter(range(start.info.step + 1 if start else 1, 10**6))
-    told = train(plan, corpus, run, ALONE, start, lambda: 15 * (next(asked) == stop), until)
+    seen = train(plan, corpus, run, ALONE, start, lambda: 15 * (next(asked) == stop), until)
     if stop:
         with pytest.raises(InterruptedTraining):
-            yield from told
+            yield from seen
     else:
-        yield from told
+        yield from seen
 
 
 def last(run: Run) -> Checkpoint:
@@ -165,14 +167,14 @@ def test_a_training_takes_its_time(
 ) -> None:
     machine = Machine(slow)
     machine.install(monkeypatch)
-    told = list(events(corpus, Run(tmp_path / "run"), until=machine.now + 2.5))
+    seen = list(events(corpus, Run(tmp_path / "run"), until=machine.now + 2.5))
     assert machine.now - 1000.0 == pytest.approx(2.5, rel=0.07)
-    end = told[-1]
+    end = seen[-1]
     assert isinstance(end, Finished)
     kept = last(Run(tmp_path / "run"))
     assert kept.training is not None
     assert end.step == kept.info.step == kept.training.config.steps
-    revised = [event.plan.train.steps for event in told if isinstance(event, Revised)]
+    revised = [event.plan.train_config.steps for event in seen if isinstance(event, Revised)]
     assert (revised[-1] if revised else 200) == end.step
     # The rate rises, and falls to nothing at the end, wherever that has come to be.
     assert max(machine.rates) == machine.rates[9]
@@ -187,8 +189,8 @@ def test_a_fast_machine_reads_a_short_text_no_more_than_it_is_worth(
     plan = replace(plan_of(corpus), most_steps=210)
     run = Run(tmp_path / "run")
     run.folder.mkdir()
-    told = list(train(plan, corpus, run, ALONE, until=machine.now + 2.5))
-    assert told[-1].step == 210
+    seen = list(train(plan, corpus, run, ALONE, until=machine.now + 2.5))
+    assert seen[-1].step == 210
 
 
 def test_without_a_time_the_steps_are_the_plans(
@@ -196,9 +198,9 @@ def test_without_a_time_the_steps_are_the_plans(
 ) -> None:
     machine = Machine(lambda step: 3.0)
     machine.install(monkeypatch)
-    told = list(events(corpus, Run(tmp_path / "run"), until=None))
-    assert not any(isinstance(event, Revised) for event in told)
-    assert told[-1].step == 200
+    seen = list(events(corpus, Run(tmp_path / "run"), until=None))
+    assert not any(isinstance(event, Revised) for event in seen)
+    assert seen[-1].step == 200
 
 
 def test_a_run_taken_up_again_has_the_steps_that_it_was_given_last(
@@ -208,8 +210,8 @@ def test_a_run_taken_up_again_has_the_steps_that_it_was_given_last(
     machine = Machine()
     machine.install(monkeypatch)
     whole, parted = Run(tmp_path / "whole"), Run(tmp_path / "parted")
-    told = list(events(corpus, whole, until=machine.now + 0.5))
-    assert max(event.step for event in told if isinstance(event, Revised)) < 60
+    seen = list(events(corpus, whole, until=machine.now + 0.5))
+    assert max(event.step for event in seen if isinstance(event, Revised)) < 60
     list(events(corpus, parted, machine.now + 0.5, stop=60))
     list(events(corpus, parted, None, last(parted)))
     assert last(whole).info.step == 100
@@ -220,7 +222,7 @@ def test_a_run_taken_up_again_has_the_steps_that_it_was_given_last(
 
 
 def test_a_revision_is_an_event(corpus: Corpus) -> None:
-    event = Revised(7, plan_of(corpus).of(150), 1.5)
+    event = Revised(7, plan_of(corpus).with_steps(150), 1.5)
     assert to_json(event) == {"event": "revised", "step": 7, "steps": 150, "seconds": 1.5}
     assert event.plan.epochs == 0.75 * plan_of(corpus).epochs
 
