@@ -1,9 +1,9 @@
-"""What the planner makes of a text and a number of minutes: the plan, the time it took, the loss.
+"""Validation loss of models that the planner chose for a text and a time budget.
 
     python benchmarks/learning.py [FILE ...] [--minutes 2] [--options "--cell gru"]
 
-Without a file the shipped corpora are used. The loss is in nats per character over the validation
-part, as `charrnn evaluate` measures it on the best checkpoint; the time is the whole command's.
+The default files are those of corpora/. The loss is in nats per character on the validation part,
+as `charrnn evaluate` computes it for the best checkpoint; the time is that of the whole command.
 """
 
 import argparse
@@ -15,12 +15,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-SHIPPED = Path(__file__).parent.parent / "corpora"
-CORPORA = {SHIPPED / "fables.txt": "", SHIPPED / "tunes.abc": "", SHIPPED / "names.txt": "--lines"}
+FOLDER = Path(__file__).parent.parent / "corpora"
+CORPORA = {FOLDER / "fables.txt": "", FOLDER / "tunes.abc": "", FOLDER / "names.txt": "--lines"}
 
 
 def charrnn(*arguments: str) -> list[dict[str, Any]]:
-    """The JSON lines that a command prints."""
+    """Run a command -> the JSON values that it prints, one per line."""
     done = subprocess.run(
         [sys.executable, "-m", "charrnn", *arguments], capture_output=True, text=True, check=True
     )
@@ -28,18 +28,18 @@ def charrnn(*arguments: str) -> list[dict[str, Any]]:
 
 
 def measure(file: Path, minutes: float, options: list[str]) -> str:
-    """Train on a text and describe how it went."""
+    """Train on a text -> a line of the table."""
     with tempfile.TemporaryDirectory() as runs:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         events = charrnn(
             "train", str(file), "--minutes", str(minutes), "--runs-dir", runs, "--json", *options
         )
-        spent = time.perf_counter() - begun
+        seconds = time.perf_counter() - start
         (score,) = charrnn("evaluate", "--runs-dir", runs, "--json")
-    plan, end = events[0]["plan"], events[-1]  # the steps are those that there was time for
+    plan, end = events[0]["plan"], events[-1]  # the end has the steps that were taken
     model, train = plan["model"], plan["train"]
     return (
-        f"{file.name:20} {minutes:5g} | {spent / 60:6.2f} | "
+        f"{file.name:20} {minutes:5g} | {seconds / 60:6.2f} | "
         f"{model['cell']} {model['num_layers']}x{model['hidden_size']:<4} "
         f"{plan['parameters'] / 1e6:5.2f}M  {end['step']:6} x {train['batch_size']}x"
         f"{train['seq_length']}  {end['epochs']:5.1f}  {model['dropout']:4.2f} | "
@@ -48,19 +48,19 @@ def measure(file: Path, minutes: float, options: list[str]) -> str:
 
 
 def main() -> None:
-    """Print a line for each text and number of minutes."""
+    """Print one line per text and time budget."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--minutes", nargs="+", type=float, default=[2.0])
-    parser.add_argument("--options", default="", help="further options of charrnn train")
+    parser.add_argument("--options", default="", help="more options of charrnn train")
     given = parser.parse_args()
     print(
-        "text               minutes | spent  | plan: model, steps, epochs, dropout | speed | loss"
+        "text               minutes | taken  | plan: model, steps, epochs, dropout | speed | loss"
     )
     texts = dict.fromkeys(given.files, "") or CORPORA
     for minutes in given.minutes:
-        for file, own in texts.items():
-            print(measure(file, minutes, [*own.split(), *given.options.split()]), flush=True)
+        for file, options in texts.items():
+            print(measure(file, minutes, [*options.split(), *given.options.split()]), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Training speed: the learner's steps beside bare nn.LSTM, and beside the matmul peak.
+"""Training speed: optimizer steps compared with a bare nn.LSTM and with the matmul peak.
 
     python benchmarks/training.py [--threads 2] [--seconds 3] [--precisions float32 bfloat16]
 
-Each line is measured side by side in one run, in turns, and gives medians. GFLOP/s count two
-operations for each weight of the matrices, three times for forward and backward. What bounds a step
-is the matmul peak measured in the same turn (torch.mm; the recurrent layers run on oneDNN, which is
-faster on some processors). `of bare` is what is left of the recurrent layers' speed when all else
-is added: embedding, output layer, loss, clipping, optimizer.
+The figures of a line are medians of measurements that alternate within one run. GFLOP/s: two
+operations per weight of the matrices, times three for forward and backward pass. The peak is that
+of torch.mm; the recurrent layers run on oneDNN, which is faster on some processors. `of bare`: the
+speed of a whole step, with embedding, output layer, loss, clipping and optimizer, relative to the
+bare nn.LSTM.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from torch import nn
 from charrnn.config import ModelConfig, TrainConfig, parameter_shapes
 from charrnn.data.batches import Batches
 from charrnn.models.device import keep_freed_memory
+from charrnn.tasks import get_task
 from charrnn.training.distributed import Group
 from charrnn.training.learner import Learner
 
@@ -35,7 +36,7 @@ WINDOW, VOCABULARY, EMBEDDING = 64, 81, 128
 
 
 def operations(config: ModelConfig, recurrent: bool) -> int:
-    """Multiplications and additions for one token, forward and backward, of the matrices."""
+    """Floating-point operations per token of the matrix products, forward and backward."""
     shapes = parameter_shapes(config).items()
     matrices = [s for n, s in shapes if len(s) == 2 and not n.startswith("embedding")]
     if recurrent:
@@ -44,15 +45,16 @@ def operations(config: ModelConfig, recurrent: bool) -> int:
 
 
 def learner(config: ModelConfig, batch: int, threads: int, precision: str) -> Callable[[], object]:
-    """One whole optimizer step, as in training."""
+    """A whole optimizer step, as in training."""
     tokens = np.random.default_rng(0).integers(0, VOCABULARY, 200_000).astype(np.uint8)
     train = TrainConfig(batch_size=batch, seq_length=WINDOW, threads=threads, precision=precision)
-    whole = Learner(config, train, Batches(tokens, batch, WINDOW), Group(torch.device("cpu")))
-    return whole.advance
+    batches = Batches(tokens, batch, WINDOW)
+    group = Group(torch.device("cpu"))
+    return Learner(get_task("language"), config, train, batches, group).advance
 
 
 def bare(config: ModelConfig, batch: int, precision: str) -> Callable[[], object]:
-    """Forward and backward of torch's own module with the same layers, and nothing else."""
+    """Forward and backward pass of torch's nn.LSTM with the same layers, and nothing else."""
     half = precision == "bfloat16"
     module = nn.LSTM(EMBEDDING, config.hidden_size, config.num_layers, batch_first=True)
     inputs = torch.randn(batch, WINDOW, EMBEDDING)
@@ -67,7 +69,7 @@ def bare(config: ModelConfig, batch: int, precision: str) -> Callable[[], object
 
 
 def peak(config: ModelConfig, batch: int, precision: str) -> Callable[[], object]:
-    """The product of all of a window's inputs with a layer's weights, which bounds a step."""
+    """The matrix product of all inputs of a window with the weights of a layer."""
     rows, columns = batch * WINDOW, config.hidden_size
     kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
     left, right = torch.randn(rows, columns).to(kind), torch.randn(columns, 4 * columns).to(kind)
@@ -75,7 +77,7 @@ def peak(config: ModelConfig, batch: int, precision: str) -> Callable[[], object
 
 
 def medians(works: list[Callable[[], object]], seconds: float) -> list[float]:
-    """The median seconds of each, measured in turns so that a busy moment hits them all."""
+    """The median seconds of each; they alternate, so that other load affects all of them."""
     clocks: list[list[float]] = [[] for _ in works]
     until = time.perf_counter() + seconds * len(works)
     while time.perf_counter() < until:
@@ -92,7 +94,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=3.0, help="for each figure")
+    parser.add_argument("--seconds", type=float, default=3.0, help="per figure")
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -110,12 +112,12 @@ def main() -> None:
         ]
         step, module, multiply = medians(works, given.seconds)
         tokens = batch * WINDOW
-        ours = tokens * operations(config, recurrent=False) / step / 1e9
-        theirs = tokens * operations(config, recurrent=True) / module / 1e9
+        whole = tokens * operations(config, recurrent=False) / step / 1e9
+        alone = tokens * operations(config, recurrent=True) / module / 1e9
         limit = 2 * tokens * hidden * 4 * hidden / multiply / 1e9
         print(
-            f"{precision:9} {layers}x{hidden:<5} {batch:5} | {tokens / step:9.0f}  {ours:7.0f} | "
-            f"{tokens / module:14.0f}  {theirs:7.0f}  {theirs / limit:7.0%} | "
+            f"{precision:9} {layers}x{hidden:<5} {batch:5} | {tokens / step:9.0f}  {whole:7.0f} | "
+            f"{tokens / module:14.0f}  {alone:7.0f}  {alone / limit:7.0%} | "
             f"{module / step:7.0%} | {limit:4.0f}"
         )
 

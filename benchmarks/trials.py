@@ -1,11 +1,11 @@
-"""The trials that the planner's rules rest on: one line for each training, with its loss.
+"""Experiments behind the planner's rules: one training per line, with its validation loss.
 
     python benchmarks/trials.py TEXT [TEXT ...] [--minutes 2] [--vary "--dropout 0.1" ...]
 
-For each text the planner's own choice is trained first, and then one variation after the other,
-with the steps of the first, so that a line differs from it in what it names alone. `--vary`
-replaces the variations. Losses are nats per character over the validation part, at the best and the
-last evaluation. The lines that rules.py was made from are kept in benchmarks/trials.md.
+For each text, the planner's choice is trained first and then each variation, with the same number
+of steps, so that a line differs from the first only in the options that it names. `--vary` replaces
+the variations. Losses are in nats per character on the validation part, at the best and at the last
+evaluation. The results behind training/planner/heuristics.py are in benchmarks/trials.md.
 """
 
 import argparse
@@ -36,22 +36,24 @@ VARIATIONS = (
 
 
 def trained(text: Path, options: list[str]) -> tuple[dict[str, Any], list[float], float]:
-    """The plan, the validation losses in their order, and the seconds of the whole command."""
+    """Train -> the plan, the validation losses in order, and the seconds of the whole command."""
     with tempfile.TemporaryDirectory() as runs:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         command = [sys.executable, "-m", "charrnn", "train", str(text), "--runs-dir", runs]
         done = subprocess.run([*command, "--json", *options], capture_output=True, text=True)
-        spent = time.perf_counter() - begun
+        seconds = time.perf_counter() - start
     if done.returncode:
         raise SystemExit(done.stderr)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     losses = [event["nats_per_char"] for event in events if event["event"] == "evaluated"]
     plan, end = events[0]["plan"], events[-1]
-    plan["train"]["steps"], plan["epochs"] = end["step"], end["epochs"]  # as there was time for
-    return plan, losses, spent
+    plan["train"]["steps"], plan["epochs"] = end["step"], end["epochs"]  # as many as were taken
+    return plan, losses, seconds
 
 
-def line(text: Path, options: str, plan: dict[str, Any], losses: list[float], spent: float) -> str:
+def line(
+    text: Path, options: str, plan: dict[str, Any], losses: list[float], seconds: float
+) -> str:
     """One row of a Markdown table."""
     model, train = plan["model"], plan["train"]
     cells = (
@@ -65,19 +67,19 @@ def line(text: Path, options: str, plan: dict[str, Any], losses: list[float], sp
         options or "as planned",
         f"{min(losses):.4f}",
         f"{losses[-1]:.4f}",
-        f"{spent:.0f}",
+        f"{seconds:.0f}",
     )
     return "| " + " | ".join(cells) + " |"
 
 
 HEAD = (
-    "| text | model | parameters | steps | epochs | dropout | rate | varied | best | last "
+    "| text | model | parameters | steps | epochs | dropout | rate | variation | best | last "
     "| seconds |\n|---|---|--:|---|--:|--:|--:|---|--:|--:|--:|"
 )
 
 
 def main() -> None:
-    """Print the table, a line at a time."""
+    """Print the table line by line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("texts", nargs="+", type=Path)
     parser.add_argument("--minutes", type=float, default=2.0)
@@ -85,9 +87,9 @@ def main() -> None:
     given = parser.parse_args()
     print(HEAD)
     for text in given.texts:
-        found = trained(text, ["--minutes", str(given.minutes)])
-        plan = found[0]
-        print(line(text, "", *found), flush=True)
+        result = trained(text, ["--minutes", str(given.minutes)])
+        plan = result[0]
+        print(line(text, "", *result), flush=True)
         model, train = plan["model"], plan["train"]
         base = {
             "--steps": train["steps"],
@@ -97,10 +99,12 @@ def main() -> None:
             "--output-dropout": model["output_dropout"],
             "--input-dropout": model["input_dropout"],
         }
-        for varied in given.vary:
+        for variation in given.vary:
             options = {key: str(value) for key, value in base.items()}
-            words = [word for pair in options.items() for word in pair]
-            print(line(text, varied, *trained(text, [*words, *varied.split()])), flush=True)
+            arguments = [word for pair in options.items() for word in pair]
+            print(
+                line(text, variation, *trained(text, [*arguments, *variation.split()])), flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def test_a_number_beyond_its_bounds_is_refused_by_the_name_of_its_option(
     [math.nan, math.inf, -math.inf, "1", None, True, False, [1], 1j, 10**400, -(10**400)],
     ids=lambda value: repr(value)[:12],
 )
-def test_what_is_no_number_of_this_world_is_refused(kind: Kind, item: Field, value: Any) -> None:
+def test_what_is_not_a_finite_number_is_refused(kind: Kind, item: Field, value: Any) -> None:
     with pytest.raises(UsageError, match=option(item)):
         kind(**{item.name: value})
 
@@ -87,7 +87,7 @@ def test_a_count_must_be_whole(kind: Kind, item: Field) -> None:
 
 
 @each(REAL)
-def test_a_whole_number_may_stand_for_a_real_one(kind: Kind, item: Field) -> None:
+def test_a_whole_number_may_be_given_for_a_real_one(kind: Kind, item: Field) -> None:
     whole = math.ceil(item.metadata["low"])
     assert getattr(kind(**{item.name: whole}), item.name) == whole
 

@@ -45,7 +45,9 @@ def test_a_leaf_is_one_line_of_problem_and_remedy(kind: type[CharRNNError]) -> N
 
 
 @pytest.mark.parametrize("kind", LEAVES)
-def test_a_leaf_hangs_directly_on_the_root_and_says_what_it_is(kind: type[CharRNNError]) -> None:
+def test_a_leaf_is_a_direct_subclass_of_the_root_and_documents_itself(
+    kind: type[CharRNNError],
+) -> None:
     assert kind.__bases__ == (CharRNNError,)
     assert (kind.__doc__ or "").split("\n")[0].endswith(".")
 

@@ -1,4 +1,4 @@
-"""The fuzz targets in short: their seeds and simple damages of them; and that faults are found."""
+"""The fuzz targets in short: their seeds and simple mutations; and that faults are detected."""
 
 import importlib
 import time
@@ -22,7 +22,7 @@ def target(request: pytest.FixtureRequest) -> Any:
     return importlib.import_module(f"tests.fuzz.{request.param}")
 
 
-def test_every_reader_of_strangers_files_has_a_target() -> None:
+def test_every_reader_of_untrusted_files_has_a_target() -> None:
     assert NAMES == ["checkpoints", "corpora", "prompts", "states", "tokenizers"]
 
 
@@ -32,7 +32,7 @@ def test_seeds_are_read_without_a_fault(target: Any) -> None:
 
 
 def test_some_seeds_of_each_target_are_accepted(target: Any) -> None:
-    """Else the target would see nothing but its own refusals."""
+    """Otherwise the target would test nothing but the rejection of its inputs."""
     accepted = 0
     for seed in target.seeds():
         try:
@@ -43,17 +43,17 @@ def test_some_seeds_of_each_target_are_accepted(target: Any) -> None:
     assert accepted >= min(5, len(target.seeds()))
 
 
-def test_damaged_seeds_are_refused_or_harmless(target: Any) -> None:
+def test_mutated_seeds_are_refused_or_harmless(target: Any) -> None:
     seeds = target.seeds()
     for seed in seeds:
         for data in harness.mutants(seed, max(2, 200 // len(seeds))):
             harness.check(target.read, data)
 
 
-def test_an_unsealed_seed_is_sealed_again() -> None:
+def test_an_input_without_checksum_becomes_a_file_with_a_valid_one() -> None:
     plain = checkpoints.seeds()[-1]
-    assert harness.resealed(plain) == plain
-    checkpoints.PATH.write_bytes(harness.resealed(harness.unsealed(plain)))
+    assert harness.to_file(plain) == plain
+    checkpoints.PATH.write_bytes(harness.to_file(harness.to_input(plain)))
     again = checkpoint.load(checkpoints.PATH, training=True)
     checkpoint.save(again, checkpoints.PATH)
     assert checkpoints.PATH.read_bytes() == plain
@@ -63,34 +63,34 @@ def crash(_: bytes) -> None:
     raise KeyError
 
 
-def dawdle(_: bytes) -> None:
+def take_long(_: bytes) -> None:
     time.process_time()
-    while time.process_time() < dawdle.until:  # type: ignore[attr-defined]
+    while time.process_time() < take_long.until:  # type: ignore[attr-defined]
         pass
 
 
-def gorge(data: bytes) -> None:
+def allocate(data: bytes) -> None:
     bytearray(b"\1") * (2 * len(data) + 2 * harness.ALLOWANCE)
 
 
-def mumble(_: bytes) -> None:
+def raise_without_remedy(_: bytes) -> None:
     raise CorpusError("it is wrong", "")
 
 
-def test_a_fault_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyError):
         harness.check(crash, b"x")
     with pytest.raises(harness.Fault, match="MiB of memory"):
-        harness.check(gorge, b"x" * 1000)
-    with pytest.raises(harness.Fault, match="a poor message"):
-        harness.check(mumble, b"x")
+        harness.check(allocate, b"x" * 1000)
+    with pytest.raises(harness.Fault, match="an incomplete message"):
+        harness.check(raise_without_remedy, b"x")
     monkeypatch.setattr(harness, "SECONDS", 0.01)
-    monkeypatch.setattr(dawdle, "until", time.process_time() + 0.1, raising=False)
+    monkeypatch.setattr(take_long, "until", time.process_time() + 0.1, raising=False)
     with pytest.raises(harness.Fault, match="1 bytes took"):
-        harness.check(dawdle, b"x")
+        harness.check(take_long, b"x")
 
 
-def test_damages_are_the_same_each_time_and_change_something() -> None:
+def test_mutations_are_the_same_each_time_and_change_something() -> None:
     seed = bytes(range(200))
     first, second = (list(harness.mutants(seed, 50)) for _ in range(2))
     assert first == second

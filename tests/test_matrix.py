@@ -1,4 +1,4 @@
-"""Every tokenizer with every cell: each pair trains, goes on, samples and evaluates."""
+"""Every tokenizer with every cell: each pair trains, resumes, samples and evaluates."""
 
 import pytest
 
@@ -17,8 +17,8 @@ def test_a_pair_trains_resumes_samples_and_evaluates(
     words = ["--tokenizer", tokenizer, "--cell", cell, "--num-layers", "2", "--dropout", "0.1"]
     words += ["--vocab-size", "320"] if tokenizer == "subword" else []
     words += ["--steps", "8", "--save-every", "4", "--eval-every", "8", "--log-every", "2"]
-    told = shell.train("corpus.txt", *words, "--json", "--quiet").succeeded().json
-    model = told[0]["plan"]["model"]
+    first = shell.train("corpus.txt", *words, "--json", "--quiet").succeeded().json
+    model = first[0]["plan"]["model"]
     assert model["cell"] == cell
     whole = shell.weights()
 
@@ -28,7 +28,7 @@ def test_a_pair_trains_resumes_samples_and_evaluates(
     assert shell.weights() == whole
     evaluated = [
         next(event["nats_per_char"] for event in events if event["event"] == "evaluated")
-        for events in (told, again)
+        for events in (first, again)
     ]
     assert evaluated[0] == evaluated[1]
 

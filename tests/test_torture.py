@@ -1,11 +1,16 @@
-"""The short form of every torture row, and that the programs themselves can fail."""
+"""The short form of every torture row, and whether the programs themselves can fail."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from charrnn.checkpoints import checkpoint
+from charrnn.errors import CheckpointError
+from tests.support import forge
 from tests.torture import table
 from tests.torture.__main__ import main
+from tests.torture.damage import FORMAT_2, in_format_2, original
 from tests.torture.registry import GROUPS, ROWS
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row, Unavailable, run, some
 
@@ -26,12 +31,37 @@ def test_every_row_has_a_name_of_its_own_and_a_longer_form() -> None:
     assert all(1 <= row.short < row.long for row in ROWS.values())
 
 
-def test_every_row_stands_in_the_report() -> None:
-    text = PAGE.read_text()
-    assert [name for name in ROWS if f"| {name} |" not in text] == []
+def test_the_docs_contain_every_row_in_the_words_of_the_program() -> None:
+    lines = PAGE.read_text().splitlines()
+    documented = [line for line in lines if re.match(r"\| [A-Z]\d+ \|.* \| [0-9a-f]{7}\+? \|", line)]
+    assert table.HEAD in lines
+    assert len(documented) == len(ROWS)
+    for line, row in zip(documented, ROWS.values(), strict=True):
+        assert line.startswith(f"| {table.description(row)} | ")
+        assert re.search(rf" \| [\d,]+ {row.unit} \| 0 \| ", line)
 
 
-def played(outcomes: list[Outcome]) -> Row:
+@pytest.mark.parametrize("kind", FORMAT_2)
+def test_a_forged_checkpoint_of_format_2_is_refused_for_the_right_reason(
+    kind: str, tmp_path: Path
+) -> None:
+    change, reason = FORMAT_2[kind]
+    path = original(tmp_path)
+    path.write_bytes(in_format_2(change, forge.draft(path)))
+    with forge.other_task(), pytest.raises(CheckpointError, match=f"^cannot use {path}: .*{reason}"):
+        checkpoint.load(path, training=True)
+
+
+def test_a_checkpoint_of_format_2_without_a_change_is_loaded(tmp_path: Path) -> None:
+    path = original(tmp_path)
+    path.write_bytes(forge.as_format_2(forge.draft(path)).sealed())
+    with forge.other_task():
+        assert checkpoint.load(path, training=True).info.valid == 1.5
+    with pytest.raises(CheckpointError, match=f"its task is '{forge.OTHER_TASK}' and"):
+        checkpoint.load(path)
+
+
+def row_with(outcomes: list[Outcome]) -> Row:
     def play(trials: int, seed: int, folder: Path) -> Outcomes:
         (folder / "artefact").write_text(str(seed))
         yield from outcomes
@@ -40,7 +70,7 @@ def played(outcomes: list[Outcome]) -> Row:
 
 
 def test_a_good_row_leaves_nothing(tmp_path: Path) -> None:
-    result = run(played([GOOD, Outcome(trials=5)]), 3, 7, tmp_path)
+    result = run(row_with([GOOD, Outcome(trials=5)]), 3, 7, tmp_path)
     assert (result.trials, result.failures, result.folder) == (6, 0, None)
     assert list(tmp_path.iterdir()) == []
     assert table.line(result, "abc").startswith("| X1 | a fault | a \\| b | 6 cases | 0 |")
@@ -48,19 +78,19 @@ def test_a_good_row_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_failure_keeps_its_seed_and_its_artefacts(tmp_path: Path) -> None:
-    result = run(played([GOOD, Outcome("it is lost")]), 3, 7, tmp_path)
+    result = run(row_with([GOOD, Outcome("it is lost")]), 3, 7, tmp_path)
     assert (result.trials, result.failures, result.good) == (2, 1, False)
     assert (tmp_path / "X1" / "artefact").read_text() == "7"
-    told = (tmp_path / "X1" / "failures.txt").read_text()
-    assert told == "row X1, trials 3, seed 7\nit is lost\n"
+    report = (tmp_path / "X1" / "failures.txt").read_text()
+    assert report == "row X1, trials 3, seed 7\nit is lost\n"
     assert f"X1: 1 failures, see {tmp_path / 'X1'}\n  it is lost" in table.failures([result])
 
 
 def test_no_trial_at_all_is_a_failure(tmp_path: Path) -> None:
-    assert run(played([]), 1, 0, tmp_path).problems == ("no trial took place",)
+    assert run(row_with([]), 1, 0, tmp_path).problems == ("no trial took place",)
 
 
-def test_a_program_that_breaks_off_is_a_failure_and_one_that_cannot_run_is_not(
+def test_a_program_that_raises_is_a_failure_and_one_that_cannot_run_is_not(
     tmp_path: Path,
 ) -> None:
     def broken(trials: int, seed: int, folder: Path) -> Outcomes:
@@ -71,11 +101,11 @@ def test_a_program_that_breaks_off_is_a_failure_and_one_that_cannot_run_is_not(
         raise Unavailable("needs a moon")
         yield GOOD
 
-    row = played([])
-    failed = run(Row(row.name, row.fault, row.how, row.unit, 1, 2, broken), 1, 0, tmp_path)
+    row = row_with([])
+    failed = run(Row(row.name, row.fault, row.test, row.unit, 1, 2, broken), 1, 0, tmp_path)
     assert failed.failures == 1
     assert "ZeroDivisionError" in failed.problems[0]
-    missed = run(Row("X2", row.fault, row.how, row.unit, 1, 2, unable), 1, 0, tmp_path)
+    missed = run(Row("X2", row.fault, row.test, row.unit, 1, 2, unable), 1, 0, tmp_path)
     assert missed.good
     assert "not run: needs a moon" in table.line(missed, "abc")
 

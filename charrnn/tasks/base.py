@@ -125,6 +125,12 @@ class Predictor(ABC):
         folder = self.path.resolve().parent
         return folder.name if (folder / "run.json").exists() else self.path.stem
 
+    def __repr__(self) -> str:
+        config, step = self.checkpoint.config, self.checkpoint.info.step
+        kind = getattr(self.checkpoint.encoder, "name", self.checkpoint.task)
+        sizes = f"{config.cell} {config.num_layers}x{config.hidden_size}"
+        return f"<{type(self).__name__} {self.name}: {kind} {sizes}, step {step}>"
+
     @abstractmethod
     def evaluate(self, split: str = "valid") -> Score:
         """The score over a split of the run's data."""

@@ -88,6 +88,8 @@ def make_request(
     The options are the fields of DataConfig, ModelConfig, TrainConfig and Budget. Those that are
     None count as not given. Explicit options override the preset.
     """
+    if not sources:
+        raise UsageError("no text is given", "give files, folders or globs to train on")
     chosen = preset(preset_name) if preset_name else None
     values = {name: value for name, value in options.items() if value is not None}
     fields = {kind: _names(kind) for kind in (DataConfig, Budget)}

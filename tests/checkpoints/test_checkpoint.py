@@ -1,4 +1,4 @@
-"""A checkpoint: it comes back as it was, or not at all and with the reason."""
+"""A checkpoint is loaded as it was saved, or refused with the reason."""
 
 import copy
 import dataclasses
@@ -76,7 +76,7 @@ def test_a_checkpoint_comes_back_in_every_bit(tmp_path: Path, cell: str, tokeniz
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_what_a_real_training_leaves_comes_back(tmp_path: Path, cell: str) -> None:
+def test_the_checkpoint_of_a_real_training_comes_back(tmp_path: Path, cell: str) -> None:
     made = tiny_checkpoint(cell)
     checkpoint.save(made, tmp_path / "a.safetensors")
     assert same(checkpoint.load(tmp_path / "a.safetensors", training=True), made)
@@ -97,7 +97,7 @@ def test_states_of_many_layers_keep_the_order_of_the_layers(tmp_path: Path) -> N
     assert list(found.state) == list(state_shapes(made.config, found.config.batch_size))
 
 
-def test_without_being_asked_the_training_is_not_read(path: Path) -> None:
+def test_the_training_state_is_not_read_unless_requested(path: Path) -> None:
     found = checkpoint.load(path)
     assert found.training is None
     assert same(found, smallest_checkpoint(valid=1.5).without_training_state())
@@ -123,21 +123,24 @@ def test_equal_contents_give_equal_bytes_in_every_process(path: Path) -> None:
         assert path.with_name("b.safetensors").read_bytes() == path.read_bytes()
 
 
-def test_a_slim_file_loads_and_is_smaller(path: Path) -> None:
-    slim = path.with_name("slim.safetensors")
-    checkpoint.save(checkpoint.load(path, training=True).without_training_state(), slim)
-    assert same(checkpoint.load(slim), checkpoint.load(path))
-    assert slim.stat().st_size < path.stat().st_size
+def test_a_file_without_training_state_loads_and_is_smaller(path: Path) -> None:
+    exported = path.with_name("exported.safetensors")
+    checkpoint.save(checkpoint.load(path, training=True).without_training_state(), exported)
+    assert same(checkpoint.load(exported), checkpoint.load(path))
+    assert exported.stat().st_size < path.stat().st_size
 
 
-def test_a_slim_file_cannot_be_resumed_and_says_so_by_name(tmp_path: Path) -> None:
+def test_a_file_without_training_state_cannot_be_resumed_and_the_error_names_it(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "model.safetensors"
     checkpoint.save(smallest_checkpoint(training=False), path)
-    with pytest.raises(CheckpointError, match=NAMED + "it was exported for sharing.*; resume from a check"):
+    message = NAMED + "it was exported for sharing.*; resume from a check"
+    with pytest.raises(CheckpointError, match=message):
         checkpoint.load(path, training=True)
 
 
-def test_the_facts_are_read_from_the_header_alone(path: Path) -> None:
+def test_the_info_is_read_from_the_header_alone(path: Path) -> None:
     raw = path.read_bytes()
     path.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
     assert checkpoint.read_info(path) == smallest_checkpoint(valid=1.5).info
@@ -205,7 +208,7 @@ def test_a_flipped_bit_anywhere_is_refused(path: Path) -> None:
 
 
 @pytest.mark.parametrize("reader", [checkpoint.load, checkpoint.read_info])
-def test_files_that_are_none_are_refused_at_once(
+def test_folders_pipes_links_and_devices_are_refused_at_once(
     tmp_path: Path, reader: Callable[[Path], object]
 ) -> None:
     os.mkfifo(tmp_path / "pipe.safetensors")
@@ -243,8 +246,8 @@ def drop(*keys: str) -> Forger:
     return forger
 
 
-def poison(value: float, name: str) -> Forger:
-    """Put a number at the beginning of a tensor."""
+def overwrite(value: float, name: str) -> Forger:
+    """Replace the first number of a tensor."""
 
     def forger(draft: Draft) -> None:
         begin = draft.table[name]["data_offsets"][0]
@@ -255,7 +258,7 @@ def poison(value: float, name: str) -> Forger:
 
 
 def swap(first: str, second: str) -> Forger:
-    """Let two tensors change their names."""
+    """Exchange the names of two tensors."""
 
     def forger(draft: Draft) -> None:
         table = draft.table
@@ -271,8 +274,10 @@ def without(name: str) -> Forger:
 
 FIELDS, TYPES = "metadata does not have the expected fields", "its facts have the wrong types"
 NEWER = rf"its format number is .* and this program reads up to {FORMAT}; use the version"
-STATE, LOSS = "its training state does not have the expected fields", "its training loss is not a number"
+STATE = "its training state does not have the expected fields"
+LOSS = "its training loss is not a number"
 CONFIG = "its configuration is wrong "
+FINITE = "contains values that are not finite numbers"
 
 MALFORMED: dict[str, tuple[Forger, str]] = {
     "no format": (drop("format"), NEWER),
@@ -287,7 +292,7 @@ MALFORMED: dict[str, tuple[Forger, str]] = {
     "no tokenizer": (drop("tokenizer"), FIELDS),
     "no facts": (drop("facts"), FIELDS),
     "no training key": (drop("training"), FIELDS),
-    "code beside": (put("code", value="import os"), FIELDS),
+    "one field more, of code": (put("code", value="import os"), FIELDS),
     "model that is a list": (put("model", value=[]), FIELDS),
     "tokenizer that is null": (put("tokenizer", value=None), FIELDS),
     "facts that are a text": (put("facts", value="step 3"), FIELDS),
@@ -303,11 +308,11 @@ MALFORMED: dict[str, tuple[Forger, str]] = {
     "loss_sum that is true": (put("training", "loss_sum", value=True), LOSS),
     "loss_count of a half": (put("training", "loss_count", value=0.5), LOSS),
     "loss_count that is true": (put("training", "loss_count", value=True), LOSS),
-    "a fact less": (drop("facts", "epoch"), TYPES),
-    "a fact more": (put("facts", "url", value="http://"), TYPES),
+    "a field less in facts": (drop("facts", "epoch"), TYPES),
+    "a field more in facts": (put("facts", "url", value="http://"), TYPES),
     "step of a half": (put("facts", "step", value=0.5), TYPES),
     "step below zero": (put("facts", "step", value=-1), TYPES),
-    "step beyond": (put("facts", "step", value=10**9 + 1), TYPES),
+    "step above the limit": (put("facts", "step", value=10**9 + 1), TYPES),
     "step that is true": (put("facts", "step", value=True), TYPES),
     "epoch that is a text": (put("facts", "epoch", value="1"), TYPES),
     "epoch that is null": (put("facts", "epoch", value=None), TYPES),
@@ -329,18 +334,27 @@ MALFORMED: dict[str, tuple[Forger, str]] = {
         put("model", "num_layers", value=32),
         "its tensors do not match its configuration, see 'model.layers.1.",
     ),
-    "vocab_size of all the world": (put("model", "vocab_size", value=2_000_000), "wrong type"),
-    "a cell of its own": (put("model", "cell", value="os.system"), CONFIG),
+    "vocab_size of two million": (put("model", "vocab_size", value=2_000_000), "wrong type"),
+    "an unknown cell": (put("model", "cell", value="os.system"), CONFIG),
     "a cell that is a list": (put("model", "cell", value=["rnn"]), CONFIG),
     "another cell": (put("model", "cell", value="gru"), "wrong type, shape or offsets"),
-    "tied weights that are not": (put("model", "tie_weights", value=True), "see 'model.output.we"),
-    "dropout of everything": (put("model", "dropout", value=1.0), CONFIG),
+    "tied weights, but two matrices": (
+        put("model", "tie_weights", value=True),
+        "see 'model.output.we",
+    ),
+    "dropout of 1": (put("model", "dropout", value=1.0), CONFIG),
     "a field less in the model": (drop("model", "cell"), CONFIG + ".*'cell'"),
     "a field more in the model": (put("model", "module", value="os"), CONFIG + ".*'module'"),
     "a batch of another size": (put("training", "config", "batch_size", value=3), "wrong type"),
-    "a batch of nothing": (put("training", "config", "batch_size", value=0), CONFIG),
-    "a field less in the plan": (drop("training", "config", "seed"), CONFIG + ".*'seed'"),
-    "a field more in the plan": (put("training", "config", "x", value=1), CONFIG + ".*'x'"),
+    "a batch of size 0": (put("training", "config", "batch_size", value=0), CONFIG),
+    "a field less in the training configuration": (
+        drop("training", "config", "seed"),
+        CONFIG + ".*'seed'",
+    ),
+    "a field more in the training configuration": (
+        put("training", "config", "x", value=1),
+        CONFIG + ".*'x'",
+    ),
     "no training, but its tensors": (put("training", value=None), "see 'optimizer.exp_avg.emb"),
     "no hidden state": (without("state.0.h"), "see 'state.0.h'"),
     "no second moments": (without("optimizer.exp_avg_sq.output.bias"), "see 'optimizer.exp_avg_sq"),
@@ -349,14 +363,17 @@ MALFORMED: dict[str, tuple[Forger, str]] = {
         swap("model.embedding.weight", "model.layers.0.weight_ih_l0"),
         "model.embedding.weight' has the wrong type, shape or offsets",
     ),
-    "a weight that is NaN": (poison(np.nan, "model.output.bias"), "output.bias contains values that"),
-    "a weight that is Inf": (poison(np.inf, "model.output.bias"), "output.bias contains values that"),
-    "a weight that is -Inf": (poison(-np.inf, "model.embedding.weight"), "contains values that are"),
+    "a weight that is NaN": (overwrite(np.nan, "model.output.bias"), f"output.bias {FINITE}"),
+    "a weight that is Inf": (overwrite(np.inf, "model.output.bias"), f"output.bias {FINITE}"),
+    "a weight that is -Inf": (overwrite(-np.inf, "model.embedding.weight"), FINITE),
     "a moment that is NaN": (
-        poison(np.nan, "optimizer.exp_avg.output.bias"),
-        "exp_avg.output.bias contains values",
+        overwrite(np.nan, "optimizer.exp_avg.output.bias"),
+        f"exp_avg.output.bias {FINITE}",
     ),
-    "a state that is Inf": (poison(np.inf, "state.0.h"), "state.0.h contains values that are not"),
+    "a state that is Inf": (
+        overwrite(np.inf, "state.0.h"),
+        f"state.0.h {FINITE}",
+    ),
     "a tokenizer of another kind": (
         put("tokenizer", "name", value="builtins.eval"),
         "tokenizer is damaged: its kind is 'builtins.eval'",
@@ -364,7 +381,7 @@ MALFORMED: dict[str, tuple[Forger, str]] = {
     "a tokenizer without a name": (drop("tokenizer", "name"), "damaged: its kind is None"),
     "a tokenizer whose name is a list": (put("tokenizer", "name", value=["char"]), "damaged"),
     "a tokenizer without characters": (drop("tokenizer", "characters"), "characters are missing"),
-    "a tokenizer of half characters": (
+    "a tokenizer of lone surrogates": (
         put("tokenizer", "characters", value="\n\ud800"),
         "not distinct characters",
     ),
@@ -384,9 +401,7 @@ MALFORMED: dict[str, tuple[Forger, str]] = {
 
 
 @pytest.mark.parametrize("kind", MALFORMED)
-def test_a_malformed_file_is_refused_by_name_and_for_the_right_reason(
-    path: Path, kind: str
-) -> None:
+def test_a_malformed_file_is_refused_for_the_right_reason_and_named(path: Path, kind: str) -> None:
     forger, reason = MALFORMED[kind]
     draft = forge.draft(path)
     forger(draft)
@@ -400,7 +415,7 @@ NUMBERS = ("epoch", "valid_nats_per_char")
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
 @pytest.mark.parametrize("name", NUMBERS)
-def test_facts_are_finite_numbers(path: Path, name: str, text: str) -> None:
+def test_numbers_that_are_not_finite_are_refused(path: Path, name: str, text: str) -> None:
     draft = forge.draft(path)
     draft.info["facts"][name] = 12345.5
     header = draft.header().replace("12345.5", text)
@@ -410,25 +425,25 @@ def test_facts_are_finite_numbers(path: Path, name: str, text: str) -> None:
             reader(path)
 
 
-@pytest.mark.parametrize("name", ["epoch", "valid_nats_per_char"])
+@pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("value", [0, 3, 1e-300, 1e300])
-def test_facts_may_be_whole_or_real_numbers(path: Path, name: str, value: float) -> None:
+def test_numbers_may_be_integers_or_floats(path: Path, name: str, value: float) -> None:
     draft = forge.draft(path)
     draft.info["facts"][name] = value
     path.write_bytes(draft.sealed())
     assert checkpoint.read_info(path).to_json()[name] == value
 
 
-def test_sampling_does_not_mind_a_moment_it_never_reads(path: Path) -> None:
+def test_loading_without_training_state_does_not_check_the_moments(path: Path) -> None:
     draft = forge.draft(path)
-    poison(np.nan, "optimizer.exp_avg.output.bias")(draft)
+    overwrite(np.nan, "optimizer.exp_avg.output.bias")(draft)
     path.write_bytes(draft.sealed())
     assert same(checkpoint.load(path), smallest_checkpoint(valid=1.5).without_training_state())
 
 
 @pytest.mark.parametrize("item", dataclasses.fields(ModelConfig), ids=lambda item: item.name)
 @pytest.mark.parametrize("value", [None, "", [], {}, -1, 10**18, 1e18])
-def test_no_field_of_the_model_takes_nonsense(
+def test_no_field_of_the_model_configuration_accepts_an_invalid_value(
     path: Path, item: dataclasses.Field[Any], value: Any
 ) -> None:
     draft = forge.draft(path)
@@ -440,7 +455,7 @@ def test_no_field_of_the_model_takes_nonsense(
 
 @pytest.mark.parametrize("item", dataclasses.fields(TrainConfig), ids=lambda item: item.name)
 @pytest.mark.parametrize("value", [None, "", [], -1, 1e19])
-def test_no_field_of_the_plan_takes_nonsense(
+def test_no_field_of_the_training_configuration_accepts_an_invalid_value(
     path: Path, item: dataclasses.Field[Any], value: Any
 ) -> None:
     draft = forge.draft(path)
@@ -463,13 +478,13 @@ def test_a_model_as_large_as_allowed_is_refused_before_anything_is_allocated(pat
     assert peak < 1 << 20
 
 
-def test_the_forged_table_is_large_and_a_forger_who_changes_nothing_passes(path: Path) -> None:
+def test_the_table_is_large_and_an_unchanged_draft_is_valid(path: Path) -> None:
     assert len(MALFORMED) >= 70
     path.write_bytes(forge.draft(path).sealed())
     assert same(checkpoint.load(path, training=True), smallest_checkpoint(valid=1.5))
 
 
-def test_no_kind_in_the_forged_table_is_a_good_file_by_another_name(path: Path) -> None:
+def test_every_kind_in_the_table_differs_from_the_valid_file(path: Path) -> None:
     first = forge.draft(path)
     for kind, (forger, _) in MALFORMED.items():
         draft = copy.deepcopy(first)
@@ -477,7 +492,7 @@ def test_no_kind_in_the_forged_table_is_a_good_file_by_another_name(path: Path) 
         assert draft.sealed() != first.sealed(), kind
 
 
-def test_facts_hold_what_a_person_asks_for_first() -> None:
+def test_info_in_json_has_the_keys_of_its_format() -> None:
     assert CheckpointInfo(1, 0.5, {}).to_json() == {
         "step": 1,
         "epoch": 0.5,
@@ -491,7 +506,7 @@ def test_facts_hold_what_a_person_asks_for_first() -> None:
     assert set(INFO_FIELDS[2]) == set(CheckpointInfo(1, 0.5, {}).to_json_2())
 
 
-def test_slim_takes_away_the_training_and_nothing_else() -> None:
+def test_without_training_state_removes_the_training_and_nothing_else() -> None:
     made = smallest_checkpoint()
     assert made.without_training_state() == replace(made, training=None)
     assert made.training is not None

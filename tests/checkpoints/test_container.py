@@ -156,7 +156,9 @@ def test_the_header_alone_is_read_without_the_data(path: Path) -> None:
     assert file.places["state.b"] == ((1,), 24, 28)
 
 
-def test_data_of_many_blocks_is_hashed_completely(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_of_many_blocks_is_hashed_completely(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(container, "BLOCK", 3)
     assert list(container.read(path, ("none",), check).arrays) == []
     assert read(path).arrays["state.b"].tolist() == [7.5]
@@ -335,7 +337,10 @@ MALFORMED: dict[str, tuple[Forger, str]] = {
         STRICT,
     ),
     "a header in UTF-16": (made_of(lambda h, d: forge.seal(h.encode("utf-16"), d)), STRICT),
-    "a byte order mark": (made_of(lambda h, d: forge.seal(b"\xef\xbb\xbf" + h.encode(), d)), STRICT),
+    "a byte order mark": (
+        made_of(lambda h, d: forge.seal(b"\xef\xbb\xbf" + h.encode(), d)),
+        STRICT,
+    ),
     "a lone surrogate in the metadata": (with_metadata('{"a":"\ud800"}'), STRICT),
     "a header nested 5,000 deep": (with_header(NOTE, "[" * 5_000 + "]" * 5_000), STRICT),
     "a header nested 150,000 deep": (with_header(NOTE, "[" * 150_000 + "]" * 150_000), STRICT),
@@ -441,7 +446,9 @@ def test_a_malformed_file_is_refused_for_the_right_reason(path: Path, kind: str)
         read(path)
 
 
-@pytest.mark.parametrize("kind", ["a shape of 2^63", "offsets 2^62 bytes apart", "a length of 2^63"])
+@pytest.mark.parametrize(
+    "kind", ["a shape of 2^63", "offsets 2^62 bytes apart", "a length of 2^63"]
+)
 def test_a_huge_claim_is_refused_before_anything_is_allocated(path: Path, kind: str) -> None:
     path.write_bytes(MALFORMED[kind][0](forge.draft(path)))
     tracemalloc.start()
@@ -493,7 +500,9 @@ PICKLES = {
 
 
 @pytest.mark.parametrize("kind", PICKLES)
-def test_a_pickle_with_the_suffix_of_a_checkpoint_is_recognized_and_not_run(path: Path, kind: str) -> None:
+def test_a_pickle_with_the_suffix_of_a_checkpoint_is_recognized_and_not_run(
+    path: Path, kind: str
+) -> None:
     canary = path.parent / "canary"
     path.write_bytes(PICKLES[kind].replace(b"%s", bytes(canary)))
     with pytest.raises(CheckpointError, match="looks like a pickle or archive"):

@@ -24,13 +24,13 @@ from tests.support.tiny import smallest_checkpoint
 
 
 def trained(root: Path, name: str, turn: object = None) -> Run:
-    """A run that has been described, as if trained in that turn."""
+    """A run with a description, as if trained in that turn."""
     run = create_run(root, name)
     run.write_description({} if turn is None else {"turn": turn})
     return run
 
 
-def test_a_run_gets_the_name_it_asks_for(tmp_path: Path) -> None:
+def test_a_run_gets_the_requested_name(tmp_path: Path) -> None:
     run = create_run(tmp_path / "deep" / "runs", "tale")
     assert run.folder == tmp_path / "deep" / "runs" / "tale"
     assert run.folder.is_dir()
@@ -43,7 +43,7 @@ def test_a_name_that_is_taken_gets_a_number(tmp_path: Path) -> None:
     assert create_run(tmp_path, "tale").name == "tale-2"
 
 
-def test_a_file_takes_a_name_too(tmp_path: Path) -> None:
+def test_a_name_can_be_taken_by_a_file_too(tmp_path: Path) -> None:
     (tmp_path / "tale").write_text("mine")
     (tmp_path / "tale-2").symlink_to("gone")
     assert create_run(tmp_path, "tale").name == "tale-3"
@@ -74,7 +74,9 @@ def test_a_file_takes_a_name_too(tmp_path: Path) -> None:
         ("x" * 79 + "-y", "x" * 79),
     ],
 )
-def test_odd_names_become_names_of_folders(tmp_path: Path, asked: str, given_name: str) -> None:
+def test_unusual_names_become_valid_folder_names(
+    tmp_path: Path, asked: str, given_name: str
+) -> None:
     run = create_run(tmp_path, asked)
     assert run.name == given_name
     assert os.listdir(tmp_path) == [given_name]
@@ -113,7 +115,7 @@ def test_a_disk_that_makes_no_folder_is_a_storage_error(tmp_path: Path) -> None:
         create_run(Path("/proc"), "tale")
 
 
-def test_when_all_names_are_taken_it_is_told(
+def test_when_all_names_are_taken_it_is_a_usage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def taken(path: Path, *_: object, **settings: object) -> None:
@@ -132,7 +134,7 @@ def test_runs_are_listed_in_the_order_of_their_turns(tmp_path: Path) -> None:
     assert next_turn(tmp_path) == 4
 
 
-def test_turns_that_are_none_come_first_and_by_name(tmp_path: Path) -> None:
+def test_runs_with_an_invalid_turn_come_first_and_by_name(tmp_path: Path) -> None:
     trained(tmp_path, "z", 1)
     for name, turn in (("d", None), ("c", "9"), ("b", True), ("a", 2.5)):
         trained(tmp_path, name, turn)
@@ -150,7 +152,7 @@ def test_dates_of_files_have_no_effect(tmp_path: Path) -> None:
     assert find_run(tmp_path, None).name == "b"
 
 
-def test_what_is_no_run_is_not_listed(tmp_path: Path) -> None:
+def test_other_files_and_folders_are_not_listed(tmp_path: Path) -> None:
     create_run(tmp_path, "undescribed")
     (tmp_path / "file").touch()
     (tmp_path / "run.json").write_text("{}")
@@ -160,7 +162,7 @@ def test_what_is_no_run_is_not_listed(tmp_path: Path) -> None:
     assert next_turn(tmp_path) == 1
 
 
-def test_a_root_that_is_not_there_holds_no_runs(tmp_path: Path) -> None:
+def test_a_missing_folder_contains_no_runs(tmp_path: Path) -> None:
     assert list_runs(tmp_path / "gone") == []
     assert next_turn(tmp_path / "gone") == 1
     (tmp_path / "file").touch()
@@ -181,7 +183,9 @@ def test_a_run_is_found_by_name_by_folder_or_as_the_last(
     assert find_run(root, ".").folder == Path(".")
 
 
-def test_a_folder_goes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_takes_precedence_over_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trained(tmp_path / "runs", "tale", 1)
     mine = trained(tmp_path / "here", "tale", 1)
     monkeypatch.chdir(tmp_path / "here")
@@ -198,7 +202,7 @@ def test_no_run_at_all_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["tail", "", "a/b", "x" * 300, "x/" * 3000, "a\0b", "\ud800"])
-def test_a_run_that_is_not_there_is_a_usage_error_naming_those_that_are(
+def test_an_unknown_run_is_a_usage_error_that_names_the_known_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -226,22 +230,22 @@ def test_a_checkpoint_is_found_through_its_run(tale: Run, which: str, step: int)
         assert find_checkpoint(root, name, which) == tale.folder / tale.path_of(step).name
 
 
-def test_the_best_is_meant_unless_said_otherwise(tale: Run) -> None:
+def test_the_default_is_the_best_checkpoint(tale: Run) -> None:
     assert find_checkpoint(tale.folder.parent, None) == tale.path_of(20)
 
 
-def test_a_checkpoint_file_is_meant_itself(tale: Run, tmp_path: Path) -> None:
+def test_a_checkpoint_file_is_returned_itself(tale: Run, tmp_path: Path) -> None:
     for copy in (tmp_path / "copy.safetensors", tmp_path / "a file without a suffix"):
         shutil.copyfile(tale.path_of(10), copy)
         assert find_checkpoint(tmp_path / "gone", str(copy)) == copy
 
 
-def test_a_missing_checkpoint_file_is_meant_itself_too(tmp_path: Path) -> None:
+def test_a_missing_checkpoint_file_is_returned_itself_too(tmp_path: Path) -> None:
     gone = tmp_path / "gone.safetensors"
     assert find_checkpoint(tmp_path, str(gone)) == gone
 
 
-def test_a_checkpoint_that_a_run_has_not_is_a_usage_error(tale: Run) -> None:
+def test_a_step_without_a_checkpoint_is_a_usage_error(tale: Run) -> None:
     with pytest.raises(UsageError, match="the run tale has no checkpoint 25; choose best, latest"):
         find_checkpoint(tale.folder.parent, None, "25")
 
@@ -257,10 +261,10 @@ def test_a_checkpoint_is_found_and_loaded(tale: Run) -> None:
     assert (path, model.info.step) == (tale.path_of(model.info.step), model.info.step)
 
 
-def test_what_is_pruned_between_finding_and_loading_is_looked_for_again(
+def test_a_checkpoint_pruned_between_finding_and_loading_is_looked_up_again(
     tale: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when a training drops the best of a moment ago while it is about to be sampled."""
+    """As when a training deletes the previous best checkpoint while it is about to be sampled."""
     best, load = tale.best(), checkpoint.load
     assert best is not None
 
@@ -273,7 +277,9 @@ def test_what_is_pruned_between_finding_and_loading_is_looked_for_again(
     assert path == tale.path_of(model.info.step) != best.path
 
 
-def test_it_is_looked_for_again_only_once(tale: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deleted_checkpoint_is_looked_up_again_only_once(
+    tale: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tried, load = [], checkpoint.load
 
     def late(path: Path) -> Checkpoint:

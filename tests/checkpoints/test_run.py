@@ -1,4 +1,4 @@
-"""A run's folder: one writer, the newest and the best always kept, no clock asked."""
+"""A run's folder: one writer, the newest and the best always kept, no clock used."""
 
 import errno
 import json
@@ -41,7 +41,7 @@ def bytes_of(step: int, valid: float | None) -> bytes:
 
 
 def put(run: Run, step: int, valid: float | None = None) -> Path:
-    """Lay a checkpoint file into a run, as a save would have done."""
+    """Put a checkpoint file into a run, as a save would have done."""
     run.path_of(step).write_bytes(bytes_of(step, valid))
     return run.path_of(step)
 
@@ -51,7 +51,7 @@ def put_all(run: Run, scores: Scores) -> None:
         put(run, step, valid)
 
 
-def spoil(path: Path) -> None:
+def damage(path: Path) -> None:
     """Make a checkpoint unreadable."""
     path.write_bytes(path.read_bytes()[:50])
 
@@ -77,7 +77,7 @@ def test_a_run_is_its_folder(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run.path_of(10**9).name == "step-1000000000.safetensors"
 
 
-def test_entries_come_by_their_step(run: Run) -> None:
+def test_entries_are_sorted_by_step(run: Run) -> None:
     put_all(run, {20: 1.5, 10**9: None, 3: 2.0})
     entries = run.entries()
     assert [entry.step for entry in entries] == [3, 20, 10**9]
@@ -99,14 +99,14 @@ def test_entries_come_by_their_step(run: Run) -> None:
         "model.safetensors",
     ],
 )
-def test_files_of_other_names_are_no_entries(run: Run, name: str) -> None:
+def test_files_with_other_names_are_not_entries(run: Run, name: str) -> None:
     (run.folder / name).write_bytes(bytes_of(20, 1.0))
     assert run.entries() == []
     assert run.latest() is run.best() is None
 
 
-def test_an_unreadable_file_is_an_entry_that_says_why(run: Run) -> None:
-    spoil(put(run, 5, 1.0))
+def test_an_unreadable_file_is_an_entry_with_its_problem(run: Run) -> None:
+    damage(put(run, 5, 1.0))
     (entry,) = run.entries()
     assert entry.info is None
     assert entry.valid is None
@@ -115,7 +115,7 @@ def test_an_unreadable_file_is_an_entry_that_says_why(run: Run) -> None:
 
 def test_latest_skips_an_unreadable_newest(run: Run) -> None:
     put_all(run, {10: 1.0, 20: 2.0, 30: 0.5})
-    spoil(run.path_of(30))
+    damage(run.path_of(30))
     latest, best = run.latest(), run.best()
     assert latest is not None
     assert best is not None
@@ -134,7 +134,7 @@ def test_latest_skips_an_unreadable_newest(run: Run) -> None:
         ({1: 0, 2: 1}, 1),
     ],
 )
-def test_best_is_the_least_loss_and_the_later_of_equals(
+def test_best_is_the_lowest_loss_and_the_later_of_equals(
     run: Run, scores: Scores, best: int
 ) -> None:
     put_all(run, scores)
@@ -143,19 +143,19 @@ def test_best_is_the_least_loss_and_the_later_of_equals(
     assert found.step == best
 
 
-def test_nothing_is_best_of_nothing() -> None:
+def test_without_readable_entries_there_is_no_best() -> None:
     assert best_of([]) is None
     assert best_of([Entry(Path("a"), 1, None, "broken")]) is None
 
 
-def test_a_step_is_picked_by_word_or_number(run: Run) -> None:
+def test_a_checkpoint_is_picked_by_word_or_step(run: Run) -> None:
     put_all(run, {10: 1.0, 20: 2.0, 30: None})
     picked = {which: run.pick(which).step for which in ("best", "latest", "10", "20", "30")}
     assert picked == {"best": 10, "latest": 30, "10": 10, "20": 20, "30": 30}
 
 
 @pytest.mark.parametrize("which", ["40", "000000010", "1", "-10", "10.0", "Best", "", "worst"])
-def test_what_is_not_there_cannot_be_picked(run: Run, which: str) -> None:
+def test_a_missing_step_cannot_be_picked(run: Run, which: str) -> None:
     put_all(run, {10: 1.0, 20: 2.0})
     with pytest.raises(UsageError) as caught:
         run.pick(which)
@@ -164,14 +164,14 @@ def test_what_is_not_there_cannot_be_picked(run: Run, which: str) -> None:
 
 
 @pytest.mark.parametrize("which", ["best", "latest", "3"])
-def test_nothing_can_be_picked_where_nothing_is(run: Run, which: str) -> None:
+def test_nothing_can_be_picked_from_an_empty_run(run: Run, which: str) -> None:
     with pytest.raises(UsageError, match=f"no checkpoint {which}; .* its steps: none yet"):
         run.pick(which)
 
 
-def test_an_unreadable_step_can_be_asked_for_but_is_not_offered(run: Run) -> None:
+def test_an_unreadable_step_can_be_picked_but_is_not_suggested(run: Run) -> None:
     put_all(run, {10: 1.0, 20: 2.0})
-    spoil(run.path_of(20))
+    damage(run.path_of(20))
     assert run.pick("20").problem
     with pytest.raises(UsageError, match=r"its steps: 10$"):
         run.pick("30")
@@ -203,13 +203,13 @@ def test_pruning_keeps_the_newest_and_the_best(
 
 def test_unreadable_files_are_left_and_do_not_count(run: Run) -> None:
     put_all(run, {1: 1.0, 2: 2.0, 3: 3.0, 4: 4.0, 5: 0.5})
-    spoil(run.path_of(5))
-    spoil(run.path_of(2))
+    damage(run.path_of(5))
+    damage(run.path_of(2))
     run.prune(1)
     assert steps(run) == [1, 2, 4, 5]
 
 
-def test_what_will_not_go_is_a_warning_and_the_rest_goes(run: Run) -> None:
+def test_a_file_that_cannot_be_removed_is_a_warning_and_the_others_are_removed(run: Run) -> None:
     put_all(run, {1: 3.0, 2: 3.0, 3: 3.0, 4: 1.0})
     removed, warnings = run.prune(1, Recorder(2, errno.EACCES))
     assert removed == [run.path_of(1), run.path_of(3)]
@@ -217,13 +217,13 @@ def test_what_will_not_go_is_a_warning_and_the_rest_goes(run: Run) -> None:
     assert steps(run) == [2, 4]
 
 
-def test_a_disk_that_removes_nothing_costs_warnings_only(run: Run) -> None:
+def test_a_disk_that_removes_nothing_only_causes_warnings(run: Run) -> None:
     put_all(run, {1: 3.0, 2: 3.0, 3: 1.0})
     removed, warnings = run.prune(1, Recorder(1, errno.EROFS, for_ever=True))
     assert (removed, len(warnings), steps(run)) == ([], 2, [1, 2, 3])
 
 
-def test_a_save_comes_before_anything_is_dropped(run: Run) -> None:
+def test_a_save_is_complete_before_anything_is_deleted(run: Run) -> None:
     put_all(run, {1: 3.0, 2: 2.0})
     disk = Recorder()
     path, warnings = run.save(smallest_checkpoint(3, 1.0), 1, disk)
@@ -234,14 +234,14 @@ def test_a_save_comes_before_anything_is_dropped(run: Run) -> None:
 
 
 @pytest.mark.parametrize("number", range(1, 9))
-def test_a_save_that_fails_drops_nothing(run: Run, number: int) -> None:
+def test_a_save_that_fails_deletes_nothing(run: Run, number: int) -> None:
     put_all(run, {1: 3.0, 2: 2.0})
     with pytest.raises(StorageError, match="No space left on device"):
         run.save(smallest_checkpoint(3, 1.0), 1, Recorder(number, errno.ENOSPC, for_ever=True))
     assert {1, 2} <= set(steps(run))
 
 
-def test_a_save_reports_what_would_not_go(run: Run) -> None:
+def test_a_save_warns_of_files_that_cannot_be_removed(run: Run) -> None:
     class Stubborn(Disk):
         def remove(self, path: Path) -> None:
             raise OSError(errno.EBUSY, "Device or resource busy")
@@ -252,7 +252,7 @@ def test_a_save_reports_what_would_not_go(run: Run) -> None:
     assert steps(run) == [1, 3]
 
 
-def test_a_folder_that_cannot_be_listed_after_a_save_costs_a_warning_only(
+def test_a_folder_that_cannot_be_listed_after_a_save_only_causes_a_warning(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def scandir(folder: Path) -> Any:
@@ -266,16 +266,16 @@ def test_a_folder_that_cannot_be_listed_after_a_save_costs_a_warning_only(
     assert (path, steps(run)) == (run.path_of(3), [1, 3])
 
 
-def test_what_was_just_saved_is_never_dropped_for_a_later_step_left_behind(run: Run) -> None:
-    """As when the newest file has gone bad inside, and the one before is resumed."""
+def test_what_was_just_saved_is_never_deleted_for_a_later_step_left_over(run: Run) -> None:
+    """As when the newest file is damaged in its tensors, and the one before it is resumed."""
     put_all(run, {10: 1.0, 20: 1.5})
     run.save(smallest_checkpoint(15, 2.0), 1)
     assert steps(run) == [10, 15, 20]
 
 
-def test_a_save_over_a_bad_file_mends_it(run: Run) -> None:
+def test_a_save_over_a_damaged_file_replaces_it(run: Run) -> None:
     put_all(run, {10: 1.0, 20: 2.0})
-    spoil(run.path_of(20))
+    damage(run.path_of(20))
     run.save(smallest_checkpoint(20, 0.5), 3)
     latest = run.latest()
     assert latest is not None
@@ -304,7 +304,7 @@ def test_newest_and_best_survive_any_pruning(scores: Scores, keep: int) -> None:
 
 
 class Retention(RuleBasedStateMachine):
-    """A run that is saved, spoiled, resumed from where it is still readable, and pruned."""
+    """A run that is saved, damaged, resumed from its newest readable checkpoint, and pruned."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -315,12 +315,12 @@ class Retention(RuleBasedStateMachine):
         self.keep = 2
 
     def teardown(self) -> None:
-        """Take the folder away."""
+        """Delete the folder."""
         self.folder.cleanup()
 
     @rule(ahead=st.integers(1, 3), valid=st.none() | st.sampled_from([0.5, 1.0, 1.5]))
     def save(self, ahead: int, valid: float | None) -> None:
-        """Go on for some steps and save."""
+        """Continue for some steps and save."""
         self.step += ahead
         best, latest = self.run.best(), self.run.latest()
         path, _ = self.run.save(smallest_checkpoint(self.step, valid, training=False), self.keep)
@@ -340,16 +340,16 @@ class Retention(RuleBasedStateMachine):
 
     @rule(draw=st.randoms())
     def step_back(self, draw: random.Random) -> None:
-        """Go back to any checkpoint, as when newer ones are good only at first sight."""
+        """Go back to any checkpoint, as when newer ones are intact in their headers only."""
         readable = [entry.step for entry in self.run.entries() if entry.info]
         self.step = draw.choice(readable) if readable else 0
 
     @rule(draw=st.randoms())
     def crash(self, draw: random.Random) -> None:
-        """Spoil a file and leave a temporary behind."""
+        """Damage a file and leave a temporary file behind."""
         if entries := self.run.entries():
             entry = draw.choice(entries)
-            spoil(entry.path)
+            damage(entry.path)
             self.scores.pop(entry.step, None)
         (self.run.folder / ".step.1.tmp").touch()
         with self.run.lock():
@@ -357,19 +357,19 @@ class Retention(RuleBasedStateMachine):
 
     @rule(keep=st.integers(1, 4))
     def prune(self, keep: int) -> None:
-        """Keep another number from now on."""
+        """Change the number of checkpoints to keep."""
         self.keep = keep
         self.run.prune(keep)
 
     @invariant()
-    def what_is_readable_was_saved_so(self) -> None:
-        """Whatever is left says of itself what was saved."""
+    def readable_files_have_the_scores_they_were_saved_with(self) -> None:
+        """The score of each readable file is the one it was saved with."""
         for entry in self.run.entries():
             if entry.info:
                 assert entry.valid == self.scores[entry.step]
 
     @invariant()
-    def best_is_best_of_what_is_left(self) -> None:
+    def best_is_the_best_of_the_readable_files(self) -> None:
         """No readable file is better than the best."""
         best = self.run.best()
         scores = [e.valid for e in self.run.entries() if e.valid is not None]
@@ -402,10 +402,10 @@ def test_a_copied_run_is_the_same_run(run: Run) -> None:
     assert [entry.info for entry in copy.entries()] == [entry.info for entry in run.entries()]
 
 
-def test_a_run_is_described_and_read(run: Run) -> None:
-    about = {"recipe": {"sources": ["ü.txt"]}, "turn": 3}
-    run.write_description(about)
-    assert run.description() == about
+def test_a_description_is_written_and_read(run: Run) -> None:
+    description = {"recipe": {"sources": ["ü.txt"]}, "turn": 3}
+    run.write_description(description)
+    assert run.description() == description
     text = (run.folder / "run.json").read_text()
     assert text.isascii()
     assert text.endswith("}\n")
@@ -419,7 +419,7 @@ def test_a_description_that_cannot_be_written_leaves_the_older(run: Run) -> None
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe", b"[1]", b"null", b'"run"', b"3"])
-def test_a_description_that_is_none_is_a_checkpoint_error(run: Run, text: bytes) -> None:
+def test_an_invalid_description_is_a_checkpoint_error(run: Run, text: bytes) -> None:
     (run.folder / "run.json").write_bytes(text)
     with pytest.raises(CheckpointError, match=r"run\.json.*; start a new run"):
         run.description()
@@ -430,7 +430,7 @@ def test_a_run_without_a_description_is_a_checkpoint_error(run: Run) -> None:
         run.description()
 
 
-HOLD = """
+HOLDER = """
 import sys, time
 from pathlib import Path
 from charrnn.checkpoints.run import Run
@@ -443,7 +443,7 @@ with Run(Path(sys.argv[1])).lock():
 def holder(run: Run) -> "subprocess.Popen[bytes]":
     """Another process that holds the lock until its standard input ends."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, run.folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", HOLDER, run.folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"held\n"
@@ -469,12 +469,12 @@ def test_a_lock_excludes_a_second_in_the_same_process(run: Run) -> None:
         with pytest.raises(RunLockedError), run.lock():
             pytest.fail("two holders")
         with pytest.raises(RunLockedError), Run(run.folder).lock():
-            pytest.fail("the failed one let go")
+            pytest.fail("the failed attempt released the lock")
     with run.lock():
         pass
 
 
-def test_a_lock_is_let_go_when_its_work_fails(run: Run) -> None:
+def test_a_lock_is_released_when_its_block_fails(run: Run) -> None:
     for error in (ValueError("a"), KeyboardInterrupt()):
         with pytest.raises(type(error)), run.lock():
             raise error
@@ -482,20 +482,18 @@ def test_a_lock_is_let_go_when_its_work_fails(run: Run) -> None:
         pass
 
 
-def test_what_blocks_within_the_lock_is_not_taken_for_another_holder(run: Run) -> None:
+def test_a_blocking_error_within_the_lock_is_not_mistaken_for_another_holder(run: Run) -> None:
     with pytest.raises(BlockingIOError), run.lock():
         raise BlockingIOError(errno.EAGAIN, "standard output would block")
 
 
-def test_a_lock_on_a_run_that_is_gone_is_a_storage_error(run: Run) -> None:
+def test_a_lock_on_a_deleted_run_is_a_storage_error(run: Run) -> None:
     run.folder.rmdir()
     with pytest.raises(StorageError, match=r"cannot write in .*: No such file.*"), run.lock():
         pytest.fail("no folder, no lock")
 
 
-def test_a_disk_that_knows_no_locks_is_a_storage_error(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_without_locks_is_a_storage_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -506,14 +504,14 @@ def test_a_disk_that_knows_no_locks_is_a_storage_error(
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_locker_clears_away_what_a_killed_writer_left(run: Run) -> None:
+def test_taking_the_lock_removes_what_a_killed_writer_left(run: Run) -> None:
     put(run, 1)
     (run.folder / ".step-000000002.safetensors.99.tmp").write_bytes(b"half")
     with run.lock():
         assert sorted(os.listdir(run.folder)) == ["lock", "step-000000001.safetensors"]
 
 
-def test_one_who_is_locked_out_clears_nothing_away(run: Run) -> None:
+def test_failing_to_take_the_lock_removes_nothing(run: Run) -> None:
     with run.lock():
         (run.folder / ".step-000000002.safetensors.99.tmp").write_bytes(b"half")
         with pytest.raises(RunLockedError), run.lock():
@@ -521,7 +519,7 @@ def test_one_who_is_locked_out_clears_nothing_away(run: Run) -> None:
         assert (run.folder / ".step-000000002.safetensors.99.tmp").exists()
 
 
-def test_events_come_back_as_they_were_told(run: Run) -> None:
+def test_events_come_back_as_they_were_logged(run: Run) -> None:
     events: list[dict[str, Any]] = [
         {"event": "planned", "step": 0},
         {"event": "evaluated", "step": 5, "sample": "ü\u2028\x85\x0b\n\ud800"},
@@ -538,13 +536,13 @@ def test_events_come_back_as_they_were_told(run: Run) -> None:
     "rest",
     [b'{"event": "prog', b"{", b"\0\0\0\0", b"\xff\xfe\x80", b"null", b"3", b"[1]\n\n", b"\n"],
 )
-def test_a_line_that_is_no_event_is_left_out(run: Run, rest: bytes) -> None:
+def test_a_line_that_is_not_an_event_is_left_out(run: Run, rest: bytes) -> None:
     run.log({"step": 1})
     run.metrics.write_bytes(run.metrics.read_bytes() + rest)
     assert run.events() == [{"step": 1}]
 
 
-def test_any_last_line_cut_short_costs_that_line_only(run: Run) -> None:
+def test_a_truncated_last_line_loses_that_line_only(run: Run) -> None:
     for step in (1, 2, 3):
         run.log({"step": step, "loss": 0.5})
     raw = run.metrics.read_bytes()
@@ -560,25 +558,25 @@ def test_a_log_that_cannot_be_written_is_a_storage_error(run: Run) -> None:
         run.log({"step": 1})
 
 
-def test_rewinding_forgets_what_will_be_told_again(run: Run) -> None:
-    told: list[dict[str, Any]] = [
+def test_rewinding_removes_events_that_will_be_logged_again(run: Run) -> None:
+    events: list[dict[str, Any]] = [
         {"event": "planned"},
         {"step": 5},
         {"step": 10},
         {"step": 10, "saved": True},
         {"step": 11},
     ]
-    for event in told:
+    for event in events:
         run.log(event)
     run.rewind(10)
-    assert run.events() == told[:-1]
+    assert run.events() == events[:-1]
     run.rewind(4)
-    assert run.events() == told[:1]
+    assert run.events() == events[:1]
     run.log({"step": 5})
-    assert run.events() == [told[0], {"step": 5}]
+    assert run.events() == [events[0], {"step": 5}]
 
 
-def test_rewinding_takes_a_broken_line_away_so_that_the_next_is_whole(run: Run) -> None:
+def test_rewinding_removes_a_truncated_line_so_that_the_next_is_intact(run: Run) -> None:
     run.log({"step": 5})
     with run.metrics.open("ab") as file:
         file.write(b'{"step": 6, "lo\xff')
@@ -588,7 +586,7 @@ def test_rewinding_takes_a_broken_line_away_so_that_the_next_is_whole(run: Run) 
     assert run.metrics.read_text().count("\n") == 2
 
 
-def test_rewinding_nothing_is_nothing(run: Run) -> None:
+def test_rewinding_an_empty_log_does_nothing(run: Run) -> None:
     run.rewind(10)
     assert run.events() == []
 
@@ -599,7 +597,7 @@ def test_losses_are_logged_to_the_last_bit(run: Run) -> None:
     assert json.loads(run.metrics.read_text())["loss"] == loss
 
 
-def test_facts_decide_and_the_step_is_that_of_the_name(run: Run) -> None:
+def test_an_entry_has_the_step_of_its_file_name_and_the_info_of_its_header(run: Run) -> None:
     put(run, 5, 1.0).rename(run.path_of(7))
     (entry,) = run.entries()
     assert entry.step == 7
@@ -607,8 +605,10 @@ def test_facts_decide_and_the_step_is_that_of_the_name(run: Run) -> None:
     assert entry.info.step == 5
 
 
-def test_nothing_whole_is_dropped_for_what_is_only_whole_in_its_header(run: Run) -> None:
-    """A file damaged in its numbers neither counts as the best nor as one of the newest."""
+def test_no_intact_file_is_deleted_in_favour_of_one_that_is_intact_in_its_header_only(
+    run: Run,
+) -> None:
+    """A file with damaged tensors neither counts as the best nor as one of the newest."""
     put_all(run, {1: 0.5, 2: 1.0, 3: 1.5, 4: 2.0, 5: 2.5})
     for step in (1, 5):
         flip(run.path_of(step))
@@ -616,7 +616,7 @@ def test_nothing_whole_is_dropped_for_what_is_only_whole_in_its_header(run: Run)
     assert steps(run) == [1, 2, 4, 5]
 
 
-def test_a_file_is_read_whole_once_and_not_at_every_save(
+def test_a_file_is_verified_once_and_not_at_every_save(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_all(run, {1: 1.0, 2: 2.0})
@@ -634,7 +634,7 @@ def test_a_file_is_read_whole_once_and_not_at_every_save(
     assert steps(run) == [1, 4, 5]
 
 
-def test_what_is_pruned_while_it_is_listed_is_no_entry(
+def test_a_file_pruned_while_the_folder_is_listed_is_not_an_entry(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_all(run, {1: 1.0, 2: 2.0})

@@ -1,4 +1,4 @@
-"""JSON that hides nothing: what plain JSON would let through is refused."""
+"""Strict JSON: values that Python's JSON parser accepts and others do not are refused."""
 
 import json
 
@@ -32,5 +32,5 @@ def test_what_json_writes_comes_back(value: object) -> None:
     ids=lambda raw: raw[:12].decode("latin-1"),
 )  # fmt: skip
 def test_anything_else_is_a_value_error(raw: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - its words are the caller's
+    with pytest.raises(ValueError):  # noqa: PT011 - the caller words the message
         parse_strict_json(raw)

@@ -24,9 +24,9 @@ def many(trained: Shell, tmp_path: Path) -> Shell:
     shell = Shell(tmp_path / "many")
     found = checkpoint.load(path_of(shell), training=True)
     for step, valid in ((5, None), (10, 1.0), (15, None), (20, 2.0), (25, 1.5)):
-        facts = checkpoint.CheckpointInfo(step, step / 10, found.info.corpus, False, valid)
+        info = checkpoint.CheckpointInfo(step, step / 10, found.info.corpus, False, valid)
         made = checkpoint.Checkpoint(
-            found.model, found.tokenizer, found.weights, facts, found.training
+            found.config, found.tokenizer, found.weights, info, found.training
         )
         checkpoint.save(made, path_of(shell, step))
     return shell
@@ -92,7 +92,7 @@ def test_a_run_is_taken_by_name_by_folder_or_as_the_last(
     assert [row["step"] for row in rows] == [15, 20]
 
 
-def test_show_tells_everything_a_checkpoint_says_of_itself(trained: Shell) -> None:
+def test_show_prints_everything_a_checkpoint_says_of_itself(trained: Shell) -> None:
     (shown,) = trained.run("checkpoints", "show", "--json").succeeded().json
     found = checkpoint.load(path_of(trained))
     assert shown["weights_sha256"] == checkpoint.digest(found.weights)
@@ -105,7 +105,7 @@ def test_show_tells_everything_a_checkpoint_says_of_itself(trained: Shell) -> No
     assert shown["facts"]["corpus"]["characters"] == 3000
 
 
-def test_show_as_text_has_a_line_for_every_fact(trained: Shell) -> None:
+def test_show_as_text_has_a_line_for_every_field(trained: Shell) -> None:
     (shown,) = trained.run("checkpoints", "show", "--json").json
     lines = trained.run("checkpoints", "show").succeeded().out.splitlines()
     table = dict(line.split(None, 1) for line in lines)
@@ -193,7 +193,7 @@ def test_prune_waits_for_nobody(many: Shell) -> None:
     assert many.steps() == [5, 10, 15, 20, 25]
 
 
-def test_prune_tells_what_would_not_go(many: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prune_notes_what_cannot_be_removed(many: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Run, "prune", lambda run, keep: ([], ["cannot remove x: no"]))
     done = many.run("checkpoints", "prune").succeeded()
     assert done.err.splitlines() == ["charrnn: note: cannot remove x: no", "removed 0, kept 5"]
@@ -265,7 +265,7 @@ def test_an_exported_graph_gives_what_the_model_gives(copied: Shell) -> None:
     assert logits.shape[:2] == (2, 1)
     assert np.allclose(logits[-1], expected, atol=1e-6)
     properties = session.get_modelmeta().custom_metadata_map
-    assert json.loads(properties["charrnn.tokenizers"])["name"] == "char"
+    assert json.loads(properties["charrnn.tokenizer"])["name"] == "char"
 
 
 def test_verify_reads_every_checkpoint(trained: Shell) -> None:
@@ -297,7 +297,7 @@ def test_verify_of_nothing_but_damage(copied: Shell) -> None:
         flip(path_of(copied, step))
     done = copied.run("checkpoints", "verify", "--json")
     assert done.code == 4
-    assert all("seal does not match" in row["problem"] for row in done.json)
+    assert all("checksum does not match" in row["problem"] for row in done.json)
     assert done.err.endswith("2 of 2 checkpoints are damaged; none is whole; train again\n")
 
 
@@ -311,8 +311,8 @@ def test_verify_of_a_file(copied: Shell) -> None:
 def test_a_damaged_checkpoint_is_not_shown_exported_or_sampled(copied: Shell) -> None:
     flip(path_of(copied, 20))
     for words in (("checkpoints", "show"), ("checkpoints", "export"), ("sample",), ("evaluate",)):
-        said = copied.run(*words).failed(4, f"cannot use {path_of(copied, 20)}: its seal does not")
-        assert said.endswith("; use another: charrnn checkpoints verify finds a whole one\n")
+        said = copied.run(*words).failed(4, f"cannot use {path_of(copied, 20)}: its checksum does not")
+        assert said.endswith("; use another: charrnn checkpoints verify finds an intact one\n")
     assert not (copied.folder / "corpus.safetensors").exists()
 
 
@@ -336,13 +336,13 @@ def test_verify_says_of_each_damaged_one_which_older_one_to_use(many: Shell) -> 
     assert found[path_of(many, 5)][1] is None
     assert found[path_of(many, 10)] == found[path_of(many, 25)] == ("", None)
     assert found[path_of(many, 15)][1] == found[path_of(many, 20)][1] == str(path_of(many, 10))
-    assert "cut short" in found[path_of(many, 20)][0]
+    assert "truncated" in found[path_of(many, 20)][0]
     assert done.err.endswith(
         f"3 of 5 checkpoints are damaged; the newest whole one is {path_of(many, 25)}\n"
     )
 
 
-def test_verify_of_a_damaged_file_looks_beside_it(many: Shell) -> None:
+def test_verify_of_a_damaged_file_looks_in_its_folder(many: Shell) -> None:
     flip(path_of(many, 20))
     done = many.run("checkpoints", "verify", path_of(many, 20))
     assert done.out.endswith(f"; use {path_of(many, 15)}\n")

@@ -30,7 +30,7 @@ def rows(shell: Shell, *args: str | Path) -> dict[str, list[str]]:
     return {line.split("  ")[0].strip(): line.split()[1:] for line in lines}
 
 
-def test_the_best_run_stands_first(three: Shell) -> None:
+def test_the_best_run_is_first(three: Shell) -> None:
     table = rows(three, "short", "long")
     header = three.run("compare", "short", "long").out.splitlines()[0].split()
     assert header == ["long", "short"]
@@ -63,9 +63,9 @@ def test_one_run_has_an_end_and_no_differences(three: Shell) -> None:
 
 def test_json_is_an_object_for_each_run(three: Shell) -> None:
     done = three.run("compare", "short", "long", "--json").succeeded()
-    assert [facts["run"] for facts in done.json] == ["long", "short"]
+    assert [row["run"] for row in done.json] == ["long", "short"]
     long = done.json[0]
-    listed = {facts["run"]: facts for facts in three.run("runs", "--json").json}["long"]
+    listed = {row["run"]: row for row in three.run("runs", "--json").json}["long"]
     assert long["best_nats_per_char"] == pytest.approx(listed["best_nats_per_char"])
     assert long["best_step"] == listed["best_step"] == long["step"] == 60
     assert long["parameters"] == listed["parameters"]
@@ -75,12 +75,12 @@ def test_json_is_an_object_for_each_run(three: Shell) -> None:
     assert long["tokens_per_second"] > 0
 
 
-def test_losses_on_different_texts_are_told_apart(three: Shell, tmp_path: Path) -> None:
+def test_losses_on_different_texts_get_a_note(three: Shell, tmp_path: Path) -> None:
     other = Shell(tmp_path)
     other.write("other.txt", sentences(seed=1))
     other.train("other.txt", "--steps", "2", "--quiet").succeeded()
     done = three.run("compare", "short", other.runs / "other").succeeded()
-    assert done.err.startswith("charrnn: note: these runs were not judged by the same text")
+    assert done.err.startswith("charrnn: note: these runs were not evaluated on the same text")
     assert "corpus.txt" in done.out
     assert "other.txt" in done.out
     assert three.run("compare").err == ""
@@ -97,12 +97,12 @@ def test_damaged_runs_are_left_out_of_all_and_an_error_by_name(
     copy.run("compare", "short", "broken").failed(4, "cannot read", "start a new run")
 
 
-def test_a_torn_log_is_told(three: Shell, tmp_path: Path) -> None:
+def test_a_truncated_log_gets_a_note(three: Shell, tmp_path: Path) -> None:
     shutil.copytree(three.runs / "short", tmp_path / "torn")
     with Run(tmp_path / "torn").metrics.open("a") as file:
         file.write("{")
     done = three.run("compare", tmp_path / "torn").succeeded()
-    assert done.err == "charrnn: note: left out 1 line of the log of torn that cannot be read\n"
+    assert done.err == "charrnn: note: left out 1 line of the log of torn: unreadable\n"
 
 
 def test_no_run_at_all_is_one_line(tmp_path: Path) -> None:

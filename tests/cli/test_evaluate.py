@@ -13,8 +13,8 @@ from tests.support.shell import Shell, sentences
 
 def figures(shell: Shell, *words: str | Path) -> dict[str, Any]:
     """What `evaluate --json` says."""
-    (told,) = shell.run("evaluate", *words, "--json").succeeded().json
-    return told
+    (score,) = shell.run("evaluate", *words, "--json").succeeded().json
+    return score
 
 
 @pytest.fixture
@@ -30,40 +30,40 @@ def texts(trained: Shell, tmp_path: Path) -> Path:
 
 
 def test_a_line_for_a_person(trained: Shell) -> None:
-    told = figures(trained)
+    score = figures(trained)
     done = trained.run("evaluate").succeeded()
     assert done.err == ""
     assert done.out == (
-        f"{told['nats_per_char']:.4f} nats/char, {told['bits_per_char']:.4f} bits/char, "
-        f"loss {told['loss']:.4f} nats/token, perplexity {told['perplexity']:.4g}, "
+        f"{score['nats_per_char']:.4f} nats/char, {score['bits_per_char']:.4f} bits/char, "
+        f"loss {score['loss']:.4f} nats/token, perplexity {score['perplexity']:.4g}, "
         "over 300 tokens (300 characters)\n"
     )
 
 
 def test_json_has_the_documented_fields(trained: Shell) -> None:
-    told = figures(trained)
-    assert set(told) >= {
+    score = figures(trained)
+    assert set(score) >= {
         "loss", "bits_per_char", "nats_per_char", "perplexity", "tokens", "characters",
         "checkpoint", "split",
     }  # fmt: skip
-    assert told["split"] == "valid"
-    assert told["checkpoint"] == str(Run(trained.runs / "corpus").path_of(20))
+    assert score["split"] == "valid"
+    assert score["checkpoint"] == str(Run(trained.runs / "corpus").path_of(20))
 
 
 def test_figures_agree_with_each_other(trained: Shell) -> None:
-    told = figures(trained)
-    assert told["nats_per_char"] == pytest.approx(told["nats"] / told["characters"])
-    assert told["loss"] == pytest.approx(told["nats"] / told["tokens"])
-    assert told["bits_per_char"] == pytest.approx(told["nats_per_char"] / math.log(2))
-    assert told["perplexity"] == pytest.approx(math.exp(told["loss"]))
+    score = figures(trained)
+    assert score["nats_per_char"] == pytest.approx(score["nats"] / score["characters"])
+    assert score["loss"] == pytest.approx(score["nats"] / score["tokens"])
+    assert score["bits_per_char"] == pytest.approx(score["nats_per_char"] / math.log(2))
+    assert score["perplexity"] == pytest.approx(math.exp(score["loss"]))
 
 
-def test_the_validation_figure_is_the_one_that_training_told(trained: Shell) -> None:
-    (facts,) = trained.run("runs", "--json").json
-    assert figures(trained)["nats_per_char"] == pytest.approx(facts["best_nats_per_char"])
+def test_the_score_is_the_one_that_training_logged(trained: Shell) -> None:
+    (row,) = trained.run("runs", "--json").json
+    assert figures(trained)["nats_per_char"] == pytest.approx(row["best_nats_per_char"])
 
 
-def test_parts_are_measured_whole(trained: Shell) -> None:
+def test_splits_are_evaluated_completely(trained: Shell) -> None:
     sizes = {
         split: figures(trained, "--split", split)["characters"] for split in ("train", "valid")
     }
@@ -71,8 +71,8 @@ def test_parts_are_measured_whole(trained: Shell) -> None:
 
 
 def test_a_file_is_measured_instead_of_a_part(trained: Shell, texts: Path) -> None:
-    told = figures(trained, "--file", texts / "other.txt")
-    assert (told["split"], told["characters"], told["tokens"]) == (None, 1500, 1500)
+    score = figures(trained, "--file", texts / "other.txt")
+    assert (score["split"], score["characters"], score["tokens"]) == (None, 1500, 1500)
     assert figures(trained, "--file", texts / "corpus.txt")["characters"] == 3000
 
 
@@ -93,9 +93,9 @@ def test_a_file_has_the_encoding_that_is_said(encoding: str, trained: Shell, tex
 @pytest.mark.parametrize("which", ["15", "20"])
 def test_a_checkpoint_can_be_chosen(which: str, trained: Shell) -> None:
     path = Run(trained.runs / "corpus").path_of(int(which))
-    told = figures(trained, "--checkpoint", which)
-    assert told["checkpoint"] == str(path)
-    assert told["nats"] == figures(trained, path)["nats"]
+    score = figures(trained, "--checkpoint", which)
+    assert score["checkpoint"] == str(path)
+    assert score["nats"] == figures(trained, path)["nats"]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_checkpoint_can_be_chosen(which: str, trained: Shell) -> None:
         (("missing.safetensors",), 4, "cannot use missing.safetensors: No such file"),
         (("--split", "nope"), 2, "there is no split 'nope'; choose train, valid or test"),
         (("--split", "[red]"), 2, "there is no split '[red]'; "),
-        (("--split", "test"), 3, "there is no test part beside "),
+        (("--split", "test"), 3, "there is no test part next to "),
         (("--checkpoint", "7"), 2, "the run corpus has no checkpoint 7; "),
         (("--device", "tpu"), 2, "there is no device tpu on this machine; choose one of: cpu"),
         (("--file", "missing.txt"), 3, "there is no file or folder missing.txt; "),
@@ -127,27 +127,27 @@ def test_what_cannot_be_measured_is_one_line(
 
 def test_a_file_apart_from_its_run_needs_a_text(trained: Shell, texts: Path) -> None:
     path = Path(shutil.copy(Run(trained.runs / "corpus").path_of(20), texts / "mine.safetensors"))
-    trained.run("evaluate", path).failed(3, "there is no valid part beside ", "--file")
+    trained.run("evaluate", path).failed(3, "there is no valid part next to ", "--file")
     assert figures(trained, path, "--file", texts / "other.txt")["characters"] == 1500
 
 
 def test_parts_that_are_damaged_are_not_measured(copied: Shell) -> None:
     (copied.runs / "corpus" / "corpus" / "corpus.json").write_text("{")
-    copied.run("evaluate").failed(3, "there is no valid part beside ")
+    copied.run("evaluate").failed(3, "there is no valid part next to ")
 
 
-def test_a_better_trained_model_foretells_better(shell: Shell) -> None:
+def test_a_better_trained_model_predicts_better(shell: Shell) -> None:
     for steps in ("2", "150"):
         shell.train("corpus.txt", "--steps", steps, "--name", f"s{steps}", "--quiet").succeeded()
     assert figures(shell, "s150")["loss"] < figures(shell, "s2")["loss"] - 0.5
 
 
-def test_memory_that_is_out_names_the_way_out(
+def test_running_out_of_memory_names_the_remedy(
     trained: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> Any:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate")
 
-    monkeypatch.setattr(evaluation, "evaluate", broken)
+    monkeypatch.setattr("charrnn.tasks.language.evaluate.evaluate", broken)
     said = trained.run("evaluate").failed(7, "evaluating", "more memory than there is")
     assert "--precision int8" in said

@@ -12,15 +12,15 @@ from tests.support.shell import Shell
 SMALL = ("--reach", "12", "--positions", "3")
 
 
-def facts(shell: Shell, *args: str | Path) -> list[dict[str, Any]]:
+def measured(shell: Shell, *args: str | Path) -> list[dict[str, Any]]:
     """The objects of --json."""
     done = shell.run("gradients", *SMALL, "--json", *args).succeeded()
     assert done.err == ""
     return done.json
 
 
-def test_a_run_is_measured_beside_fresh_models_of_its_size(trained: Shell) -> None:
-    found = facts(trained)
+def test_a_run_is_compared_with_fresh_models_of_its_size(trained: Shell) -> None:
+    found = measured(trained)
     assert [each["model"] for each in found] == [
         "trained lstm", "fresh rnn", "fresh gru", "fresh lstm",
     ]  # fmt: skip
@@ -30,7 +30,7 @@ def test_a_run_is_measured_beside_fresh_models_of_its_size(trained: Shell) -> No
 
 
 def test_a_corpus_is_read_by_fresh_models_alone(trained: Shell) -> None:
-    found = facts(trained, "--corpus", "corpus.txt", "--cell", "gru", "--hidden-size", "5")
+    found = measured(trained, "--corpus", "corpus.txt", "--cell", "gru", "--hidden-size", "5")
     assert [(each["model"], each["hidden_size"]) for each in found] == [("fresh gru", 5)]
     assert len(found[0]["norms"]) == 13
     assert all(norm > 0 for norm in found[0]["norms"])
@@ -40,7 +40,7 @@ def test_a_corpus_is_read_by_fresh_models_alone(trained: Shell) -> None:
 
 def test_a_run_can_be_measured_on_another_text(trained: Shell) -> None:
     words = ("corpus", "--cell", "rnn")
-    assert facts(trained, *words)[0] != facts(trained, *words, "--corpus", "corpus.txt")[0]
+    assert measured(trained, *words)[0] != measured(trained, *words, "--corpus", "corpus.txt")[0]
 
 
 def test_several_texts_are_read_one_after_the_other(trained: Shell, tmp_path: Path) -> None:
@@ -50,13 +50,13 @@ def test_several_texts_are_read_one_after_the_other(trained: Shell, tmp_path: Pa
         path.write_bytes(part)
     words = ("corpus", "--cell", "rnn")
     parts = [word for path in halves for word in ("--corpus", path)]
-    whole = facts(trained, *words, "--corpus", "corpus.txt")
-    assert facts(trained, *words, *parts)[0]["norms"] == pytest.approx(whole[0]["norms"])
+    whole = measured(trained, *words, "--corpus", "corpus.txt")
+    assert measured(trained, *words, *parts)[0]["norms"] == pytest.approx(whole[0]["norms"])
 
 
 def test_the_seed_makes_the_fresh_models(trained: Shell) -> None:
     words = ("--corpus", "corpus.txt", "--cell", "rnn", "--hidden-size", "4")
-    one, same, other = (facts(trained, *words, "--seed", seed) for seed in ("1", "1", "2"))
+    one, same, other = (measured(trained, *words, "--seed", seed) for seed in ("1", "1", "2"))
     assert one == same
     assert one != other
 
@@ -81,14 +81,14 @@ def test_chart_and_table_go_to_stdout(trained: Shell) -> None:
 
 
 def test_the_table_says_what_json_says(trained: Shell) -> None:
-    (gru,) = facts(trained, "--corpus", "corpus.txt", "--cell", "gru")
+    (gru,) = measured(trained, "--corpus", "corpus.txt", "--cell", "gru")
     out = trained.run("gradients", *SMALL, "--corpus", "corpus.txt", "--cell", "gru").out
     row = out.splitlines()[-3]
     assert f"{gru['norms'][10] / gru['norms'][0]:.2g}" in row
     assert f"{gru['half_life_tokens']:.1f} tokens" in row
 
 
-def test_a_picture_is_written_and_the_table_told(trained: Shell, tmp_path: Path) -> None:
+def test_a_picture_is_written_and_the_table_printed(trained: Shell, tmp_path: Path) -> None:
     file = tmp_path / "a.svg"
     done = trained.run("gradients", *SMALL, "-o", file).succeeded()
     assert done.out.startswith(f"{file}\nmodel ")
@@ -97,18 +97,18 @@ def test_a_picture_is_written_and_the_table_told(trained: Shell, tmp_path: Path)
 
 
 def test_layers_can_be_set(trained: Shell) -> None:
-    found = facts(trained, "--num-layers", "2", "--hidden-size", "4", "--cell", "rnn")
+    found = measured(trained, "--num-layers", "2", "--hidden-size", "4", "--cell", "rnn")
     assert [(each["num_layers"], each["hidden_size"]) for each in found] == [(1, 8), (2, 4)]
 
 
 def test_a_checkpoint_file_will_do(trained: Shell, tmp_path: Path) -> None:
     path = Run(trained.runs / "corpus").path_of(20)
-    assert facts(trained, path)[0]["model"] == "trained lstm"
+    assert measured(trained, path)[0]["model"] == "trained lstm"
     alone = tmp_path / path.name
     alone.write_bytes(path.read_bytes())
     words = ("gradients", alone, *SMALL)
-    trained.run(*words).failed(3, "there is no validation part beside", "give a --corpus")
-    assert facts(trained, alone, "--corpus", "corpus.txt")
+    trained.run(*words).failed(3, "there is no validation part next to", "give a --corpus")
+    assert measured(trained, alone, "--corpus", "corpus.txt")
 
 
 def test_mistakes_are_one_line(trained: Shell, tmp_path: Path) -> None:
@@ -117,5 +117,5 @@ def test_mistakes_are_one_line(trained: Shell, tmp_path: Path) -> None:
     trained.run("gradients", "--reach", "5000").failed(3, "too few", "--reach of at most 298")
     trained.run("gradients", "--corpus", "none.txt").failed(3, "none.txt")
     trained.run("gradients", "--corpus", "corpus.txt", "--encoding", "x").failed(2, "no encoding")
-    trained.run("gradients", "-o", "a.gif").failed(2, "a.gif is no name of a picture")
+    trained.run("gradients", "-o", "a.gif").failed(2, "a.gif is not the name of a picture")
     Shell(tmp_path).run("gradients").failed(2, "there is no run in")

@@ -1,4 +1,4 @@
-"""`charrnn originality`: what of a text stands in the corpus, as a table and as JSON."""
+"""`charrnn originality`: which parts of a text are copied from the corpus, as a table and as JSON."""
 
 import shutil
 from pathlib import Path
@@ -16,14 +16,14 @@ LONG = TEXT[5:105]
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """A folder with a run called tiny; its index is built by whoever comes first."""
     shell = Shell(tmp_path_factory.mktemp("originality"))
     tiny_run(shell.runs)
     return shell
 
 
-def facts(shell: Shell, text: str, *args: str) -> dict[str, Any]:
+def result(shell: Shell, text: str, *args: str) -> dict[str, Any]:
     """The one object of --json."""
     done = shell.run("originality", "-", "--json", *args, stdin=text.encode()).succeeded()
     assert done.err == ""
@@ -31,9 +31,9 @@ def facts(shell: Shell, text: str, *args: str) -> dict[str, Any]:
     return found
 
 
-def test_json_has_the_share_and_the_spans_longest_first(desk: Shell) -> None:
+def test_json_has_the_copied_fraction_and_the_spans_longest_first(folder: Shell) -> None:
     text = f"xx{COPY}xx{LONG}xx"
-    found = facts(desk, text)
+    found = result(folder, text)
     assert set(found) == {"characters", "copied_share", "longest", "spans"}
     assert found["characters"] == len(text)
     assert found["longest"] == 100
@@ -43,62 +43,62 @@ def test_json_has_the_share_and_the_spans_longest_first(desk: Shell) -> None:
     ]  # fmt: skip
 
 
-def test_a_span_has_its_line_in_the_corpus(desk: Shell) -> None:
-    corpus = (desk.runs / "tiny" / "corpus" / "train.txt").read_text()
-    (span,) = facts(desk, "xx" + COPY + "xx")["spans"]
+def test_a_span_has_its_line_in_the_corpus(folder: Shell) -> None:
+    corpus = (folder.runs / "tiny" / "corpus" / "train.txt").read_text()
+    (span,) = result(folder, "xx" + COPY + "xx")["spans"]
     assert set(span) == {"begin", "length", "corpus_line", "text"}
     line = corpus.splitlines()[span["corpus_line"] - 1]
     assert line == COPY
 
 
-def test_nothing_copied_is_nothing_told(desk: Shell) -> None:
-    assert facts(desk, "Zyx!" * 20) == {
+def test_a_text_without_copies_has_no_spans(folder: Shell) -> None:
+    assert result(folder, "Zyx!" * 20) == {
         "characters": 80, "copied_share": 0.0, "longest": 0, "spans": [],
     }  # fmt: skip
-    done = desk.run("originality", "-", stdin=b"Zyx!" * 20).succeeded()
+    done = folder.run("originality", "-", stdin=b"Zyx!" * 20).succeeded()
     assert done.out == (
         "0.0% of 80 characters stand in the corpus in spans of 20 or more; the longest has 0\n"
     )
 
 
-def test_an_empty_text_copies_nothing(desk: Shell) -> None:
-    assert facts(desk, "")["copied_share"] == 0.0
-    assert desk.run("originality", "-").succeeded().out.startswith("0.0% of 0 characters")
+def test_an_empty_text_copies_nothing(folder: Shell) -> None:
+    assert result(folder, "")["copied_share"] == 0.0
+    assert folder.run("originality", "-").succeeded().out.startswith("0.0% of 0 characters")
 
 
-def test_the_whole_corpus_is_one_copy(desk: Shell) -> None:
+def test_the_whole_corpus_is_one_copy(folder: Shell) -> None:
     text = TEXT[:500]
-    found = facts(desk, text)
+    found = result(folder, text)
     assert (found["copied_share"], found["longest"]) == (1.0, 500)
     assert [span["begin"] for span in found["spans"]] == [0]
 
 
 @pytest.mark.parametrize(("shortest", "count"), [("24", 1), ("25", 0), ("2", 1)])
-def test_what_makes_a_copy_can_be_set(shortest: str, count: int, desk: Shell) -> None:
-    assert len(facts(desk, f"§{COPY}§", "--shortest", shortest)["spans"]) == count
+def test_what_makes_a_copy_can_be_set(shortest: str, count: int, folder: Shell) -> None:
+    assert len(result(folder, f"§{COPY}§", "--shortest", shortest)["spans"]) == count
 
 
 @pytest.mark.parametrize(("show", "count"), [("0", 0), ("1", 1), ("2", 2), ("9", 3)])
 def test_only_so_many_copies_are_shown_but_all_are_counted(
-    show: str, count: int, desk: Shell
+    show: str, count: int, folder: Shell
 ) -> None:
     text = "§".join([COPY, LONG, COPY])
-    found = facts(desk, text, "--show", show)
+    found = result(folder, text, "--show", show)
     assert len(found["spans"]) == count
     assert found["longest"] == 100
     assert found["copied_share"] == pytest.approx(148 / 150)
 
 
 @pytest.mark.parametrize("option", ["--shortest", "--show"])
-def test_numbers_have_bounds(option: str, desk: Shell) -> None:
+def test_numbers_have_bounds(option: str, folder: Shell) -> None:
     low = "1" if option == "--shortest" else "-1"
-    desk.run("originality", "-", option, low).failed(2, option)
-    desk.run("originality", "-", option, "1000001").failed(2, option)
+    folder.run("originality", "-", option, low).failed(2, option)
+    folder.run("originality", "-", option, "1000001").failed(2, option)
 
 
-def test_the_table_names_length_place_line_and_text(desk: Shell) -> None:
-    path = desk.write("text.txt", f"xx{COPY}xx{LONG}xx")
-    done = desk.run("originality", path).succeeded()
+def test_the_table_names_length_place_line_and_text(folder: Shell) -> None:
+    path = folder.write("text.txt", f"xx{COPY}xx{LONG}xx")
+    done = folder.run("originality", path).succeeded()
     first, head, *rows = map(str.rstrip, done.out.splitlines())
     assert first == (
         "95.4% of 130 characters stand in the corpus in spans of 20 or more; the longest has 100"
@@ -106,19 +106,19 @@ def test_the_table_names_length_place_line_and_text(desk: Shell) -> None:
     assert head.split() == ["length", "at", "corpus", "line", "text"]
     assert [row.split()[:2] for row in rows] == [["100", "28"], ["24", "2"]]
     assert rows[1].endswith(COPY)
-    # A newline is spelled, and a long text is shortened.
+    # A newline is escaped, and a long text is shortened.
     short = f"{LONG[:40]} ... {LONG[-15:]}".replace("\n", "^J")
     assert rows[0].endswith(short)
     assert done.err == ""
 
 
-def test_no_table_where_no_copies_are_to_be_shown(desk: Shell) -> None:
-    done = desk.run("originality", "-", "--show", "0", stdin=LONG.encode()).succeeded()
+def test_no_table_where_no_copies_are_to_be_shown(folder: Shell) -> None:
+    done = folder.run("originality", "-", "--show", "0", stdin=LONG.encode()).succeeded()
     assert done.out.count("\n") == 1
 
 
-def test_a_byte_order_mark_is_no_part_of_the_text(desk: Shell) -> None:
-    found = facts(desk, "\ufeff" + LONG)
+def test_a_byte_order_mark_is_no_part_of_the_text(folder: Shell) -> None:
+    found = result(folder, "\ufeff" + LONG)
     assert (found["characters"], found["spans"][0]["begin"]) == (100, 0)
 
 
@@ -126,7 +126,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(desk: Shell) -> None:
 def test_copies_are_found_whatever_the_tokenizer(name: str, tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     tiny_run(shell.runs, name)
-    found = facts(shell, f"xyz {COPY} xyz")
+    found = result(shell, f"xyz {COPY} xyz")
     assert found["spans"][0]["text"].strip() == COPY
 
 
@@ -134,7 +134,7 @@ def test_characters_of_several_bytes_are_counted_as_one(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     text = "Über das Café, für 7 €, weiß die Katze nichts 😀.\n" * 8
     tiny_run(shell.runs, text=text)
-    found = facts(shell, "ßß" + text[5:44] + "€€")
+    found = result(shell, "ßß" + text[5:44] + "€€")
     assert (found["longest"], found["characters"]) == (39, 43)
     assert found["spans"][0] == {
         "begin": 2, "length": 39, "corpus_line": found["spans"][0]["corpus_line"],
@@ -146,19 +146,19 @@ def test_a_corpus_of_lines_is_searched_line_by_line(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     names = [f"Name number {n} of many\n" for n in range(60)]
     tiny_run(shell.runs, text="".join(names), lines=True)
-    found = facts(shell, f"? {names[7]}")
+    found = result(shell, f"? {names[7]}")
     train = (shell.runs / "tiny" / "corpus" / "train.txt").read_text().splitlines()
     assert train[found["spans"][0]["corpus_line"] - 1] == names[7].strip()
 
 
 def test_the_index_is_built_once(copied: Shell) -> None:
     corpus = (copied.folder / "corpus.txt").read_text()
-    first = facts(copied, corpus[:200])
+    first = result(copied, corpus[:200])
     assert first["copied_share"] == 1.0
-    folder = copied.runs / "corpus" / "corpus"
-    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    assert facts(copied, corpus[:200]) == first
-    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    cache = copied.runs / "corpus" / "corpus"
+    before = {path.name: path.stat().st_mtime_ns for path in cache.iterdir()}
+    assert result(copied, corpus[:200]) == first
+    assert {path.name: path.stat().st_mtime_ns for path in cache.iterdir()} == before
 
 
 def test_a_run_can_be_chosen_and_the_last_is_the_default(tmp_path: Path) -> None:
@@ -166,9 +166,9 @@ def test_a_run_can_be_chosen_and_the_last_is_the_default(tmp_path: Path) -> None
     tiny_run(shell.runs, text="One two three four five six seven.\n" * 9)
     other = tiny_run(shell.runs)
     other.write_description({"turn": 2})
-    assert facts(shell, COPY)["copied_share"] == 1.0
-    assert facts(shell, COPY, "--run", "tiny")["copied_share"] == 0.0
-    assert facts(shell, COPY, "--run", str(other.folder))["copied_share"] == 1.0
+    assert result(shell, COPY)["copied_share"] == 1.0
+    assert result(shell, COPY, "--run", "tiny")["copied_share"] == 0.0
+    assert result(shell, COPY, "--run", str(other.folder))["copied_share"] == 1.0
 
 
 def failed(shell: Shell, code: int, *words: str, args: tuple[str, ...] = ()) -> Done:
@@ -181,11 +181,11 @@ def test_a_corpus_that_is_gone_is_one_line_and_3(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     run = tiny_run(shell.runs)
     shutil.rmtree(run.corpus_folder)
-    failed(shell, 3, "the text of the run tiny is gone; train it again")
+    failed(shell, 3, "is not next to it; train it again")
 
 
-def test_a_wrong_run_or_none_is_one_line_and_2(tmp_path: Path, desk: Shell) -> None:
-    failed(desk, 2, "there is no run none", args=("--run", "none"))
+def test_a_wrong_run_or_none_is_one_line_and_2(tmp_path: Path, folder: Shell) -> None:
+    failed(folder, 2, "there is no run none", args=("--run", "none"))
     failed(Shell(tmp_path), 2, "there is no run in")
 
 
@@ -196,12 +196,12 @@ def test_a_run_without_a_checkpoint_is_one_line_and_2(tmp_path: Path) -> None:
     failed(shell, 2, "the run tiny has no checkpoint latest")
 
 
-def test_a_text_that_cannot_be_read_is_one_line_and_3(desk: Shell) -> None:
-    desk.run("originality", "none.txt").failed(3, "cannot read none.txt: No such file")
-    desk.run("originality", "-", stdin=b"ab\xff").failed(3, "stdin is not valid UTF-8 at byte 2")
-    path = desk.write("odd.txt", b"\xe9")
-    desk.run("originality", path).failed(3, "odd.txt is not valid UTF-8 at byte 0")
+def test_a_text_that_cannot_be_read_is_one_line_and_3(folder: Shell) -> None:
+    folder.run("originality", "none.txt").failed(3, "cannot read none.txt: No such file")
+    folder.run("originality", "-", stdin=b"ab\xff").failed(3, "stdin is not valid UTF-8 at byte 2")
+    path = folder.write("odd.txt", b"\xe9")
+    folder.run("originality", path).failed(3, "odd.txt is not valid UTF-8 at byte 0")
 
 
-def test_a_text_has_to_be_named(desk: Shell) -> None:
-    desk.run("originality").failed(2, "Missing argument 'file'")
+def test_a_text_has_to_be_named(folder: Shell) -> None:
+    folder.run("originality").failed(2, "Missing argument 'file'")

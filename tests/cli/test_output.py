@@ -78,18 +78,18 @@ def test_a_pipe_waits_no_longer_than_a_moment(
     now = 0.0
     monkeypatch.setattr(output, "time", Named(monotonic=lambda: now))
     out = Output()
-    now = output.MOMENT / 2
+    now = output.MAX_DELAY / 2
     out.write("a")
     assert pipe.calls == []
-    now = output.MOMENT
+    now = output.MAX_DELAY
     out.write("b")
     assert pipe.calls == [b"ab"]
-    now += output.MOMENT / 2
+    now += output.MAX_DELAY / 2
     out.write("c")
     assert pipe.calls == [b"ab"]
 
 
-def test_a_terminal_gets_text_at_once_and_spelled(terminal: Descriptor) -> None:
+def test_a_terminal_gets_text_at_once_and_escaped(terminal: Descriptor) -> None:
     out = Output()
     out.write("a\x1b[31m\n\tb")
     assert terminal.calls == [b"a^[[31m\n\tb"]

@@ -37,7 +37,7 @@ def test_the_losses_of_the_last_run_are_drawn(two: Shell) -> None:
     assert lines[-1].strip() == "steps"
 
 
-def test_several_runs_are_told_apart(two: Shell) -> None:
+def test_several_runs_are_labelled_by_their_names(two: Shell) -> None:
     out = two.run("plot", "one", "two", "--width", "100").succeeded().out
     assert out.startswith("one, two\n")
     for name in ("one training", "one validation", "two training", "two validation"):
@@ -69,8 +69,8 @@ def test_json_is_the_series(two: Shell) -> None:
     training, validation, *_ = done.json
     assert (training["x"], validation["x"]) == ([5, 10, 15, 20], [10, 20])
     events = Run(two.runs / "one").events()
-    told = [e["nats_per_char"] for e in events if e["event"] == "evaluated"]
-    assert validation["y"] == pytest.approx(told)
+    logged = [e["nats_per_char"] for e in events if e["event"] == "evaluated"]
+    assert validation["y"] == pytest.approx(logged)
     assert training["y"] == pytest.approx([e["loss"] for e in events if e["event"] == "progress"])
     assert training["unit"] == "nats/char"
     assert training["over"] == "steps"
@@ -123,7 +123,7 @@ def in_terminal(shell: Shell, *args: str, **variables: str) -> str:
 def _read(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, 1 << 16)
-    except OSError:  # so Linux tells the end of a terminal
+    except OSError:  # which is how Linux reports the end of a terminal
         return b""
 
 
@@ -155,23 +155,23 @@ def test_a_picture_is_overwritten_only_by_force(two: Shell, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["a.gif", "a", "png", ".png"])
 def test_other_pictures_are_refused(name: str, two: Shell) -> None:
-    two.run("plot", "-o", name).failed(2, f"{name} is no name of a picture", ".png or .svg")
+    two.run("plot", "-o", name).failed(2, f"{name} is not the name of a picture", ".png or .svg")
 
 
 def test_a_picture_in_no_folder_is_one_line(two: Shell, tmp_path: Path) -> None:
     two.run("plot", "-o", tmp_path / "none" / "a.svg").failed(1, "cannot write")
 
 
-def test_a_torn_line_is_told_once_on_stderr(two: Shell, tmp_path: Path) -> None:
+def test_a_truncated_line_of_the_log_is_noted_once_on_stderr(two: Shell, tmp_path: Path) -> None:
     shutil.copytree(two.runs / "one", tmp_path / "torn")
     with (tmp_path / "torn" / "metrics.jsonl").open("a") as file:
         file.write('{"event": "prog')
     done = two.run("plot", tmp_path / "torn").succeeded()
-    assert done.err == ("charrnn: note: left out 1 line of the log of torn that cannot be read\n")
+    assert done.err == ("charrnn: note: left out 1 line of the log of torn: unreadable\n")
     assert done.out == two.run("plot", "one").out.replace("one", "torn", 1)
 
 
-def test_odd_names_are_spelled(two: Shell, tmp_path: Path) -> None:
+def test_odd_names_are_escaped(two: Shell, tmp_path: Path) -> None:
     for name in ("a\x1b[2J", "[red]"):
         shutil.copytree(two.runs / "one", tmp_path / name)
     out = two.run("plot", tmp_path / "a\x1b[2J", tmp_path / "[red]", "--width", "110").out
@@ -188,7 +188,7 @@ def test_a_run_that_is_not_there_is_one_line(words: tuple[str, ...], two: Shell)
 def test_a_run_without_a_log_is_one_line(two: Shell, tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     shutil.copy(two.runs / "one" / "run.json", tmp_path / "new")
-    two.run("plot", tmp_path / "new").failed(2, "the run new has told no loss yet")
+    two.run("plot", tmp_path / "new").failed(2, "the run new has logged no loss yet")
     two.run("plot", "one", "--from", "1000").failed(2, "no loss from 1000 steps on")
 
 

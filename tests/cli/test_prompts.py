@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn.cli.prompts import read_prompt, read_prompts, read_text, remark_on_strangers, unescape
+from charrnn.cli.prompts import read_prompt, read_prompts, read_text, note_unseen, unescape
 from charrnn.errors import CharRNNError, CorpusError, StorageError, UsageError
 from charrnn.tokenizers import TOKENIZERS, Tokenizer
 
@@ -203,7 +203,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [CorpusError, UsageError, StorageError])
-def test_a_text_is_read_whole_and_fails_as_it_is_told(
+def test_a_text_is_read_completely_and_fails_with_the_class_given(
     kind: type[CharRNNError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "text.txt"
@@ -218,7 +218,7 @@ def test_a_text_is_read_whole_and_fails_as_it_is_told(
         read_text(str(tmp_path / "none"), kind)
 
 
-def test_a_text_is_the_corpus_unless_told_otherwise(tmp_path: Path) -> None:
+def test_the_class_of_the_error_is_corpus_error_by_default(tmp_path: Path) -> None:
     with pytest.raises(CorpusError):
         read_text(str(tmp_path / "none"))
 
@@ -229,7 +229,7 @@ BYTES: Tokenizer = TOKENIZERS["byte"].train(["abc\n"])
 
 
 @pytest.mark.parametrize(
-    ("prompts", "tokenizer", "strange"),
+    ("prompts", "tokenizer", "unseen"),
     [
         (["abc", "", "\n"], LETTERS, False),
         (["abc", "abd"], LETTERS, True),
@@ -241,14 +241,16 @@ BYTES: Tokenizer = TOKENIZERS["byte"].train(["abc\n"])
         ([], BYTES, False),
     ],
 )
-def test_what_the_model_never_saw_is_remarked_on_once(
+def test_what_the_training_text_does_not_contain_is_noted_once(
     prompts: list[str],
     tokenizer: Tokenizer,
-    strange: bool,
+    unseen: bool,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    remark_on_strangers(prompts, tokenizer)
+    note_unseen(prompts, tokenizer)
     out, err = capsys.readouterr()
     assert out == ""
-    note = "charrnn: note: the prompt holds characters or words that the model's text never had\n"
-    assert err == (note if strange else "")
+    note = (
+        "charrnn: note: the prompt contains characters or words that the training text does not\n"
+    )
+    assert err == (note if unseen else "")

@@ -13,6 +13,7 @@ from charrnn.cli.sample_output import JsonWriter, TextWriter
 from charrnn.inference.generation import Chunk, SamplingParams, Token, begin, generate
 from charrnn.tokenizers import TOKENIZERS, Tokenizer
 from tests.support.steppers import noise
+from tests.support.tiny import TinyTextModel
 
 LETTERS: Tokenizer = TOKENIZERS["char"].train(["abc\n"])
 BYTES: Tokenizer = TOKENIZERS["byte"].train(["é"])
@@ -22,11 +23,11 @@ Write = Callable[[TextWriter | JsonWriter, Sequence[Chunk]], str]
 
 @pytest.fixture
 def write(capfdbinary: pytest.CaptureFixture[bytes]) -> Write:
-    """Hand pieces to a writer and see what came out."""
+    """Hand chunks to a writer and see what came out."""
 
-    def take(writer: TextWriter | JsonWriter, pieces: Sequence[Chunk]) -> str:
-        for piece in pieces:
-            writer.take(piece)
+    def take(writer: TextWriter | JsonWriter, chunks: Sequence[Chunk]) -> str:
+        for chunk in chunks:
+            writer.take(chunk)
         writer.out.flush()
         return capfdbinary.readouterr().out.decode()
 
@@ -34,12 +35,12 @@ def write(capfdbinary: pytest.CaptureFixture[bytes]) -> Write:
 
 
 def whole(index: int, text: str, finish: str = "length") -> Chunk:
-    """A sample in one piece."""
+    """A sample in one chunk."""
     return Chunk(index, text, len(text), (), finish)
 
 
 def texts(*samples: str) -> list[Chunk]:
-    """Samples in one piece each."""
+    """Samples in one chunk each."""
     return [whole(index, sample) for index, sample in enumerate(samples)]
 
 
@@ -89,14 +90,14 @@ def test_the_prompt_comes_before_each_of_its_samples(write: Write) -> None:
     assert write(TextWriter(["x\n"], LONG), texts("", "b")) == "x\n\nx\nb\n"
 
 
-def test_the_prompt_comes_once_for_a_sample_of_several_pieces(write: Write) -> None:
-    pieces = [Chunk(0, "a", 1), Chunk(0, "b", 2), Chunk(0, "", 2, (), "stop")]
-    assert write(TextWriter(["x"], LONG), pieces) == "xab\n"
+def test_the_prompt_comes_once_for_a_sample_of_several_chunks(write: Write) -> None:
+    chunks = [Chunk(0, "a", 1), Chunk(0, "b", 2), Chunk(0, "", 2, (), "stop")]
+    assert write(TextWriter(["x"], LONG), chunks) == "xab\n"
 
 
-def test_a_newline_at_the_end_of_the_last_full_piece_is_enough(write: Write) -> None:
-    pieces = [Chunk(0, "a\n", 2), Chunk(0, "", 2, (), "stop")]
-    assert write(TextWriter([], LONG), pieces) == "a\n"
+def test_a_newline_at_the_end_of_the_last_full_chunk_is_enough(write: Write) -> None:
+    chunks = [Chunk(0, "a\n", 2), Chunk(0, "", 2, (), "stop")]
+    assert write(TextWriter([], LONG), chunks) == "a\n"
 
 
 def test_the_first_sample_grows_and_the_others_wait_for_their_turn(
@@ -104,7 +105,7 @@ def test_the_first_sample_grows_and_the_others_wait_for_their_turn(
 ) -> None:
     writer = TextWriter([], LINES)
     seen = []
-    for piece in (
+    for chunk in (
         Chunk(1, "b", 1),
         Chunk(0, "a", 1),
         whole(2, "c"),
@@ -112,7 +113,7 @@ def test_the_first_sample_grows_and_the_others_wait_for_their_turn(
         Chunk(1, "B", 2),
         Chunk(1, "", 2, (), "end"),
     ):
-        writer.take(piece)
+        writer.take(chunk)
         writer.out.flush()
         seen.append(capfdbinary.readouterr().out.decode())
     assert seen == ["", "a", "", "A\nb", "B", "\nc\n"]
@@ -125,7 +126,7 @@ def test_the_first_sample_grows_and_the_others_wait_for_their_turn(
 def test_the_order_in_which_samples_grow_does_not_show(
     data: st.DataObject, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charrnn.cli.output.MOMENT", 1e9)
+    monkeypatch.setattr("charrnn.cli.output.MAX_DELAY", 1e9)
     samples = data.draw(st.lists(st.text(alphabet="ab\n", max_size=4), min_size=1, max_size=4))
     queues = [[Chunk(i, c, 1) for c in text] for i, text in enumerate(samples)]
     for index, queue in enumerate(queues):
@@ -141,8 +142,8 @@ def test_the_order_in_which_samples_grow_does_not_show(
 
 def test_json_has_the_fields_of_a_sample(write: Write) -> None:
     own = SamplingParams(length=9, seed=4, values={"temperature": 0.5, "top_k": 3})
-    pieces = [Chunk(0, "é", 1), Chunk(0, "\n", 3, (), "stop"), whole(1, "", "end")]
-    shown = write(JsonWriter(["x", "y"], own, LETTERS), pieces)
+    chunks = [Chunk(0, "é", 1), Chunk(0, "\n", 3, (), "stop"), whole(1, "", "end")]
+    shown = write(JsonWriter(["x", "y"], own, LETTERS), chunks)
     assert shown.count("\n") == 2
     assert "é" in shown
     first, second = map(json.loads, shown.splitlines())
@@ -163,8 +164,8 @@ def test_json_comes_when_a_sample_is_complete_and_in_order(
 ) -> None:
     writer = JsonWriter([""], LONG, LETTERS)
     seen = []
-    for piece in (Chunk(0, "a", 1), whole(1, "b"), whole(2, "c"), whole(0, "A"), whole(3, "d")):
-        writer.take(piece)
+    for chunk in (Chunk(0, "a", 1), whole(1, "b"), whole(2, "c"), whole(0, "A"), whole(3, "d")):
+        writer.take(chunk)
         lines = capfdbinary.readouterr().out.decode().splitlines()
         seen.append([json.loads(line)["text"] for line in lines])
     assert seen == [[], [], [], ["aA", "b", "c"], ["d"]]
@@ -172,9 +173,9 @@ def test_json_comes_when_a_sample_is_complete_and_in_order(
 
 def test_log_probabilities_come_with_the_texts_of_their_tokens(write: Write) -> None:
     a, b = LETTERS.encode("ab").tolist()
-    told = (Token(a, -0.25, ((a, -0.25), (b, -1.5))), Token(b, -0.5, ((b, -0.5), (a, -1.0))))
-    pieces = [Chunk(0, "a", 1, told[:1]), Chunk(0, "b", 2, told[1:], "length")]
-    shown = write(JsonWriter([""], SamplingParams(logprobs=2), LETTERS), pieces)
+    tokens = (Token(a, -0.25, ((a, -0.25), (b, -1.5))), Token(b, -0.5, ((b, -0.5), (a, -1.0))))
+    chunks = [Chunk(0, "a", 1, tokens[:1]), Chunk(0, "b", 2, tokens[1:], "length")]
+    shown = write(JsonWriter([""], SamplingParams(logprobs=2), LETTERS), chunks)
     first, second = json.loads(shown)["logprobs"]
     assert first == {
         "token": "a",
@@ -195,19 +196,19 @@ def test_no_log_probabilities_unless_asked_for(write: Write) -> None:
 
 
 def test_a_token_that_is_a_part_of_a_character_is_shown_as_broken(write: Write) -> None:
-    piece = Chunk(0, "é", 2, (Token(0xC3, -1.0), Token(0xA9, -1.0)), "length")
-    shown = write(JsonWriter([""], SamplingParams(logprobs=0), BYTES), [piece])
-    told = json.loads(shown)["logprobs"]
-    assert [each["token"] for each in told] == ["\ufffd", "\ufffd"]
-    assert [each["id"] for each in told] == [0xC3, 0xA9]
+    chunk = Chunk(0, "é", 2, (Token(0xC3, -1.0), Token(0xA9, -1.0)), "length")
+    shown = write(JsonWriter([""], SamplingParams(logprobs=0), BYTES), [chunk])
+    tokens = json.loads(shown)["logprobs"]
+    assert [each["token"] for each in tokens] == ["\ufffd", "\ufffd"]
+    assert [each["id"] for each in tokens] == [0xC3, 0xA9]
 
 
-def test_what_is_generated_is_what_is_told(write: Write) -> None:
+def test_text_and_json_show_what_is_generated(write: Write) -> None:
     own = SamplingParams(length=12, seed=1, logprobs=1)
     model, start = noise(LETTERS.vocab_size), begin(LETTERS, "ab")
-    pieces = list(generate(LETTERS, model, [start] * 3, own, range(3)))
-    samples = [json.loads(x) for x in write(JsonWriter(["ab"], own, LETTERS), pieces).splitlines()]
-    shown = write(TextWriter(["ab"], own), pieces)
+    chunks = list(generate(TinyTextModel(LETTERS, model), [start] * 3, own, range(3)))
+    samples = [json.loads(x) for x in write(JsonWriter(["ab"], own, LETTERS), chunks).splitlines()]
+    shown = write(TextWriter(["ab"], own), chunks)
     bodies = ["ab" + sample["text"].removesuffix("\n") + "\n" for sample in samples]
     assert shown == "\n".join(bodies)
     for sample in samples:

@@ -19,7 +19,7 @@ from charrnn.tokenizers import TOKENIZERS
 from tests.support.shell import Done, Shell
 from tests.support.tiny import TEXT, tiny_run
 
-JUDGED = "The old cat sat.\nWho went round the mill?\nZebra: €5!\n"
+SCORED = "The old cat sat.\nWho went round the mill?\nZebra: €5!\n"
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -30,11 +30,11 @@ FIELDS = {
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """A folder with a run called tiny and a text to judge; nothing in it is changed."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A folder with a run called tiny and a text to score; nothing in it is changed."""
     shell = Shell(tmp_path_factory.mktemp("score"))
     tiny_run(shell.runs)
-    shell.write("judged.txt", JUDGED)
+    shell.write("scored.txt", SCORED)
     return shell
 
 
@@ -52,25 +52,25 @@ def bits(shell: Shell, text: str) -> float:
     return score.bits_per_char
 
 
-def judged(shell: Shell, *args: str | Path, stdin: bytes = b"") -> Done:
+def scored(shell: Shell, *args: str | Path, stdin: bytes = b"") -> Done:
     """A score that goes well and says nothing on stderr."""
     done = shell.run("score", *args, "--threads", "1", stdin=stdin).succeeded()
     assert done.err == ""
     return done
 
 
-def test_a_whole_text_has_its_figures_and_its_yardsticks(desk: Shell) -> None:
-    done = judged(desk, "tiny", "judged.txt")
+def test_a_whole_text_has_its_figures_and_its_yardsticks(folder: Shell) -> None:
+    done = scored(folder, "tiny", "scored.txt")
     first, *others = done.out.splitlines()
-    model = model_of(desk)
-    nats = math.log(2) * bits(desk, JUDGED) * len(JUDGED)
-    tokens = len(model.tokenizer.encode(JUDGED))
+    model = model_of(folder)
+    nats = math.log(2) * bits(folder, SCORED) * len(SCORED)
+    tokens = len(model.tokenizer.encode(SCORED))
     assert first == (
-        f"{bits(desk, JUDGED):.4f} bits/char, perplexity {math.exp(nats / tokens):.4g}, "
-        f"log-likelihood {-nats:,.1f} nats, {tokens} tokens ({len(JUDGED)} characters)"
+        f"{bits(folder, SCORED):.4f} bits/char, perplexity {math.exp(nats / tokens):.4g}, "
+        f"log-likelihood {-nats:,.1f} nats, {tokens} tokens ({len(SCORED)} characters)"
     )
     assert [line.partition(" by ")[2] for line in others] == ["uniform", "5-gram", "gzip", "xz"]
-    packed = 8 * len(gzip.compress(JUDGED.encode(), 9)) / len(JUDGED)
+    packed = 8 * len(gzip.compress(SCORED.encode(), 9)) / len(SCORED)
     assert others[2] == f"{packed:.4f} bits/char by gzip"
 
 
@@ -78,72 +78,72 @@ def test_a_whole_text_has_its_figures_and_its_yardsticks(desk: Shell) -> None:
 def test_json_has_all_fields_of_every_tokenizer(name: str, tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     tiny_run(shell.runs, name)
-    shell.write("judged.txt", JUDGED)
-    (row,) = judged(shell, "judged.txt", "--json").json
+    shell.write("scored.txt", SCORED)
+    (row,) = scored(shell, "scored.txt", "--json").json
     assert set(row) == FIELDS | {"yardsticks"}
     assert list(row["yardsticks"]) == ["uniform", "5-gram", "gzip", "xz"]
     model = model_of(shell)
-    tokens = model.tokenizer.encode(JUDGED)
+    tokens = model.tokenizer.encode(SCORED)
     blocks = log_probabilities(Engine(model, 1), tokens, model.tokenizer.newline_id)
     nats = -float(np.concatenate(list(blocks)).sum())
     assert row["nats"] == -row["log_likelihood"] == pytest.approx(nats)
-    assert (row["tokens"], row["characters"]) == (len(tokens), len(JUDGED))
+    assert (row["tokens"], row["characters"]) == (len(tokens), len(SCORED))
     assert row["loss"] == pytest.approx(nats / len(tokens))
-    assert row["bits_per_char"] == pytest.approx(nats / len(JUDGED) / math.log(2))
+    assert row["bits_per_char"] == pytest.approx(nats / len(SCORED) / math.log(2))
     assert row["perplexity"] == pytest.approx(math.exp(row["loss"]))
 
 
-def test_yardsticks_can_be_left_out(desk: Shell) -> None:
-    assert judged(desk, "judged.txt", "--no-yardsticks").out.count("\n") == 1
-    (row,) = judged(desk, "judged.txt", "--no-yardsticks", "--json").json
+def test_yardsticks_can_be_left_out(folder: Shell) -> None:
+    assert scored(folder, "scored.txt", "--no-yardsticks").out.count("\n") == 1
+    (row,) = scored(folder, "scored.txt", "--no-yardsticks", "--json").json
     assert set(row) == FIELDS
 
 
-def test_without_its_corpus_only_the_packers_are_beside_it(desk: Shell, tmp_path: Path) -> None:
+def test_without_its_corpus_only_the_compressors_are_yardsticks(folder: Shell, tmp_path: Path) -> None:
     path = tmp_path / "alone.safetensors"
-    path.write_bytes(Run(desk.runs / "tiny").pick("latest").path.read_bytes())
-    (row,) = judged(desk, path, "judged.txt", "--json").json
+    path.write_bytes(Run(folder.runs / "tiny").pick("latest").path.read_bytes())
+    (row,) = scored(folder, path, "scored.txt", "--json").json
     assert list(row["yardsticks"]) == ["gzip", "xz"]
-    assert row["bits_per_char"] == pytest.approx(bits(desk, JUDGED))
+    assert row["bits_per_char"] == pytest.approx(bits(folder, SCORED))
 
 
 @pytest.mark.parametrize(
     ("args", "stdin"),
     [
-        (("tiny", "judged.txt"), None),
-        (("judged.txt",), None),
-        (("tiny", "-"), JUDGED),
-        (("tiny",), JUDGED),
-        (("-",), JUDGED),
-        ((), JUDGED),
-        (("runs/tiny", "judged.txt"), None),
-        (("runs/tiny",), JUDGED),
+        (("tiny", "scored.txt"), None),
+        (("scored.txt",), None),
+        (("tiny", "-"), SCORED),
+        (("tiny",), SCORED),
+        (("-",), SCORED),
+        ((), SCORED),
+        (("runs/tiny", "scored.txt"), None),
+        (("runs/tiny",), SCORED),
     ],
     ids=str,
 )
 def test_arguments_are_sorted_into_run_and_text(
-    args: tuple[str, ...], stdin: str | None, desk: Shell
+    args: tuple[str, ...], stdin: str | None, folder: Shell
 ) -> None:
-    done = judged(desk, *args, "--json", stdin=(stdin or "something else").encode())
-    assert done.json[0]["bits_per_char"] == pytest.approx(bits(desk, JUDGED))
+    done = scored(folder, *args, "--json", stdin=(stdin or "something else").encode())
+    assert done.json[0]["bits_per_char"] == pytest.approx(bits(folder, SCORED))
 
 
-def test_a_checkpoint_alone_is_a_model_and_not_a_text(desk: Shell) -> None:
-    path = Run(desk.runs / "tiny").pick("latest").path
-    for args in ((path,), (path, "judged.txt"), (path, "-")):
-        (row,) = judged(desk, *args, "--json", stdin=JUDGED.encode()).json
-        assert row["characters"] == len(JUDGED)
+def test_a_checkpoint_alone_is_a_model_and_not_a_text(folder: Shell) -> None:
+    path = Run(folder.runs / "tiny").pick("latest").path
+    for args in ((path,), (path, "scored.txt"), (path, "-")):
+        (row,) = scored(folder, *args, "--json", stdin=SCORED.encode()).json
+        assert row["characters"] == len(SCORED)
 
 
-def test_a_text_called_stdin_is_a_file(desk: Shell) -> None:
-    desk.write("stdin", "The cat")
-    assert judged(desk, "stdin", "--json").json[0]["characters"] == 7
-    assert judged(desk, "tiny", "stdin", "--json").json[0]["characters"] == 7
+def test_a_text_called_stdin_is_a_file(folder: Shell) -> None:
+    folder.write("stdin", "The cat")
+    assert scored(folder, "stdin", "--json").json[0]["characters"] == 7
+    assert scored(folder, "tiny", "stdin", "--json").json[0]["characters"] == 7
 
 
-def test_a_wrong_run_is_told_before_stdin_is_read(desk: Shell) -> None:
-    desk.run("score", "none", stdin=b"\xff").failed(2, "there is no run none")
-    desk.run("score", "tiny", "--checkpoint", "99", stdin=b"\xff").failed(2, "no checkpoint 99")
+def test_a_wrong_run_is_an_error_before_stdin_is_read(folder: Shell) -> None:
+    folder.run("score", "none", stdin=b"\xff").failed(2, "there is no run none")
+    folder.run("score", "tiny", "--checkpoint", "99", stdin=b"\xff").failed(2, "no checkpoint 99")
 
 
 @pytest.mark.parametrize(
@@ -156,32 +156,32 @@ def test_a_wrong_run_is_told_before_stdin_is_read(desk: Shell) -> None:
     ],
 )
 def test_a_text_that_cannot_be_used_is_one_line_and_3(
-    raw: bytes, problem: str, tmp_path: Path, desk: Shell
+    raw: bytes, problem: str, tmp_path: Path, folder: Shell
 ) -> None:
     path = tmp_path / "odd.txt"
     path.write_bytes(raw)
-    desk.run("score", "tiny", path).failed(3, f"{path} {problem}")
-    desk.run("score", path).failed(3, problem)
-    assert problem in desk.run("score", "tiny", stdin=raw).failed(3)
+    folder.run("score", "tiny", path).failed(3, f"{path} {problem}")
+    folder.run("score", path).failed(3, problem)
+    assert problem in folder.run("score", "tiny", stdin=raw).failed(3)
 
 
-def test_a_missing_text_is_one_line_and_3(desk: Shell) -> None:
-    desk.run("score", "tiny", "none.txt").failed(3, "cannot read none.txt: No such file")
-    desk.run("score", "tiny", ".").failed(3, "cannot read .: Is a directory")
+def test_a_missing_text_is_one_line_and_3(folder: Shell) -> None:
+    folder.run("score", "tiny", "none.txt").failed(3, "cannot read none.txt: No such file")
+    folder.run("score", "tiny", ".").failed(3, "cannot read .: Is a directory")
 
 
-def test_a_byte_order_mark_is_no_part_of_the_text(desk: Shell) -> None:
-    (row,) = judged(desk, "-", "--json", stdin=b"\xef\xbb\xbf" + JUDGED.encode()).json
-    assert row["characters"] == len(JUDGED)
-    assert row["bits_per_char"] == pytest.approx(bits(desk, JUDGED))
+def test_a_byte_order_mark_is_no_part_of_the_text(folder: Shell) -> None:
+    (row,) = scored(folder, "-", "--json", stdin=b"\xef\xbb\xbf" + SCORED.encode()).json
+    assert row["characters"] == len(SCORED)
+    assert row["bits_per_char"] == pytest.approx(bits(folder, SCORED))
 
 
-def test_lines_are_ranked_each_by_itself(desk: Shell) -> None:
-    rows = judged(desk, "judged.txt", "--per-line", "--json").json
-    assert {row["line"]: row["text"] for row in rows} == dict(enumerate(JUDGED.splitlines(), 1))
+def test_lines_are_ranked_each_by_itself(folder: Shell) -> None:
+    rows = scored(folder, "scored.txt", "--per-line", "--json").json
+    assert {row["line"]: row["text"] for row in rows} == dict(enumerate(SCORED.splitlines(), 1))
     for row in rows:
         assert set(row) == FIELDS | {"line", "text"}
-        assert row["bits_per_char"] == pytest.approx(bits(desk, row["text"] + "\n"))
+        assert row["bits_per_char"] == pytest.approx(bits(folder, row["text"] + "\n"))
         assert row["characters"] == len(row["text"]) + 1
     ranks = [row["bits_per_char"] for row in rows]
     assert ranks == sorted(ranks, reverse=True)
@@ -189,9 +189,9 @@ def test_lines_are_ranked_each_by_itself(desk: Shell) -> None:
     assert rows[0]["text"] == "Zebra: €5!"
 
 
-def test_ranked_lines_in_text_begin_with_their_bits(desk: Shell) -> None:
-    rows = judged(desk, "judged.txt", "--per-line", "--json").json
-    shown = judged(desk, "judged.txt", "--per-line").out
+def test_ranked_lines_in_text_begin_with_their_bits(folder: Shell) -> None:
+    rows = scored(folder, "scored.txt", "--per-line", "--json").json
+    shown = scored(folder, "scored.txt", "--per-line").out
     assert shown == "".join(f"{row['bits_per_char']:8.4f}  {row['text']}\n" for row in rows)
 
 
@@ -207,13 +207,13 @@ def test_ranked_lines_in_text_begin_with_their_bits(desk: Shell) -> None:
         ("cat\u2028sat\x0c", ["cat\u2028sat\x0c"]),
     ],
 )
-def test_a_line_is_what_a_newline_ends(text: str, lines: list[str], desk: Shell) -> None:
-    rows = judged(desk, "-", "--per-line", "--json", stdin=text.encode()).json
+def test_a_line_is_what_a_newline_ends(text: str, lines: list[str], folder: Shell) -> None:
+    rows = scored(folder, "-", "--per-line", "--json", stdin=text.encode()).json
     assert [row["text"] for row in sorted(rows, key=lambda row: row["line"])] == lines
 
 
-def test_equal_lines_keep_their_order(desk: Shell) -> None:
-    rows = judged(desk, "-", "--per-line", "--json", stdin=b"cat\nsat\ncat\ncat\n").json
+def test_equal_lines_keep_their_order(folder: Shell) -> None:
+    rows = scored(folder, "-", "--per-line", "--json", stdin=b"cat\nsat\ncat\ncat\n").json
     assert [row["line"] for row in rows if row["text"] == "cat"] == [1, 3, 4]
 
 
@@ -221,26 +221,26 @@ def test_equal_lines_keep_their_order(desk: Shell) -> None:
 def test_colours_leave_every_character(name: str, tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     tiny_run(shell.runs, name)
-    text = JUDGED + "\n\n  café\t😀 end"
-    shell.write("judged.txt", text)
-    shown = judged(shell, "judged.txt", "--color").out
+    text = SCORED + "\n\n  café\t😀 end"
+    shell.write("scored.txt", text)
+    shown = scored(shell, "scored.txt", "--color").out
     assert ESCAPE.sub("", shown) == text + "\n"
     assert len(ESCAPE.findall(shown)) > len(text) / 4
 
 
-def test_colours_spell_control_characters(desk: Shell) -> None:
+def test_colours_escape_control_characters(folder: Shell) -> None:
     text = "a\x1b[31mb\x07\r\x7fc\u202ed\u200be\n"
-    shown = judged(desk, "-", "--color", stdin=text.encode()).out
+    shown = scored(folder, "-", "--color", stdin=text.encode()).out
     stripped = ESCAPE.sub("", shown)
     assert stripped == visible(text) + "\n" == "a^[[31mb^G^M^?c\\u202ed\\u200be\n\n"
     assert "\x07" not in shown
     assert "\r" not in shown
 
 
-def test_colours_grow_with_the_surprise(desk: Shell) -> None:
+def test_colours_grow_with_the_surprise(folder: Shell) -> None:
     text = "cat"
-    shown = judged(desk, "-", "--color", stdin=text.encode()).out
-    model = model_of(desk)
+    shown = scored(folder, "-", "--color", stdin=text.encode()).out
+    model = model_of(folder)
     tokens = model.tokenizer.encode(text)
     logprobs = next(log_probabilities(Engine(model, 1), tokens, model.tokenizer.newline_id))
     reds = [round(200 * min(1.0, -nats / math.log(2) / 10)) for nats in logprobs.tolist()]
@@ -251,22 +251,22 @@ def test_colours_grow_with_the_surprise(desk: Shell) -> None:
     assert len(set(reds)) == 3
 
 
-def test_no_line_of_colours_runs_on_into_the_next(desk: Shell) -> None:
-    shown = judged(desk, "judged.txt", "--color").out
+def test_no_line_of_colours_runs_on_into_the_next(folder: Shell) -> None:
+    shown = scored(folder, "scored.txt", "--color").out
     for line in shown.splitlines():
         assert not line or line.endswith("\x1b[0m")
 
 
 @pytest.mark.parametrize("other", ["--per-line", "--json"])
-def test_colours_contradict_other_forms(other: str, desk: Shell) -> None:
-    desk.run("score", "judged.txt", "--color", other).failed(
+def test_colours_contradict_other_forms(other: str, folder: Shell) -> None:
+    folder.run("score", "scored.txt", "--color", other).failed(
         2, f"{other} and --color contradict each other; give one of them"
     )
 
 
-def test_int8_gives_about_the_same_figures(desk: Shell) -> None:
+def test_int8_gives_about_the_same_figures(folder: Shell) -> None:
     rows = [
-        judged(desk, "judged.txt", "--json", "--precision", precision).json[0]
+        scored(folder, "scored.txt", "--json", "--precision", precision).json[0]
         for precision in ("float32", "int8")
     ]
     assert rows[0]["loss"] != rows[1]["loss"]
@@ -291,15 +291,15 @@ def test_a_text_from_the_corpus_is_likelier_than_another(trained: Shell) -> None
     assert losses == sorted(losses)
 
 
-def test_one_character_is_a_text(desk: Shell) -> None:
-    (row,) = judged(desk, "-", "--json", stdin=b"T").json
+def test_one_character_is_a_text(folder: Shell) -> None:
+    (row,) = scored(folder, "-", "--json", stdin=b"T").json
     assert (row["tokens"], row["characters"]) == (1, 1)
-    assert row["bits_per_char"] == pytest.approx(bits(desk, "T"))
+    assert row["bits_per_char"] == pytest.approx(bits(folder, "T"))
 
 
-def test_a_long_text_is_read_on_with_its_state(desk: Shell) -> None:
+def test_a_long_text_is_scored_with_its_state_carried_on(folder: Shell) -> None:
     text = TEXT * 3
-    (row,) = judged(desk, "-", "--json", "--no-yardsticks", stdin=text.encode()).json
+    (row,) = scored(folder, "-", "--json", "--no-yardsticks", stdin=text.encode()).json
     assert row["characters"] == len(text) > 1500
-    assert row["bits_per_char"] == pytest.approx(bits(desk, text))
+    assert row["bits_per_char"] == pytest.approx(bits(folder, text))
     assert json.dumps(row)

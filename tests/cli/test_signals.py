@@ -192,9 +192,9 @@ def test_a_stopped_training_is_saved_and_goes_on_as_if_it_had_not_been(
     )
     shell.run("train", "--resume", "--quiet").succeeded()
     assert shell.weights() == whole
-    told = [event["step"] for event in Run(shell.runs / "corpus").events()]
-    assert told == sorted(told)
-    assert told[-1] == 30
+    steps = [event["step"] for event in Run(shell.runs / "corpus").events()]
+    assert steps == sorted(steps)
+    assert steps[-1] == 30
 
 
 def test_a_signal_after_the_last_step_changes_nothing(

@@ -67,11 +67,11 @@ DEATHS = [BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error"), 
         ("", ""),
     ],
 )
-def test_control_characters_are_spelled(text: str, shown: str) -> None:
+def test_control_characters_are_escaped(text: str, shown: str) -> None:
     assert terminal.visible(text) == shown
 
 
-def test_what_is_kept_can_be_chosen() -> None:
+def test_the_characters_that_are_kept_can_be_chosen() -> None:
     assert terminal.visible("a\n\tb", keep="") == "a^J^Ib"
 
 
@@ -95,9 +95,9 @@ def test_no_text_is_markup(text: str, capsys: pytest.CaptureFixture[str]) -> Non
     terminal.say(text)
     terminal.note(text)
     terminal.error_line(UsageError(f"{text} is wrong", "mend it"))
-    with terminal.Ticker(3) as ticker:
-        ticker.tell(text)
-        ticker.tick(1, text, 0.0)
+    with terminal.ProgressLine(3) as line:
+        line.print(text)
+        line.update(1, text, 0.0)
     terminal.print_table([text], [[text]])
     out, err = capsys.readouterr()
     assert err.splitlines() == [
@@ -113,14 +113,14 @@ def test_no_text_is_markup_in_a_terminal(text: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TERM", "xterm")
     terminal.say(text)
     terminal.error_line(UsageError(text, "mend it"))
-    with terminal.Ticker(3) as ticker:
-        ticker.tell(f"told {text}")
-        ticker.tick(1, f"ticked {text}", 0.0)
+    with terminal.ProgressLine(3) as line:
+        line.print(f"printed {text}")
+        line.update(1, f"updated {text}", 0.0)
     shown = stream.getvalue()
     assert shown.startswith(f"{text}\n")
     assert f"{text}; mend it" in shown
-    assert f"told {text}" in shown
-    assert f"ticked {text}" in shown
+    assert f"printed {text}" in shown
+    assert f"updated {text}" in shown
 
 
 def test_say_and_note_are_lines_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,13 +178,13 @@ def test_nobody_reading_is_no_failure(error: OSError, monkeypatch: pytest.Monkey
     terminal.say("hello")
     terminal.note("look")
     terminal.error_line(UsageError("it broke", "mend it"))
-    with terminal.Ticker(3) as ticker:
-        ticker.tell("told")
-        ticker.tick(3, "ticked", 9.0, last=True)
+    with terminal.ProgressLine(3) as line:
+        line.print("printed")
+        line.update(3, "updated", 9.0, last=True)
 
 
 @pytest.mark.parametrize("error", DEATHS, ids=str)
-def test_a_product_that_cannot_be_written_is_a_failure(
+def test_a_table_that_cannot_be_written_is_a_failure(
     error: OSError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", Dead(error))
@@ -201,7 +201,7 @@ def test_a_table_has_its_numbers_to_the_right(capsys: pytest.CaptureFixture[str]
     ]  # fmt: skip
 
 
-def test_a_table_spells_control_characters_and_keeps_rows_on_their_lines(
+def test_a_table_escapes_control_characters_and_keeps_rows_on_their_lines(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     terminal.print_table(["name"], [["a\nb"], ["\x1b[2J"]])
@@ -251,18 +251,18 @@ def test_counts_and_bytes_are_short_and_within_a_twentieth(value: float) -> None
 
 
 def test_plain_progress_is_a_line_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
-    with terminal.Ticker(9, plain_every=5.0) as ticker:
+    with terminal.ProgressLine(9, plain_every=5.0) as line:
         for step, seconds in enumerate((0.0, 1.0, 4.9, 5.0, 6.0, 9.9, 10.1)):
-            ticker.tick(step, f"step {step}", seconds)
-        ticker.tick(9, "step 9", 10.2, last=True)
-        ticker.tell("stays", style="bold")
+            line.update(step, f"step {step}", seconds)
+        line.update(9, "step 9", 10.2, last=True)
+        line.print("stays", style="bold")
     assert capsys.readouterr().err.splitlines() == ["step 0", "step 3", "step 6", "step 9", "stays"]
 
 
-def test_plain_progress_spells_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
-    with terminal.Ticker(1) as ticker:
-        ticker.tick(1, "a\x1b[2J", 0.0)
-        ticker.tell("b\x1b[2J")
+def test_plain_progress_escapes_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    with terminal.ProgressLine(1) as line:
+        line.update(1, "a\x1b[2J", 0.0)
+        line.print("b\x1b[2J")
     assert capsys.readouterr().err == "a^[[2J\nb^[[2J\n"
 
 
@@ -270,10 +270,10 @@ def test_a_terminal_has_a_bar_that_leaves_no_trace(monkeypatch: pytest.MonkeyPat
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
-    with terminal.Ticker(10) as ticker:
+    with terminal.ProgressLine(10) as line:
         for step in range(1, 11):
-            ticker.tick(step, f"step {step}\x07", float(step))
-        ticker.tell("stays")
+            line.update(step, f"step {step}\x07", float(step))
+        line.print("stays")
     shown = stream.getvalue()
     assert "━" in shown
     assert "step 10^G" in shown
@@ -289,8 +289,8 @@ def test_a_terminal_that_went_away_does_not_end_the_bar_badly(
 ) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setenv("TERM", "xterm")
-    ticker = terminal.Ticker(10)
-    with ticker:
-        ticker.tick(1, "step 1", 0.0)
-        ticker._console.file = Dead(error, terminal=True)
-        ticker.tell("told")
+    line = terminal.ProgressLine(10)
+    with line:
+        line.update(1, "step 1", 0.0)
+        line._console.file = Dead(error, terminal=True)
+        line.print("printed")

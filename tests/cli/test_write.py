@@ -1,28 +1,29 @@
-"""`charrnn write` and its desk: offers, additions, and what can be taken back."""
+"""`charrnn write` and its draft: offers, additions, and what can be taken back."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.test_generation import CHARS, Cycle
 
 from charrnn.cli.write import Draft
 from charrnn.inference.generation import SamplingParams, begin, generate
+from tests.inference.test_generation import CHARS, Cycle
 from tests.support.shell import Shell
+from tests.support.tiny import TinyTextModel
 
 
-def desk(prompt: str = "", length: int = 2) -> Draft:
-    """A desk with a model that goes round in a circle: abcd, newline."""
-    return Draft(CHARS, Cycle(), prompt, 1.0, length, seed=1)
+def draft(prompt: str = "", length: int = 2) -> Draft:
+    """A draft with a model that repeats a cycle: abcd, newline."""
+    return Draft(TinyTextModel(CHARS, Cycle()), prompt, 1.0, length, seed=1)
 
 
 def test_a_continuation_is_offered_and_not_yet_text() -> None:
-    made = desk("a")
+    made = draft("a")
     assert (made.text, made.offer) == ("a", "bc")
 
 
 def test_accepting_goes_on_where_the_offer_ended() -> None:
-    made = desk("a")
+    made = draft("a")
     made.accept()
     assert (made.text, made.offer) == ("abc", "d\n")
     made.accept()
@@ -30,13 +31,13 @@ def test_accepting_goes_on_where_the_offer_ended() -> None:
 
 
 def test_own_text_takes_the_place_of_the_offer() -> None:
-    made = desk("a")
+    made = draft("a")
     made.add("bcd")
     assert (made.text, made.offer) == ("abcd", "\na")
 
 
 def test_undo_takes_back_one_addition_and_never_the_prompt() -> None:
-    made = desk("a")
+    made = draft("a")
     made.accept()
     made.add("abc")
     made.undo()
@@ -47,7 +48,7 @@ def test_undo_takes_back_one_addition_and_never_the_prompt() -> None:
 
 
 def test_edit_replaces_the_last_addition() -> None:
-    made = desk("a")
+    made = draft("a")
     made.accept()
     made.edit("b")
     assert (made.text, made.offer) == ("ab", "cd")
@@ -58,17 +59,15 @@ def test_another_draw_is_another_sample_of_the_seed(trained: Shell) -> None:
     from charrnn.checkpoints.run import find_run
     from charrnn.inference.engine import Engine
 
-    model = checkpoint.load(find_run(trained.folder / "runs", None).pick("best").path)
-    made = Draft(model.tokenizer, Engine(model, 1), "", 1.0, 30, seed=4)
+    found = checkpoint.load(find_run(trained.folder / "runs", None).pick("best").path)
+    model = TinyTextModel(found.tokenizer, Engine(found, 1))
+    made = Draft(model, "", 1.0, 30, seed=4)
     first = made.offer
     made.again()
     assert made.offer != first
-    start, settings = (
-        begin(model.tokenizer, ""),
-        SamplingParams(30, seed=4, values={"temperature": 1.0}),
-    )
-    pieces = generate(model.tokenizer, Engine(model, 1), [start], settings, [1])
-    assert first == "".join(piece.text for piece in pieces)
+    params = SamplingParams(30, seed=4, values={"temperature": 1.0})
+    chunks = generate(model, [begin(model.tokenizer, "")], params, [1])
+    assert first == "".join(chunk.text for chunk in chunks)
 
 
 def session(shell: Shell, *lines: str, options: tuple[str, ...] = ()) -> str:
@@ -99,13 +98,13 @@ def test_saving_never_overwrites(trained: Shell, tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["/temp x", "/temp -1", "/temp nan", "/length 0", "/length"])
 def test_a_number_that_is_none_is_a_note_and_no_end(trained: Shell, command: str) -> None:
     shown = session(trained, command, "still here", "/show")
-    assert "is no number; give one from" in shown
+    assert "is not a number; give one from" in shown
     assert "still here" in shown
 
 
 def test_numbers_are_taken(trained: Shell) -> None:
     shown = session(trained, "/temp 0.5", "/length 3", "/help", "/unknown", "/again", "/undo")
-    assert "is no number" not in shown
+    assert "is not a number" not in shown
     assert shown.count("/again") == 3
 
 
@@ -117,5 +116,5 @@ def test_a_prompt_begins_the_text(trained: Shell) -> None:
     assert "The mill" in session(trained, "/show", options=("--prompt", "The mill"))
 
 
-def test_the_circle_of_the_made_up_model_is_what_these_tests_think() -> None:
+def test_the_cycle_of_the_made_up_model_ends_with_a_newline() -> None:
     assert np.array_equal(CHARS.encode("\n"), [CHARS.newline_id])

@@ -1,4 +1,4 @@
-"""Files, folders, globs and pipes as blocks of text: nothing skipped silently, errors with their offset."""
+"""Files, folders, globs and pipes as blocks of text: nothing skipped silently, errors located."""
 
 import hashlib
 import io
@@ -127,7 +127,9 @@ def test_files_are_joined_by_a_newline_where_they_lack_one(
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf8", "UTF-8", "U8", "utf-8-sig"])
-def test_a_byte_order_mark_is_not_part_of_the_text(tmp_path: Path, block: int, encoding: str) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_text(
+    tmp_path: Path, block: int, encoding: str
+) -> None:
     (tmp_path / "a").write_bytes(b"\xef\xbb\xbfcaf\xc3\xa9\xef\xbb\xbf")
     assert text_of(tmp_path / "a", encoding) == "café\ufeff"
 
@@ -161,7 +163,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_undecodable_bytes_are_reported_with_file_and_offset(tmp_path: Path, block: int, kind: str) -> None:
+def test_undecodable_bytes_are_reported_with_file_and_offset(
+    tmp_path: Path, block: int, kind: str
+) -> None:
     raw, encoding, offset = WRONG[kind]
     (tmp_path / "good.txt").write_bytes("good\n".encode(encoding))
     (tmp_path / "wrong.txt").write_bytes(raw)
@@ -179,7 +183,9 @@ def test_the_offset_of_an_undecodable_byte_has_thousands_separators(tmp_path: Pa
 
 
 @pytest.mark.parametrize("over", [1, 2, 3])
-def test_the_offset_is_right_for_a_character_split_between_two_blocks(tmp_path: Path, over: int) -> None:
+def test_the_offset_is_right_for_a_character_split_between_two_blocks(
+    tmp_path: Path, over: int
+) -> None:
     edge = sources.BLOCK - over
     (tmp_path / "a").write_bytes(b"x" * edge + b"\xf0\x9f\x98!")
     with pytest.raises(CorpusError, match=f"at byte {edge:,};"):
@@ -234,12 +240,14 @@ def test_a_pattern_stands_for_its_files_by_name(tmp_path: Path, book: Path, spoo
 
 
 @pytest.mark.parametrize("name", ["gone.txt", "*.gone", "[", "a\0b", "x" * 300])
-def test_a_name_that_stands_for_nothing_is_told(tmp_path: Path, spool: Path, name: str) -> None:
+def test_a_name_without_a_file_is_an_error(tmp_path: Path, spool: Path, name: str) -> None:
     with pytest.raises(CorpusError, match=r"there is no file or folder .*; check the path"):
         find([str(tmp_path / name)], spool)
 
 
-def test_a_folder_is_read_as_its_text_files_and_the_others_are_noted(book: Path, spool: Path) -> None:
+def test_a_folder_is_read_as_its_text_files_and_the_others_are_noted(
+    book: Path, spool: Path
+) -> None:
     found = find([str(book)], spool)
     assert names(found) == ["a.md", "b.txt", "c.txt"]
     assert found.notes == (f"left out of {book}, not text: {book / 'cover.png'}",)
@@ -275,12 +283,15 @@ def test_pipes_and_broken_links_of_a_folder_are_left_out(book: Path, spool: Path
 
 
 @pytest.mark.parametrize("content", [None, b"\0"])
-def test_a_folder_without_text_is_an_error(tmp_path: Path, spool: Path, content: bytes | None) -> None:
+def test_a_folder_without_text_is_an_error(
+    tmp_path: Path, spool: Path, content: bytes | None
+) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
     if content:
         (folder / "a").write_bytes(content)
-    with pytest.raises(CorpusError, match=r"the folder .*empty contains no text file; give a f"):
+    message = r"the folder .*empty contains no text file; give a folder"
+    with pytest.raises(CorpusError, match=message):
         find([str(folder)], spool)
 
 
@@ -322,7 +333,9 @@ def test_a_device_is_not_a_text_file(spool: Path, device: str) -> None:
         find([device], spool)
 
 
-def test_a_socket_is_not_a_text_file(tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_is_not_a_text_file(
+    tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("s")

@@ -35,7 +35,9 @@ def lines_of(path: Path) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_blocks_are_joined_to_one_array(tmp_path: Path, kind: type[np.unsignedinteger[Any]]) -> None:
+def test_blocks_are_joined_to_one_array(
+    tmp_path: Path, kind: type[np.unsignedinteger[Any]]
+) -> None:
     writer = TokenWriter(tmp_path / "a.npy", kind)
     for piece in ([1, 2], [], [np.iinfo(kind).max]):
         writer.append(np.array(piece, kind), 5)
@@ -46,9 +48,7 @@ def test_blocks_are_joined_to_one_array(tmp_path: Path, kind: type[np.unsignedin
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_file_can_be_read_by_numpy(
-    tmp_path: Path, kind: type[np.unsignedinteger[Any]]
-) -> None:
+def test_the_file_can_be_read_by_numpy(tmp_path: Path, kind: type[np.unsignedinteger[Any]]) -> None:
     split = write(tmp_path / "a.npy", [3, 1, 2], kind)
     loaded = np.load(split.path, allow_pickle=False)
     assert loaded.dtype == kind

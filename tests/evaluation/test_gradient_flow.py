@@ -1,4 +1,4 @@
-"""How far gradients reach: against closed forms, and against autograd over torch's own cells."""
+"""Gradient flow: compared to closed forms, and to autograd over torch's own cells."""
 
 import math
 from typing import Any
@@ -26,31 +26,35 @@ from tests.support.tiny import random_weights, tiny_model
 
 TOKENS = np.random.default_rng(0).integers(0, 11, 400).astype(np.uint8)
 
-LOOSE: dict[str, type[nn.Module]] = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "rnn": nn.RNNCell}
-"""Torch's cells for one token, which share no code path with what is measured."""
+SINGLE_STEP: dict[str, type[nn.Module]] = {
+    "lstm": nn.LSTMCell,
+    "gru": nn.GRUCell,
+    "rnn": nn.RNNCell,
+}
+"""Torch's cells for one token, which share no code with the measured layers."""
 
 
-def scalar(w: float, tanh_at: float = 0.0) -> CharRNN:
-    """One tanh unit with recurrent weight w, inputs that add nothing, and two tokens."""
+def scalar(w: float, bias: float = 0.0) -> CharRNN:
+    """A network of one tanh unit with recurrent weight w, zero input weights, and two tokens."""
     config = ModelConfig(vocab_size=2, cell="rnn", num_layers=1, hidden_size=1, embedding_size=1)
     model = build(config, 0)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
         model.layers[0].get_parameter("weight_hh_l0").fill_(w)
-        model.layers[0].get_parameter("bias_ih_l0").fill_(tanh_at)
+        model.layers[0].get_parameter("bias_ih_l0").fill_(bias)
         model.output.weight.copy_(torch.tensor([[1.0], [-1.0]]))
     return model
 
 
-def by_hand(model: CharRNN, tokens: Any, reach: int, positions: int) -> list[list[float]]:
+def by_single_steps(model: CharRNN, tokens: Any, reach: int, positions: int) -> list[list[float]]:
     """Norms for h, and for c where there is one, one position and one cell call at a time."""
     config = model.config
     parts = 2 if config.cell == "lstm" else 1
     warm_up = min(WARM_UP, len(tokens) - reach - 2)
     cells = []
     for layer in model.layers:
-        cell = LOOSE[config.cell](layer.input_size, layer.hidden_size).double()
+        cell = SINGLE_STEP[config.cell](layer.input_size, layer.hidden_size).double()
         with torch.no_grad():
             for name, parameter in cell.named_parameters():
                 parameter.copy_(layer.get_parameter(f"{name}_l0"))
@@ -98,7 +102,7 @@ def test_a_single_linear_unit_multiplies_by_its_weight(w: float) -> None:
 
 
 def test_a_single_tanh_unit_multiplies_by_weight_and_slope() -> None:
-    # With a bias it rests at h = tanh(w h + b), and tanh' there is 1 - h ** 2.
+    # With a bias the fixed point is h = tanh(w h + b), where tanh' is 1 - h ** 2.
     w, b = 0.8, 0.3
     h = 0.0
     for _ in range(1000):
@@ -112,39 +116,41 @@ def test_a_single_tanh_unit_multiplies_by_weight_and_slope() -> None:
     assert found.half_life == pytest.approx(math.log(0.5) / math.log(step), rel=1e-5)
 
 
-def test_the_norm_at_0_is_that_of_the_output_layer() -> None:
+def test_the_norm_at_k_0_is_that_of_the_output_layer() -> None:
     # d loss / d h = W' (p - y), here with p = (1/2, 1/2) and rows 1 and -1: a norm of 1.
     assert measure(scalar(0.5), TOKENS % 2, reach=2, positions=3).norms[0] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("cell", CELL_CLASSES)
 @pytest.mark.parametrize("shape", [{"num_layers": 1}, {"num_layers": 3, "residual": True}], ids=str)
-def test_it_is_what_autograd_finds_over_a_loop_of_cells(cell: str, shape: dict[str, Any]) -> None:
+def test_the_norms_equal_those_of_autograd_over_a_loop_of_cells(
+    cell: str, shape: dict[str, Any]
+) -> None:
     config = tiny_model(cell, **shape)
     model = from_weights(config, random_weights(config))
     found = measure(model, TOKENS, reach=7, positions=3)
-    expected = by_hand(model, TOKENS, reach=7, positions=3)
+    expected = by_single_steps(model, TOKENS, reach=7, positions=3)
     assert found.norms == pytest.approx(expected[0], rel=1e-10)
     assert list(found.cell_norms) == pytest.approx(expected[1] if len(expected) > 1 else [])
 
 
 @pytest.mark.parametrize("cell", CELL_CLASSES)
 @pytest.mark.parametrize("residual", [False, True])
-def test_reading_token_by_token_is_what_the_model_does(cell: str, residual: bool) -> None:
+def test_unrolled_reading_equals_the_network(cell: str, residual: bool) -> None:
     config = tiny_model(cell, num_layers=3, residual=residual)
     model = from_weights(config, random_weights(config)).eval()
     ids = torch.from_numpy(TOKENS[:20].astype(np.int64)).reshape(2, 10)
     with torch.no_grad():
         logits, after = model(ids)
         read = list(unrolled(model, ids, model.zero_state(2), {}))
-        ours = torch.stack([model.output(x) for x, _ in read], dim=1)
-    assert torch.allclose(ours, logits, atol=1e-5)
+        found = torch.stack([model.output(x) for x, _ in read], dim=1)
+    assert torch.allclose(found, logits, atol=1e-5)
     for one, two in zip(read[-1][1], after, strict=True):
         assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(one, two, strict=True))
 
 
 @pytest.mark.parametrize("cell", CELL_CLASSES)
-def test_gates_are_those_that_the_cell_computes_with(cell: str) -> None:
+def test_gates_are_those_of_the_cell_s_computation(cell: str) -> None:
     layer: Any = CELL_CLASSES[cell](4, 6).double()
     generator = torch.Generator().manual_seed(0)
     x, h, c = (torch.randn(5, size, dtype=torch.float64, generator=generator) for size in (4, 6, 6))
@@ -163,7 +169,7 @@ def test_gates_are_those_that_the_cell_computes_with(cell: str) -> None:
         assert torch.equal(gates["tanh"], (inputs + states).tanh())
 
 
-def test_the_share_of_saturated_values_is_counted() -> None:
+def test_the_fraction_of_saturated_values_is_counted() -> None:
     layer: Any = CELL_CLASSES["lstm"](1, 4)
     with torch.no_grad():
         for parameter in layer.parameters():
@@ -185,7 +191,7 @@ def test_saturation_is_the_mean_over_layers_and_tokens() -> None:
     assert found.saturated == {"tanh": 1.0}
 
 
-def test_dropout_and_the_model_itself_are_left_alone() -> None:
+def test_dropout_is_off_and_the_model_is_not_modified() -> None:
     config = tiny_model("gru", dropout=0.5, input_dropout=0.5, output_dropout=0.5)
     model = build(config, 0).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -201,7 +207,7 @@ def test_long_reaches_do_not_underflow() -> None:
     assert norms[200] == pytest.approx(1e-200, rel=1e-4)
 
 
-def test_a_text_that_is_just_long_enough_will_do() -> None:
+def test_a_text_of_the_minimum_length_is_accepted() -> None:
     assert measure(scalar(0.5), TOKENS[:12] % 2, reach=10, positions=2).norms[10] > 0
     with pytest.raises(CorpusError, match=r"11 tokens .* 10 tokens back; .* --reach of at most 9"):
         measure(scalar(0.5), TOKENS[:11] % 2, reach=10, positions=2)
@@ -217,21 +223,21 @@ def test_a_text_that_is_just_long_enough_will_do() -> None:
     ],
 )
 def test_half_lives(norms: tuple[float, ...], factor: float, half_life: float) -> None:
-    reach = GradientFlow(norms, (), {}, 1)
-    assert reach.factor == pytest.approx(factor)
+    flow = GradientFlow(norms, (), {}, 1)
+    assert flow.factor == pytest.approx(factor)
     if math.isfinite(half_life):
-        assert reach.half_life == pytest.approx(half_life)
-    assert math.isfinite(reach.half_life) or not math.isfinite(half_life) or factor >= 1
+        assert flow.half_life == pytest.approx(half_life)
+    assert math.isfinite(flow.half_life) or not math.isfinite(half_life) or factor >= 1
 
 
-def test_norms_are_told_in_proportion_to_the_first() -> None:
-    reach = GradientFlow((4.0, 2.0, 1.0), (0.0, 8.0), {}, 1)
-    assert reach.relative(reach.norms) == (1.0, 0.5, 0.25)
-    assert reach.relative(reach.cell_norms) == (0.0, 2.0)
+def test_relative_norms_are_ratios_to_the_first() -> None:
+    flow = GradientFlow((4.0, 2.0, 1.0), (0.0, 8.0), {}, 1)
+    assert flow.relative(flow.norms) == (1.0, 0.5, 0.25)
+    assert flow.relative(flow.cell_norms) == (0.0, 2.0)
     assert GradientFlow((0.0, 0.0), (), {}, 1).relative((0.0, 0.0)) == (0.0, 0.0)
 
 
-def test_what_is_no_number_is_null_in_json() -> None:
+def test_values_that_are_not_finite_are_null_in_json() -> None:
     data = GradientFlow((1.0, 0.0, 0.0), (), {"tanh": 0.25}, 4).to_json()
     assert data == {
         "positions": 4, "norms": [1.0, 0.0, 0.0], "cell_norms": [], "saturated": {"tanh": 0.25},

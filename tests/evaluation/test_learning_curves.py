@@ -1,4 +1,4 @@
-"""A run's log as curves: sittings joined, what was told twice counts once, odd fields left out."""
+"""A log as curves: sessions joined, repeated steps counted once, invalid fields ignored."""
 
 import json
 import math
@@ -26,16 +26,16 @@ PLAN = {"epochs": 10.0, "train": {"steps": 100}}
 
 
 def planned(step: int = 0) -> dict[str, Any]:
-    """The first event of a sitting."""
+    """The first event of a session."""
     return {"event": "planned", "step": step, "run": "a", "plan": PLAN}
 
 
 def progress(step: int, seconds: float, nats: float = 1.0, **changes: Any) -> dict[str, Any]:
-    """An event of progress: 4 steps are an epoch."""
-    told = Progress(
+    """A progress event; an epoch is 4 steps."""
+    event = Progress(
         step, step / 4, 9.0, {"bits_per_char": nats / math.log(2)}, 0.1, 0.2, 1e3, seconds, 0.0
     )
-    return to_json(told) | changes
+    return to_json(event) | changes
 
 
 def evaluated(step: int, seconds: float, nats: float = 2.0) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def evaluated(step: int, seconds: float, nats: float = 2.0) -> dict[str, Any]:
 
 
 def log_of(folder: Path, *events: Any) -> Log:
-    """The log of a run that told these events; text stands for a line as it is."""
+    """The log of a run with these events; a string is a literal line."""
     lines = [event if isinstance(event, str) else json.dumps(event) for event in events]
     (folder / "metrics.jsonl").write_text("\n".join(lines))
     return read_log(Run(folder))
@@ -55,13 +55,13 @@ def points(log: Log, *args: Any, **named: Any) -> dict[str, list[tuple[float, An
     return {c.name: list(zip(c.x, c.y, strict=True)) for c in series(log, *args, **named)}
 
 
-def test_fields_read_here_are_fields_of_events() -> None:
+def test_the_fields_of_curves_are_fields_of_events() -> None:
     assert set(FIELDS.values()) < progress(1, 1).keys()
     assert {"bits_per_char"} <= progress(1, 1).keys() & evaluated(1, 1).keys()
     assert set(QUANTITIES) == {"loss", *FIELDS}
 
 
-def test_losses_are_per_character_whatever_the_tokens(tmp_path: Path) -> None:
+def test_losses_are_per_character_for_any_tokenizer(tmp_path: Path) -> None:
     found = points(log_of(tmp_path, planned(), progress(2, 1.0, 1.5), evaluated(3, 2.0, 1.25)))
     assert found.keys() == {"training", "validation"}
     assert found["training"] == [(2, pytest.approx(1.5))]
@@ -94,7 +94,7 @@ def test_other_quantities_have_one_curve(quantity: str, value: float, tmp_path: 
     assert points(log, quantity) == {quantity: [(1, value)]}
 
 
-def test_epochs_come_from_the_plan_where_no_progress_tells_them(tmp_path: Path) -> None:
+def test_epochs_come_from_the_plan_if_there_is_no_progress_event(tmp_path: Path) -> None:
     log = log_of(tmp_path, planned(), evaluated(50, 1.0))
     assert points(log, axis="epochs")["validation"][0][0] == 5.0
     bare = log_of(tmp_path, evaluated(50, 1.0))
@@ -103,7 +103,7 @@ def test_epochs_come_from_the_plan_where_no_progress_tells_them(tmp_path: Path) 
         series(bare, axis="epochs")
 
 
-def test_seconds_of_several_sittings_go_on(tmp_path: Path) -> None:
+def test_seconds_of_several_sessions_add_up(tmp_path: Path) -> None:
     log = log_of(
         tmp_path, planned(), progress(2, 1.0), progress(4, 2.0),
         planned(4), progress(6, 0.5), progress(8, 1.5),
@@ -111,7 +111,7 @@ def test_seconds_of_several_sittings_go_on(tmp_path: Path) -> None:
     assert [x for x, _ in points(log, axis="seconds")["training"]] == [1.0, 2.0, 2.5, 3.5]
 
 
-def test_steps_that_a_resumed_training_took_again_count_once(tmp_path: Path) -> None:
+def test_steps_that_a_resumed_training_repeated_count_once(tmp_path: Path) -> None:
     log = log_of(
         tmp_path, planned(), progress(2, 1.0, 9.0), progress(4, 2.0, 9.5), evaluated(5, 3.0),
         planned(2), progress(4, 0.5, 8.0), progress(6, 1.5, 7.0),
@@ -122,13 +122,13 @@ def test_steps_that_a_resumed_training_took_again_count_once(tmp_path: Path) -> 
     assert [x for x, _ in points(log, axis="seconds")["training"]] == [1.0, 1.5, 2.5]
 
 
-def test_a_sitting_whose_beginning_is_lost_shows_by_its_clock(tmp_path: Path) -> None:
+def test_a_session_without_its_first_event_is_recognized_by_its_clock(tmp_path: Path) -> None:
     log = log_of(tmp_path, progress(2, 1.0), progress(4, 2.0, 9.0), progress(4, 0.5, 8.0))
     assert points(log) == {"training": [(2, pytest.approx(1.0)), (4, pytest.approx(8.0))]}
     assert [x for x, _ in points(log, axis="seconds")["training"]] == [1.0, 1.5]
 
 
-def test_events_of_other_kinds_or_without_seconds_move_no_clock(tmp_path: Path) -> None:
+def test_events_of_other_kinds_or_without_seconds_do_not_change_the_clock(tmp_path: Path) -> None:
     bare = progress(6, 0.0)
     del bare["seconds"]
     other = {"event": "drawn", "step": 5, "seconds": 0.1}
@@ -143,43 +143,43 @@ def test_the_later_of_two_at_one_step_counts(tmp_path: Path) -> None:
     assert points(log)["training"] == [(2, pytest.approx(4.0))]
 
 
-@pytest.mark.parametrize("torn", ['{"event": "progr', "\x00\x00", "[1]", "nonsense", "3"])
-def test_a_torn_line_is_left_out_and_counted(torn: str, tmp_path: Path) -> None:
-    log = log_of(tmp_path, progress(2, 1.0), torn)
+@pytest.mark.parametrize("line", ['{"event": "progr', "\x00\x00", "[1]", "nonsense", "3"])
+def test_an_unreadable_line_is_left_out_and_counted(line: str, tmp_path: Path) -> None:
+    log = log_of(tmp_path, progress(2, 1.0), line)
     assert log.unreadable == 1
     assert len(log.events) == 1
 
 
 @pytest.mark.parametrize("length", [1, 10, 100])
-def test_a_log_cut_anywhere_is_read_up_to_there(length: int, tmp_path: Path) -> None:
+def test_a_truncated_log_is_read_up_to_its_end(length: int, tmp_path: Path) -> None:
     log_of(tmp_path, progress(2, 1.0), progress(4, 2.0))
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(path.read_bytes()[:-length])
     log = read_log(Run(tmp_path))
-    assert [moment.step for moment in log.events] == [2]
+    assert [logged.step for logged in log.events] == [2]
     assert log.unreadable == 1
 
 
 @pytest.mark.parametrize("value", [None, "1", True, math.nan, math.inf, [1], {}])
-def test_what_is_no_number_is_not_drawn(value: Any, tmp_path: Path) -> None:
+def test_values_that_are_not_finite_numbers_are_ignored(value: Any, tmp_path: Path) -> None:
     assert finite(value) is None
-    odd = progress(4, 2.0, learning_rate=value, bits_per_char=value)
-    log = log_of(tmp_path, progress(2, 1.0), odd, evaluated(2, 1.0) | {"step": value})
+    invalid = progress(4, 2.0, learning_rate=value, bits_per_char=value)
+    log = log_of(tmp_path, progress(2, 1.0), invalid, evaluated(2, 1.0) | {"step": value})
     assert points(log, "learning-rate")["learning-rate"] == [(2, 0.1)]
     assert list(points(log)) == ["training"]
     assert len(points(log)["training"]) == 1
 
 
 @pytest.mark.parametrize("plan", [None, 3, {}, {"train": 1}, {"train": {"steps": 0}, "epochs": 1}])
-def test_an_odd_plan_does_no_harm(plan: Any, tmp_path: Path) -> None:
+def test_an_invalid_plan_is_ignored(plan: Any, tmp_path: Path) -> None:
     log = log_of(tmp_path, planned() | {"plan": plan}, evaluated(2, 1.0))
     assert log.epochs_per_step is None
     assert points(log)["validation"] == [(2, pytest.approx(2.0))]
 
 
-def test_curves_can_begin_later(tmp_path: Path) -> None:
-    told = [progress(2, 0.2), evaluated(2, 0.2), progress(4, 0.4), progress(6, 0.6)]
-    log = log_of(tmp_path, *told)
+def test_curves_can_start_later(tmp_path: Path) -> None:
+    events = [progress(2, 0.2), evaluated(2, 0.2), progress(4, 0.4), progress(6, 0.6)]
+    log = log_of(tmp_path, *events)
     assert {k: [x for x, _ in v] for k, v in points(log, start=4).items()} == {"training": [4, 6]}
     assert [x for x, _ in points(log, axis="seconds", start=0.5)["training"]] == [0.6]
     with pytest.raises(
@@ -188,7 +188,7 @@ def test_curves_can_begin_later(tmp_path: Path) -> None:
         series(log, start=7)
 
 
-def test_a_run_that_told_nothing_is_said(tmp_path: Path) -> None:
+def test_a_run_without_events_is_a_usage_error(tmp_path: Path) -> None:
     log = read_log(Run(tmp_path))
     assert (log.events, log.unreadable) == ((), 0)
     with pytest.raises(UsageError, match=f"the run {tmp_path.name} has logged no grad-norm yet"):

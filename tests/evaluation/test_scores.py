@@ -1,4 +1,4 @@
-"""Scoring by the engine: each token once, in blocks that do not show, and as evaluation has it."""
+"""Scoring by the engine: each token once, whatever the block size, and equal to torch."""
 
 import math
 
@@ -22,33 +22,33 @@ from tests.support.tiny import TEXT, smallest_checkpoint
 SIZES = [1, 2, READ_LENGTH - 1, READ_LENGTH, READ_LENGTH + 1, 3 * READ_LENGTH + 7]
 
 
-def whole_model(cell: str = "lstm", tokenizer: str = "char") -> Checkpoint:
-    """A model that fits into a moment."""
+def small_model(cell: str = "lstm", tokenizer: str = "char") -> Checkpoint:
+    """A model with random weights that computes quickly."""
     return smallest_checkpoint(training=False, cell=cell, tokenizer=tokenizer, hidden_size=8)
 
 
-def tape(model: Checkpoint, size: int) -> NDArray[np.unsignedinteger]:
-    """Tokens at random."""
+def random_tokens(model: Checkpoint, size: int) -> NDArray[np.unsignedinteger]:
+    """Random tokens of the model's vocabulary."""
     ids = np.random.default_rng(size).integers(model.config.vocab_size, size=size)
     return ids.astype(np.uint16)
 
 
 def one_by_one(engine: Engine, tokens: NDArray[np.unsignedinteger], start_id: int) -> list[float]:
-    """The log-probabilities, a token and a step at a time."""
+    """The log-probabilities, computed one step at a time."""
     state, last, found = engine.zero_state(1), start_id, []
     for token in tokens.tolist():
         logits, state = engine.step(np.array([last]), state)
-        odds = logits[0].astype(np.float64)
-        found.append(float(odds[token] - odds.max() - np.log(np.exp(odds - odds.max()).sum())))
+        row = logits[0].astype(np.float64)
+        found.append(float(row[token] - row.max() - np.log(np.exp(row - row.max()).sum())))
         last = token
     return found
 
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("size", SIZES)
-def test_blocks_join_to_what_single_steps_give(cell: str, size: int) -> None:
-    model = whole_model(cell)
-    engine, tokens = Engine(model, threads=1), tape(model, size)
+def test_blocks_concatenate_to_the_result_of_single_steps(cell: str, size: int) -> None:
+    model = small_model(cell)
+    engine, tokens = Engine(model, threads=1), random_tokens(model, size)
     blocks = list(log_probabilities(engine, tokens, 3))
     lengths = [len(block) for block in blocks]
     assert all(length == READ_LENGTH for length in lengths[:-1])
@@ -60,27 +60,27 @@ def test_blocks_join_to_what_single_steps_give(cell: str, size: int) -> None:
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
 def test_the_engine_and_the_evaluation_agree(cell: str, tokenizer: str) -> None:
-    model = whole_model(cell, tokenizer)
+    model = small_model(cell, tokenizer)
     tokens, newline = model.tokenizer.encode(TEXT), model.tokenizer.newline_id
-    mine = score_tokens(Engine(model, threads=1), tokens, len(TEXT), newline)
+    by_engine = score_tokens(Engine(model, threads=1), tokens, len(TEXT), newline)
     torch_model = from_weights(model.config, model.weights)
-    theirs = evaluate(torch_model, tokens, len(TEXT), newline)
-    assert (mine.tokens, mine.characters) == (theirs.tokens, theirs.characters)
-    assert mine.loss == pytest.approx(theirs.loss, abs=1e-4)
-    assert mine.bits_per_char == pytest.approx(theirs.bits_per_char, abs=1e-4)
+    by_torch = evaluate(torch_model, tokens, len(TEXT), newline)
+    assert (by_engine.tokens, by_engine.characters) == (by_torch.tokens, by_torch.characters)
+    assert by_engine.loss == pytest.approx(by_torch.loss, abs=1e-4)
+    assert by_engine.bits_per_char == pytest.approx(by_torch.bits_per_char, abs=1e-4)
 
 
-def test_the_first_token_is_judged_by_the_start_alone() -> None:
-    model = whole_model()
-    engine, tokens = Engine(model, threads=1), tape(model, 5)
+def test_the_first_token_is_predicted_from_the_start_alone() -> None:
+    model = small_model()
+    engine, tokens = Engine(model, threads=1), random_tokens(model, 5)
     first = [next(log_probabilities(engine, tokens, start))[0] for start in (0, 1, 2)]
     assert len(set(first)) == 3
     assert next(log_probabilities(engine, tokens[:1], 1)).tolist() == pytest.approx([first[1]])
 
 
-def test_a_token_is_judged_by_those_before_it_and_not_by_those_after() -> None:
-    model = whole_model()
-    engine, tokens = Engine(model, threads=1), tape(model, 300)
+def test_a_token_is_predicted_from_earlier_tokens_only() -> None:
+    model = small_model()
+    engine, tokens = Engine(model, threads=1), random_tokens(model, 300)
     base = np.concatenate(list(log_probabilities(engine, tokens, 0)))
     changed = tokens.copy()
     changed[200] = (changed[200] + 1) % model.config.vocab_size
@@ -89,13 +89,13 @@ def test_a_token_is_judged_by_those_before_it_and_not_by_those_after() -> None:
     assert not np.allclose(other[201:210], base[201:210], atol=1e-6)
 
 
-def test_no_tokens_are_no_blocks() -> None:
-    model = whole_model()
-    assert list(log_probabilities(Engine(model, threads=1), tape(model, 0), 0)) == []
+def test_no_tokens_give_no_blocks() -> None:
+    model = small_model()
+    assert list(log_probabilities(Engine(model, threads=1), random_tokens(model, 0), 0)) == []
 
 
 def test_probabilities_of_all_tokens_sum_to_one() -> None:
-    model = whole_model()
+    model = small_model()
     engine, size = Engine(model, threads=1), model.config.vocab_size
     total = 0.0
     for token in range(size):
@@ -110,7 +110,7 @@ def test_probabilities_of_all_tokens_sum_to_one() -> None:
     )
 )
 @settings(max_examples=100, deadline=None)
-def test_log_softmax_is_that_of_torch(rows: list[list[float]]) -> None:
+def test_log_softmax_equals_that_of_torch(rows: list[list[float]]) -> None:
     logits = np.array(rows, np.float32)
     found = log_softmax(logits)
     expected = torch.from_numpy(logits).double().log_softmax(-1).numpy()
@@ -121,19 +121,19 @@ def test_log_softmax_is_that_of_torch(rows: list[list[float]]) -> None:
 
 
 @pytest.mark.parametrize("shift", [-1e30, -100.0, 0.0, 100.0, 1e30])
-def test_log_softmax_neither_overflows_nor_minds_a_shift(shift: float) -> None:
+def test_log_softmax_does_not_overflow_and_ignores_a_shift(shift: float) -> None:
     found = log_softmax(np.full((2, 4), shift, np.float32))
     assert found.tolist() == [[pytest.approx(-math.log(4))] * 4] * 2
 
 
-def test_log_softmax_gives_nothing_to_what_is_ruled_out() -> None:
+def test_log_softmax_of_a_ruled_out_token_is_minus_infinity() -> None:
     found = log_softmax(np.array([[0.0, -np.inf, 0.0]], np.float32))
     assert found[0].tolist() == pytest.approx([-math.log(2), -math.inf, -math.log(2)])
 
 
 def test_a_score_is_the_sum_of_its_blocks() -> None:
-    model = whole_model()
-    engine, tokens = Engine(model, threads=1), tape(model, 700)
+    model = small_model()
+    engine, tokens = Engine(model, threads=1), random_tokens(model, 700)
     score = score_tokens(engine, tokens, 350, 2)
     nats = -sum(one_by_one(engine, tokens, 2))
     assert score.nats == pytest.approx(nats, rel=1e-5)

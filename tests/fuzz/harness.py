@@ -1,7 +1,7 @@
-"""What every fuzz target shares: what counts as a fault, sealed inputs, and simple damages.
+"""What all fuzz targets share: the definition of a fault, files as inputs, simple mutations.
 
-A fault is an exception that is no CharRNNError, an input that computes for above SECONDS, or one
-for which memory grows by more than twice its size and ALLOWANCE.
+A fault is an exception other than CharRNNError, an input that takes more than SECONDS of CPU time,
+or one for which memory grows by more than twice its size plus ALLOWANCE.
 """
 
 import json
@@ -18,29 +18,29 @@ from tests.support import forge
 Read = Callable[[bytes], None]
 
 SECONDS = 5.0
-"""Of the processor, so that a busy machine raises no alarm; what waits is for libFuzzer's clock."""
+"""CPU time, so that a busy machine causes no false alarm; libFuzzer's clock detects waiting."""
 
 ALLOWANCE = 64 << 20
-"""Bytes that reading may take besides twice the size of what is read."""
+"""Bytes that reading may take in addition to twice the size of what is read."""
 
 TOKENS = (
     "null", "true", "false", "NaN", "Infinity", "-1", "0", "1e308", "1e999", "9" * 19, "9" * 30,
     "[]", "{}", '""', "[[", "]]", '\\"', "\\u0000", "\\ud800", "\\uffff", "F64", "4294967296",
 )  # fmt: skip
-"""What a reader of JSON might stumble over: the fuzzer's dictionary."""
+"""What a JSON parser might fail on: the fuzzer's dictionary."""
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="charrnn-fuzz-")
 
 FOLDER = Path(_FOLDER.name)
-"""Where targets put the file to be read; it goes when the process ends."""
+"""Where targets put the file to be read; removed when the process ends."""
 
 
-class Fault(Exception):  # noqa: N818 - an input that took too long or too much memory is no error
-    """An input that took too long or too much memory, or whose error says too little."""
+class Fault(Exception):  # noqa: N818 - a finding of the fuzzer, not an error of the program
+    """An input that took too long or too much memory, or whose error message is incomplete."""
 
 
 def check(read: Read, data: bytes) -> None:
-    """Read one input; whatever is a fault is raised."""
+    """Read one input; raise its fault, if it has one."""
     before = _memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on
     began = time.process_time()
@@ -48,7 +48,7 @@ def check(read: Read, data: bytes) -> None:
         read(data)
     except CharRNNError as error:
         if not error.problem or not error.remedy:
-            raise Fault(f"a poor message: {error!r}") from None
+            raise Fault(f"an incomplete message: {error!r}") from None
     seconds = time.process_time() - began
     if seconds > SECONDS:
         raise Fault(f"{len(data):,} bytes took {seconds:.1f} s")
@@ -58,39 +58,39 @@ def check(read: Read, data: bytes) -> None:
 
 
 def _memory(name: str) -> int:
-    """A figure of this process in bytes: VmRSS is what it has now, VmHWM the most it had."""
+    """The memory of this process in bytes: VmRSS is the current value, VmHWM the maximum."""
     found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found
     return int(found[1]) * 1024
 
 
-def unsealed(raw: bytes) -> bytes:
-    """A sealed file as fuzz input: tensor table, metadata, data, where a change needs no seal."""
-    path = FOLDER / "unsealed"
+def to_input(raw: bytes) -> bytes:
+    """A file as fuzz input: table of tensors, metadata, data, without the checksum."""
+    path = FOLDER / "input"
     path.write_bytes(raw)
     draft = forge.draft(path)
     lines = (json.dumps(part, separators=(",", ":")) for part in (draft.table, draft.info))
     return "\n".join(lines).encode() + b"\n" + draft.data
 
 
-def resealed(data: bytes) -> bytes:
-    """The file that an input stands for: put together under a valid seal, or taken as it is."""
+def to_file(data: bytes) -> bytes:
+    """A fuzz input -> its file with a valid checksum, or the input itself if it is not one."""
     parts = data.split(b"\n", 2)
     if not data.startswith(b"{") or len(parts) < 3:
         return data
-    table, facts = (part.decode("utf-8", "replace") for part in parts[:2])
-    inner = facts.removesuffix("}") + f',"seal":"{forge.BLANK}"}}'
+    table, metadata = (part.decode("utf-8", "replace") for part in parts[:2])
+    inner = metadata.removesuffix("}") + f',"seal":"{forge.BLANK}"}}'
     header = f'{{"__metadata__":{{"charrnn":{json.dumps(inner)}}},{table[1:]}'
     return forge.seal(header, parts[2])
 
 
-def spelled(token: str) -> str:
-    """A token as libFuzzer's dictionaries quote it."""
+def quoted(token: str) -> str:
+    """A token as it is quoted in a libFuzzer dictionary."""
     return token.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def mutants(seed: bytes, count: int) -> Iterable[bytes]:
-    """Simple damages of a seed, the same each time, for where no fuzzer is at hand."""
+    """Simple mutations of a seed, the same each time, where no fuzzer is installed."""
     draw = random.Random(0)
     for _ in range(count):
         data = bytearray(seed)

@@ -1,6 +1,6 @@
-"""Reading prompts: from an option, a file or lines of a file, escapes or not, into ids.
+"""Reading prompts: from an option, a file or lines of a file, with or without escapes, into ids.
 
-The first byte of an input says what it is; the rest is the prompt.
+The first byte of an input selects the source; the rest is the prompt.
 """
 
 import os
@@ -17,7 +17,7 @@ MADE = [tiny_tokenizer(name) for name in TOKENIZERS]
 
 
 def seeds() -> list[bytes]:
-    """Prompts as people write them, and hard ones."""
+    """Ordinary and unusual prompts."""
     texts = (
         "The mill", "", "\n", "a\r\nb\r\n", "\ufeffmark",
         "X:1\\n\\t\\x41\\u00e9\\U0001f600\\N{DASH}", "\\", "\\\\n",
@@ -28,7 +28,7 @@ def seeds() -> list[bytes]:
 
 
 def read(data: bytes) -> None:
-    """Read it as the command line does and encode it; a lossless tokenizer gives it back."""
+    """Read it as the command line does and encode it; a lossless tokenizer restores it."""
     kind, raw = (data[0] % 6, data[1:]) if data else (0, b"")
     escapes = kind % 2 == 1
     PATH.write_bytes(raw)

@@ -1,10 +1,10 @@
-"""Reading a state file, as `sample --load-state` does, and going on from it."""
+"""Reading a state file, as `sample --load-state` does, and continuing from it."""
 
 import numpy as np
 
 from charrnn.inference import state_file
 from charrnn.inference.generation import HISTORY, begin, resume
-from tests.fuzz.harness import FOLDER, resealed, unsealed
+from tests.fuzz.harness import FOLDER, to_file, to_input
 from tests.support.tiny import smallest_checkpoint
 
 PATH = FOLDER / "end.state"
@@ -13,23 +13,23 @@ MODEL = smallest_checkpoint(cell="lstm", num_layers=2)
 
 
 def seeds() -> list[bytes]:
-    """The ends of a short and a long text; one as a file under its own seal."""
+    """The ends of a short and a long text; and one complete file."""
     files = []
     for text in ("The mill", "The old cat sat. " * 40):
         start = begin(MODEL.tokenizer, text)
         state_file.save(PATH, start, 2**62, MODEL)
         files.append(PATH.read_bytes())
-    return [*map(unsealed, files), files[0]]
+    return [*map(to_input, files), files[0]]
 
 
 def read(data: bytes) -> None:
-    """Load it and put a prompt behind it; what is accepted fits the model and can be saved."""
-    PATH.write_bytes(resealed(data))
+    """Load it and append a prompt; what is accepted fits the model and can be saved again."""
+    PATH.write_bytes(to_file(data))
     start, seed = state_file.load(PATH, MODEL)
     assert start.state is not None
     assert all(part.shape == (1, 2) and np.isfinite(part).all() for part in start.state)
     assert len(start.history) <= HISTORY
-    goes_on = resume(MODEL.tokenizer, start, "and")
-    assert 0 <= goes_on.ids.min() <= goes_on.ids.max() < MODEL.model.vocab_size
+    resumed = resume(MODEL.tokenizer, start, "and")
+    assert 0 <= resumed.ids.min() <= resumed.ids.max() < MODEL.config.vocab_size
     np.random.default_rng([seed, 0]).bit_generator.advance(2 * start.drawn)  # type: ignore[attr-defined]
     state_file.save(FOLDER / "again.state", start, seed, MODEL)

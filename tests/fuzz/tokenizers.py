@@ -1,7 +1,7 @@
-"""Reading a tokenizer out of a checkpoint's metadata, and then using it.
+"""Reading a tokenizer from a checkpoint's metadata, and then using it.
 
-An input is the tokenizer's JSON; or, behind a byte P, a sentencepiece model, which in JSON the
-fuzzer would not find behind its base64.
+An input is the tokenizer's JSON; or, after a byte P, a sentencepiece model, because the fuzzer
+would not get through its base64 in JSON.
 """
 
 import base64
@@ -27,7 +27,7 @@ def seeds() -> list[bytes]:
 
 
 def read(data: bytes) -> None:
-    """Read it, and encode and decode with it; a lossless one gives back its text."""
+    """Read it, then encode and decode with it; a lossless one restores the text."""
     found = _parsed(data)
     if not isinstance(found, dict):
         return

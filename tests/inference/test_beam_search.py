@@ -1,4 +1,4 @@
-"""Beam search: narrow it is greedy, wide it is exact, and it keeps to what others rule out."""
+"""Beam search: width 1 is greedy, a full width is exact, and constraints are kept."""
 
 import itertools
 import math
@@ -23,13 +23,13 @@ NEWLINE = CHARS.newline_id
 
 
 def table(**following: str) -> Table:
-    """A model of what follows: a="b9 /1" is b with probability 0.9 after a, a newline with 0.1."""
+    """Transition probabilities: a="b9 /1" is b with probability 0.9 after a, a newline with 0.1."""
     logits = np.full((CHARS.vocab_size, CHARS.vocab_size), -40.0)
-    for before, shares in following.items():
+    for before, transitions in following.items():
         row = NEWLINE if before == "start" else int(CHARS.encode(before)[0])
-        for share in shares.split(" "):
-            token = int(CHARS.encode(share[0].replace("/", "\n"))[0])
-            logits[row, token] = math.log(float(share[1:]) / 10)
+        for each in transitions.split(" "):
+            token = int(CHARS.encode(each[0].replace("/", "\n"))[0])
+            logits[row, token] = math.log(float(each[1:]) / 10)
     return Table(logits)
 
 
@@ -45,20 +45,20 @@ def text(best: Hypothesis) -> str:
     return CHARS.decode(best.ids)
 
 
-def every_way(model: Table, length: int, lines: bool) -> list[Hypothesis]:
-    """All continuations there are, with their log-probabilities."""
+def all_continuations(model: Table, length: int, lines: bool) -> list[Hypothesis]:
+    """All continuations of an empty prompt, with their log-probabilities."""
     logprobs = log_softmax(model.logits)
-    ways = []
+    found = []
     for ids in itertools.product(LETTERS, repeat=length):
         end = ids.index(NEWLINE) + 1 if lines and NEWLINE in ids else length
         chain = (NEWLINE, *ids[:end])
         total = sum(logprobs[a, b] for a, b in itertools.pairwise(chain))
-        ways.append(Hypothesis(ids[:end], float(total), "end" if end < length else "length"))
-    return ways
+        found.append(Hypothesis(ids[:end], float(total), "end" if end < length else "length"))
+    return found
 
 
-def per_token(way: Hypothesis) -> float:
-    return way.logprob / len(way.ids)
+def per_token(each: Hypothesis) -> float:
+    return each.logprob / len(each.ids)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
@@ -68,29 +68,31 @@ def test_a_width_of_one_is_greedy(cell: str, lines: bool) -> None:
     tokenizer, engine = model.tokenizer, Engine(model, threads=1)
     start = begin(tokenizer, "The mill")
     settings = SamplingParams(60, lines=lines, values={"temperature": 0.0}, logprobs=0)
-    told = [
+    drawn = [
         t for p in generate(TinyTextModel(tokenizer, engine), [start], settings) for t in p.logprobs
     ]
     best = beam_search(TinyTextModel(tokenizer, engine), start, 1, settings)
-    assert list(best.ids) == [token.id for token in told]
-    assert best.logprob == pytest.approx(sum(token.logprob for token in told), abs=1e-3)
+    assert list(best.ids) == [token.id for token in drawn]
+    assert best.logprob == pytest.approx(sum(token.logprob for token in drawn), abs=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("lines", [False, True])
 @pytest.mark.parametrize("length", [1, 2, 4])
-def test_a_beam_as_wide_as_all_ways_finds_the_best(seed: int, lines: bool, length: int) -> None:
+def test_a_beam_as_wide_as_the_search_space_finds_the_best(
+    seed: int, lines: bool, length: int
+) -> None:
     model = noise(CHARS.vocab_size, seed)
-    # Only what may be sampled is searched; its probabilities stay the model's own.
-    ways = every_way(model, length, lines)
-    best = max(ways, key=per_token)
-    mine = found(model, 4**length + 1, length, lines=lines)
-    assert mine.ids == best.ids
-    assert mine.logprob == pytest.approx(best.logprob, abs=1e-5)
+    # Only tokens that may be sampled are searched; their probabilities stay the model's own.
+    continuations = all_continuations(model, length, lines)
+    best = max(continuations, key=per_token)
+    best_found = found(model, 4**length + 1, length, lines=lines)
+    assert best_found.ids == best.ids
+    assert best_found.logprob == pytest.approx(best.logprob, abs=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_model_with_a_state_is_searched_as_exactly(seed: int) -> None:
+def test_the_search_is_exact_for_a_model_with_a_state(seed: int) -> None:
     model = smallest_checkpoint(step=seed, training=False, cell="gru", hidden_size=8)
     tokenizer, engine = model.tokenizer, Engine(model, threads=1)
     start = begin(tokenizer, "cat")
@@ -105,14 +107,14 @@ def test_a_model_with_a_state_is_searched_as_exactly(seed: int) -> None:
         for then in letters:
             if first[token] + second[then] > total:
                 best, total = (token, then), first[token] + second[then]
-    mine = beam_search(
+    best_found = beam_search(
         TinyTextModel(tokenizer, engine), start, len(letters) ** 2, SamplingParams(2)
     )
-    assert mine.ids == best
-    assert mine.logprob == pytest.approx(total, abs=1e-4)
+    assert best_found.ids == best
+    assert best_found.logprob == pytest.approx(total, abs=1e-4)
 
 
-def test_a_beam_sees_past_a_poor_first_step() -> None:
+def test_a_wider_beam_can_start_with_a_less_likely_token() -> None:
     model = table(start="a6 b4", a="a5 c5", b="b10", c="c4 a6")
     assert text(found(model, 1, 2)) == "aa"
     best = found(model, 2, 2)
@@ -128,12 +130,12 @@ def test_a_wider_beam_is_never_worse_for_this_model() -> None:
     assert totals[0] < totals[-1]
 
 
-def test_of_equals_the_lower_ids_win() -> None:
+def test_ties_are_broken_in_favour_of_lower_ids() -> None:
     model = Table(np.zeros((CHARS.vocab_size, CHARS.vocab_size)))
     assert found(model, 3, 2).ids == (min(LETTERS),) * 2
 
 
-def test_lines_end_at_a_newline_which_is_the_last_id() -> None:
+def test_with_lines_a_text_ends_with_the_id_of_the_newline() -> None:
     model = table(start="a9 b1", a="/9 b1", b="b9 a1")
     best = found(model, 2, 50, lines=True)
     assert (text(best), best.finish) == ("a\n", "end")
@@ -146,17 +148,17 @@ def test_without_lines_a_newline_is_a_character() -> None:
     assert (text(best), best.finish) == ("a\na\na", "length")
 
 
-def test_a_longer_text_of_likelier_tokens_beats_a_short_one() -> None:
+def test_a_longer_text_of_more_likely_tokens_beats_a_short_one() -> None:
     model = table(start="/4 a6", a="a9 /1")
     best = found(model, 8, 6, lines=True)
     assert (text(best), best.finish) == ("aaaaaa", "length")
 
 
-def test_a_text_that_is_not_complete_is_not_taken_for_one() -> None:
-    # Two lines end at once; c, still going, has the best average by then and keeps it.
+def test_unfinished_hypotheses_compete_with_complete_ones() -> None:
+    # Two lines end at once; c, unfinished, has the best average then and keeps it.
     model = table(start="a3 b3 c4", a="/10", b="/10", c="c9 a1")
     assert found(model, 3, 9, lines=True).ids == tuple(CHARS.encode("c" * 9).tolist())
-    # And here it loses it, to what was complete before.
+    # Here it loses it, to a line that was complete before.
     model = table(start="a3 b3 c4", a="/10", b="b3 c3 a2 /2", c="b9 a1")
     best = found(model, 2, 9, lines=True)
     assert (text(best), best.finish) == ("a\n", "end")
@@ -164,7 +166,7 @@ def test_a_text_that_is_not_complete_is_not_taken_for_one() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("width", [1, 2, 4])
-def test_only_texts_of_full_length_end_by_it(seed: int, width: int) -> None:
+def test_only_texts_of_full_length_finish_by_length(seed: int, width: int) -> None:
     best = found(noise(CHARS.vocab_size, seed), width, 7, lines=True)
     assert (len(best.ids) == 7) if best.finish == "length" else best.ids[-1] == NEWLINE
     assert NEWLINE not in best.ids[:-1]
@@ -176,11 +178,11 @@ def test_the_search_ends_when_the_beam_is_full_of_complete_texts() -> None:
     assert model.steps <= 3
 
 
-def test_nothing_asked_is_nothing_found() -> None:
+def test_length_zero_gives_an_empty_hypothesis() -> None:
     assert found(noise(CHARS.vocab_size), 3, 0) == Hypothesis((), 0.0, "length")
 
 
-def test_the_prompt_is_read_and_a_state_taken_up() -> None:
+def test_a_prompt_and_a_state_are_continued() -> None:
     model = table(a="b10", b="c10", c="a10")
     start = begin(CHARS, "ab")
     assert (
@@ -196,14 +198,14 @@ def test_the_prompt_is_read_and_a_state_taken_up() -> None:
     )
 
 
-def test_what_the_training_text_never_held_is_not_found() -> None:
+def test_tokens_that_never_occurred_in_the_training_text_are_not_found() -> None:
     logits = np.zeros((CHARS.vocab_size, CHARS.vocab_size))
     logits[:, CHARS.unsampled] = 30.0
     best = found(Table(logits), 3, 4)
     assert not set(best.ids) & set(CHARS.unsampled)
 
 
-def test_a_bias_rules_out_and_leaves_the_probabilities_alone() -> None:
+def test_a_bias_rules_out_tokens_but_does_not_change_probabilities() -> None:
     model = table(start="a6 b4", a="a10", b="b10")
     rule = bias({LETTERS[0]: -np.inf, LETTERS[1]: 50.0}, CHARS.vocab_size)
     best = beam_search(TinyTextModel(CHARS, model), begin(CHARS, ""), 2, SamplingParams(3), (rule,))
@@ -214,7 +216,7 @@ def test_a_bias_rules_out_and_leaves_the_probabilities_alone() -> None:
 @pytest.mark.parametrize("width", [1, 2, 3, 8])
 @pytest.mark.parametrize("banned", [("aa",), ("ab", "ca"), ("abc", "bb", "cc"), ("a\n", "aaa")])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_banned_text_is_not_found_however_hypotheses_change_places(
+def test_a_ban_holds_when_hypotheses_are_reordered(
     width: int, banned: tuple[str, ...], seed: int
 ) -> None:
     model, start = noise(CHARS.vocab_size, seed), begin(CHARS, "")
@@ -229,18 +231,20 @@ def test_a_banned_text_is_not_found_however_hypotheses_change_places(
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_wide_beam_under_a_ban_is_exact(seed: int) -> None:
+def test_a_wide_beam_with_a_ban_is_exact(seed: int) -> None:
     model, banned = noise(CHARS.vocab_size, seed), ("ab", "b\n", "ccc")
-    ways = [w for w in every_way(model, 4, False) if not any(b in text(w) for b in banned)]
-    best = max(ways, key=per_token)
+    continuations = [
+        w for w in all_continuations(model, 4, False) if not any(b in text(w) for b in banned)
+    ]
+    best = max(continuations, key=per_token)
     rule = BanConstraint(banned, CHARS)
-    mine = beam_search(
+    best_found = beam_search(
         TinyTextModel(CHARS, model), begin(CHARS, ""), 300, SamplingParams(4), (rule,)
     )
-    assert mine.ids == best.ids
+    assert best_found.ids == best.ids
 
 
-def test_every_hypothesis_has_a_number_and_a_history_of_its_own() -> None:
+def test_every_hypothesis_has_its_own_row_number_and_history() -> None:
     seen: list[Context] = []
 
     def note(logits: Logits, context: Context) -> Logits:
@@ -265,7 +269,7 @@ def test_every_hypothesis_has_a_number_and_a_history_of_its_own() -> None:
 
 @pytest.mark.parametrize("width", [1, 2, 5])
 @pytest.mark.parametrize("pattern", ["[ab]{2,5}", "(ab|c)+", "a.*c"])
-def test_a_pattern_is_matched_to_its_end(width: int, pattern: str) -> None:
+def test_a_pattern_is_matched_completely_or_partially(width: int, pattern: str) -> None:
     import regex
 
     model = noise(CHARS.vocab_size, 5)
@@ -281,7 +285,7 @@ def test_a_pattern_is_matched_to_its_end(width: int, pattern: str) -> None:
     assert best.finish == "stop" or pattern != "[ab]{2,5}"
 
 
-def test_what_ends_a_text_is_asked_by_the_number_of_its_hypothesis() -> None:
+def test_ends_is_called_with_the_row_number_of_the_hypothesis() -> None:
     asked: list[tuple[int, int]] = []
 
     def third(row: int, token: int) -> bool:
@@ -297,9 +301,9 @@ def test_what_ends_a_text_is_asked_by_the_number_of_its_hypothesis() -> None:
     assert asked == list(enumerate(best.ids))
 
 
-def test_a_pattern_that_no_hypothesis_can_fulfil_is_a_usage_error() -> None:
+def test_a_pattern_that_no_hypothesis_can_match_is_a_usage_error() -> None:
     rule = RegexConstraint("ax", CHARS)
-    with pytest.raises(UsageError, match="as --regex demands"):
+    with pytest.raises(UsageError, match="and matches --regex"):
         beam_search(
             TinyTextModel(CHARS, noise(20)),
             begin(CHARS, ""),

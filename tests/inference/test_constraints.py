@@ -1,4 +1,4 @@
-"""Constraints: what is banned is never written and what has to match does, by any tokenizer."""
+"""Constraints: banned texts never occur and a pattern is matched, with every tokenizer."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from tests.support.steppers import noise, pairs, written
 from tests.support.tiny import TinyTextModel
 
 TEXT = "Der Müller mahlt.\nDas Café hat offen - für 7 €! Ich weiß, die Katze saß.\n" * 15 + "ñ😀\n"
-"""A text with characters of one to four bytes; the last two are so rare that char spells them."""
+"""Characters of one to four bytes; the char tokenizer encodes the rare last two as bytes."""
 
 TRAINED: dict[str, Tokenizer] = {
     name: kind.train([TEXT], vocab_size=None if name == "word" else 340, min_count=2)
@@ -44,7 +44,7 @@ SUBSTRINGS = st.builds(
 
 
 def last(rule: Filter, tokenizer: Tokenizer, ids: list[int], prompt: str = "") -> Logits:
-    """Logits of 0 for every token, as a filter leaves them after these ids."""
+    """The result of a filter for logits of 0, after it has seen these ids one by one."""
     logits = np.zeros((1, tokenizer.vocab_size), np.float32)
     known = [-1] * 4 + tokenizer.encode(prompt).tolist()
     left = rule(logits, Context(np.array([known])))
@@ -56,7 +56,7 @@ def last(rule: Filter, tokenizer: Tokenizer, ids: list[int], prompt: str = "") -
 
 
 def ruled_out(rule: Filter, tokenizer: Tokenizer, text: str = "", prompt: str = "") -> list[str]:
-    """What may not follow a text."""
+    """The tokens that are ruled out after a text."""
     left = last(rule, tokenizer, tokenizer.encode(text).tolist(), prompt)
     return [tokenizer.decode([token]) for token in np.flatnonzero(np.isinf(left)).tolist()]
 
@@ -64,43 +64,43 @@ def ruled_out(rule: Filter, tokenizer: Tokenizer, text: str = "", prompt: str = 
 @pytest.mark.parametrize("name", TOKENIZERS)
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
-def test_the_text_of_a_row_is_what_the_decoder_shows(name: str, data: st.DataObject) -> None:
+def test_the_text_of_a_row_is_the_output_of_the_decoder(name: str, data: st.DataObject) -> None:
     tokenizer = TRAINED[name]
     some = st.integers(0, tokenizer.vocab_size - 1)
-    odd = st.sampled_from(tokenizer.encode("aé😀ñ").tolist())
-    ids = data.draw(st.lists(some | odd, max_size=25))
-    follower, decoder, shown = TextTracker(tokenizer), Decoder(tokenizer), ""
+    multibyte = st.sampled_from(tokenizer.encode("aé😀ñ").tolist())
+    ids = data.draw(st.lists(some | multibyte, max_size=25))
+    tracker, decoder, shown = TextTracker(tokenizer), Decoder(tokenizer), ""
     known = [-1]
-    follower.update(Context(np.array([known])))
+    tracker.update(Context(np.array([known])))
     for token in ids:
         known.append(token)
-        added = follower.added_text(0, token)
-        assert follower.update(Context(np.array([known]))) == [shown + added]
+        added = tracker.added_text(0, token)
+        assert tracker.update(Context(np.array([known]))) == [shown + added]
         shown += decoder.push(token)
-        assert follower.texts[0] == shown
+        assert tracker.texts[0] == shown
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-def test_a_row_that_branches_off_brings_what_its_history_tells(name: str) -> None:
+def test_a_new_row_starts_with_the_text_of_its_history(name: str) -> None:
     tokenizer = TRAINED[name]
     ids = tokenizer.encode("Das Café\n").tolist()
-    follower = TextTracker(tokenizer)
+    tracker = TextTracker(tokenizer)
     for end in range(len(ids) + 1):
-        texts = follower.update(Context(np.array([[7, 7, 7, *ids[:end]]]), rows=(end,)))
+        texts = tracker.update(Context(np.array([[7, 7, 7, *ids[:end]]]), rows=(end,)))
     assert texts == ["Das Café\n"]
 
 
-def test_a_row_ends_within_a_character_until_its_last_byte() -> None:
-    follower, known = TextTracker(BYTES), [0]
-    begun = []
+def test_a_row_is_incomplete_until_the_last_byte_of_a_character() -> None:
+    tracker, known = TextTracker(BYTES), [0]
+    incomplete = []
     for token in (None, *"a😀b".encode()):
         known += [] if token is None else [token]
-        follower.update(Context(np.array([known])))
-        begun.append(follower.is_incomplete(0))
-    assert begun == [False, False, True, True, True, False, False]
+        tracker.update(Context(np.array([known])))
+        incomplete.append(tracker.is_incomplete(0))
+    assert incomplete == [False, False, True, True, True, False, False]
 
 
-def test_pieces_are_whole_characters_or_nothing() -> None:
+def test_token_texts_are_complete_characters_or_empty() -> None:
     assert token_texts(LETTERS) == [""] * 16 + ["\n", "a", "b", "c"]
     assert token_texts(WORDS) == [" <unk>", "\n", " cat", " cats", " concat", "the"]
     assert token_texts(BYTES) == [chr(i) for i in range(128)] + [""] * 128
@@ -110,20 +110,20 @@ def test_pieces_are_whole_characters_or_nothing() -> None:
 @pytest.mark.parametrize("name", TOKENIZERS)
 @given(banned=st.lists(SUBSTRINGS, min_size=1, max_size=4), seed=st.integers(0, 99))
 @settings(max_examples=30, deadline=None)
-def test_what_is_banned_is_never_written(name: str, banned: list[str], seed: int) -> None:
+def test_banned_texts_are_never_generated(name: str, banned: list[str], seed: int) -> None:
     tokenizer = TRAINED[name]
     shown = written(tokenizer, MODELS[name], [BanConstraint(tuple(banned), tokenizer)], 100, seed)
-    # What the length cuts off within a character is shown as a broken one.
+    # A character that is cut off by the maximum length is decoded as U+FFFD.
     assert not any(text in shown.removesuffix("\ufffd") for text in banned)
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 @pytest.mark.parametrize("text", ["Katze", "ü", "é", "ß,"])
-def test_what_is_not_banned_would_have_been_written(name: str, text: str) -> None:
+def test_banned_texts_are_generated_without_the_ban(name: str, text: str) -> None:
     tokenizer, model = TRAINED[name], MODELS[name]
-    shown = [written(tokenizer, model, [], 150, seed) for seed in range(12)]
-    assert any(text in each for each in shown)
-    rule = [BanConstraint((text,), tokenizer) for _ in shown]
+    texts = [written(tokenizer, model, [], 150, seed) for seed in range(12)]
+    assert any(text in each for each in texts)
+    rule = [BanConstraint((text,), tokenizer) for _ in texts]
     again = [written(tokenizer, model, [rule[seed]], 150, seed) for seed in range(12)]
     assert not any(text in each for each in again)
 
@@ -143,7 +143,7 @@ def test_what_is_not_banned_would_have_been_written(name: str, text: str) -> Non
         (("x", "ax"), "a", []),
     ],
 )
-def test_a_token_is_out_only_where_it_would_complete_a_banned_text(
+def test_a_token_is_ruled_out_only_where_it_would_complete_a_banned_text(
     banned: tuple[str, ...], text: str, out: list[str]
 ) -> None:
     assert ruled_out(BanConstraint(banned, LETTERS), LETTERS, text) == out
@@ -166,16 +166,16 @@ def test_banned_text_within_and_across_words(banned: str, text: str, out: list[s
     assert ruled_out(BanConstraint((banned,), WORDS), WORDS, text) == out
 
 
-def test_banned_text_within_pieces_of_several_characters() -> None:
+def test_banned_text_within_tokens_of_several_characters() -> None:
     tokenizer = TRAINED["subword"]
-    found = token_texts(tokenizer)
-    assert max(map(len, found)) > 3
+    texts = token_texts(tokenizer)
+    assert max(map(len, texts)) > 3
     out = np.flatnonzero(np.isinf(last(BanConstraint(("e",), tokenizer), tokenizer, [])))
-    assert out.tolist() == [i for i, piece in enumerate(found) if "e" in piece]
+    assert out.tolist() == [i for i, text in enumerate(texts) if "e" in text]
 
 
 @pytest.mark.parametrize(("name", "character"), [("byte", "é"), ("byte", "😀"), ("char", "ñ")])
-def test_only_the_last_part_of_a_banned_character_is_out(name: str, character: str) -> None:
+def test_only_the_last_byte_of_a_banned_character_is_ruled_out(name: str, character: str) -> None:
     tokenizer = TRAINED[name]
     ids = tokenizer.encode(character).tolist()
     assert len(ids) > 1
@@ -186,7 +186,7 @@ def test_only_the_last_part_of_a_banned_character_is_out(name: str, character: s
         assert out.tolist() == ([ids[-1]] if end == len(ids) - 1 else [])
 
 
-def test_a_broken_character_can_be_banned() -> None:
+def test_the_replacement_character_can_be_banned() -> None:
     rule = BanConstraint(("\ufffd",), BYTES)
     out = np.flatnonzero(np.isinf(last(rule, BYTES, list(b"a\xc3")))).tolist()
     assert set(range(128)) < set(out)
@@ -201,12 +201,12 @@ def test_a_broken_character_can_be_banned() -> None:
     assert max(shown) > "\x80"
 
 
-def test_the_prompt_does_not_count() -> None:
+def test_the_prompt_is_not_part_of_the_constrained_text() -> None:
     assert ruled_out(BanConstraint(("abc",), LETTERS), LETTERS, "", prompt="ab") == []
     assert ruled_out(BanConstraint(("abc",), LETTERS), LETTERS, "ab", prompt="cc") == ["c"]
 
 
-def test_rows_are_followed_by_their_numbers_when_others_leave() -> None:
+def test_rows_are_tracked_by_number_when_other_rows_end() -> None:
     rule, logits = BanConstraint(("ab",), LETTERS), np.zeros((3, LETTERS.vocab_size), np.float32)
     a, b, c = LETTERS.encode("abc").tolist()
     rule(logits, Context(np.array([[0], [0], [0]]), rows=(4, 5, 6)))
@@ -217,14 +217,14 @@ def test_rows_are_followed_by_their_numbers_when_others_leave() -> None:
     assert np.isinf(left[1, b])
 
 
-def test_a_batch_is_banned_as_its_rows_are() -> None:
+def test_a_ban_does_not_depend_on_the_batch() -> None:
     tokenizer, model = TRAINED["byte"], MODELS["byte"]
-    start, own = begin(tokenizer, ""), SamplingParams(60, seed=3)
+    start, params = begin(tokenizer, ""), SamplingParams(60, seed=3)
 
     def text(indices: range) -> list[str]:
         rule = [BanConstraint(("a", "Müller"), tokenizer)]
         found = list(
-            generate(TinyTextModel(tokenizer, model), [start] * len(indices), own, indices, rule)
+            generate(TinyTextModel(tokenizer, model), [start] * len(indices), params, indices, rule)
         )
         return ["".join(p.text for p in found if p.index == i) for i in indices]
 
@@ -238,7 +238,7 @@ def test_banning_everything_is_a_usage_error() -> None:
         BanConstraint(("",), LETTERS)
 
 
-def test_banning_every_way_on_is_a_usage_error_that_says_where() -> None:
+def test_banning_every_continuation_is_a_usage_error_that_names_the_text() -> None:
     banned = tuple("ab" + each for each in "abc\n")
     rule = sampling.chain([sampling.exclude(LETTERS.unsampled), BanConstraint(banned, LETTERS)])
     assert set(ruled_out(rule, LETTERS, "a")) == {LETTERS.decode([i]) for i in range(16)}
@@ -252,14 +252,14 @@ def test_banning_every_way_on_is_a_usage_error_that_says_where() -> None:
     characters=st.sets(st.sampled_from("aehlt Katzsüßé€.\n"), min_size=3), seed=st.integers(0, 9)
 )
 @settings(max_examples=30, deadline=None)
-def test_only_allowed_characters_are_written(name: str, characters: set[str], seed: int) -> None:
+def test_only_allowed_characters_are_generated(name: str, characters: set[str], seed: int) -> None:
     tokenizer = TRAINED[name]
     known = "".join(sorted(characters)) + "\n"
     rule = sampling.bias(alphabet_bias(known, tokenizer), tokenizer.vocab_size)
     assert set(written(tokenizer, MODELS[name], [rule], 60, seed)) <= set(known)
 
 
-def test_what_is_not_allowed_is_ruled_out_exactly() -> None:
+def test_exactly_the_tokens_with_other_characters_are_ruled_out() -> None:
     a, b, c, newline = LETTERS.encode("abc\n").tolist()
     assert set(alphabet_bias("ab", LETTERS)) == {*range(16), c, newline}
     assert set(alphabet_bias("a\nb", LETTERS)) == {*range(16), c}
@@ -273,14 +273,14 @@ def test_what_is_not_allowed_is_ruled_out_exactly() -> None:
     ("tokenizer", "characters"),
     [(LETTERS, ""), (LETTERS, "xyz"), (WORDS, "abc"), (BYTES, "\0"), (BYTES, "é")],
 )
-def test_allowing_nothing_that_can_be_written_is_a_usage_error(
+def test_an_alphabet_without_any_token_is_a_usage_error(
     tokenizer: Tokenizer, characters: str
 ) -> None:
     with pytest.raises(UsageError, match="--allow leaves nothing to write with; allow char"):
         alphabet_bias(characters, tokenizer)
 
 
-def test_biases_are_by_token() -> None:
+def test_biases_are_mapped_to_token_ids() -> None:
     a, newline = LETTERS.encode("a\n").tolist()
     assert token_biases({"a": 2.0, "\n": -1.5}, LETTERS) == {a: 2.0, newline: -1.5}
     assert token_biases({" cats": 1.0}, WORDS) == {int(WORDS.encode(" cats")[0]): 1.0}
@@ -290,7 +290,7 @@ def test_biases_are_by_token() -> None:
 @pytest.mark.parametrize(
     ("text", "tokenizer", "count"), [("ab", LETTERS, 2), ("é", LETTERS, 4), (" cat cats", WORDS, 2)]
 )
-def test_a_bias_on_several_tokens_is_a_usage_error(
+def test_a_bias_for_several_tokens_is_a_usage_error(
     text: str, tokenizer: Tokenizer, count: int
 ) -> None:
     with pytest.raises(UsageError, match=f"--bias {text!r} is {count} tokens for this model; give"):
@@ -309,19 +309,21 @@ PATTERNS = [
 
 
 def matched(name: str, pattern: str, seed: int, length: int = 60) -> tuple[str, str | None]:
-    """A text held to a pattern, and why it ended."""
+    """A text generated under a pattern, and its finish reason."""
     tokenizer = TRAINED[name]
     rule = RegexConstraint(pattern, tokenizer)
-    start, own = begin(tokenizer, ""), SamplingParams(length, seed=seed)
+    start, params = begin(tokenizer, ""), SamplingParams(length, seed=seed)
     found = list(
-        generate(TinyTextModel(tokenizer, MODELS[name]), [start], own, (0,), [rule], rule.ends)
+        generate(TinyTextModel(tokenizer, MODELS[name]), [start], params, (0,), [rule], rule.ends)
     )
-    return "".join(piece.text for piece in found), found[-1].finish
+    return "".join(chunk.text for chunk in found), found[-1].finish
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_text_that_stops_matches_and_any_other_still_can(name: str, pattern: str) -> None:
+def test_a_stopped_text_matches_and_an_unfinished_one_matches_partially(
+    name: str, pattern: str
+) -> None:
     found = [matched(name, pattern, seed) for seed in range(6)]
     for text, finish in found:
         assert regex.fullmatch(pattern, text, partial=finish == "length"), text
@@ -330,7 +332,7 @@ def test_a_text_that_stops_matches_and_any_other_still_can(name: str, pattern: s
     assert "stop" in finishes
 
 
-def test_a_newline_that_may_go_on_with_the_text_does_not_end_it() -> None:
+def test_a_newline_that_can_continue_a_match_does_not_end_the_text() -> None:
     text, finish = matched("char", r"(Katze|\n)+", 1)
     assert finish == "length"
     assert "\n" in text
@@ -344,7 +346,7 @@ def test_a_pattern_of_bounded_length_always_stops() -> None:
         assert 3 <= len(text) <= 9
 
 
-def test_characters_of_one_token_may_be_demanded_and_others_may_not() -> None:
+def test_a_pattern_may_require_characters_of_one_token_only() -> None:
     assert matched("char", "(?:ü|ß|€)+7", 1)[0][-1] == "7"
     with pytest.raises(UsageError, match="widen the pattern, or allow its characters"):
         matched("byte", "aü", 1)
@@ -353,19 +355,19 @@ def test_characters_of_one_token_may_be_demanded_and_others_may_not() -> None:
 
 
 @pytest.mark.parametrize("name", ["byte", "char"])
-def test_a_matching_text_has_no_broken_characters(name: str) -> None:
+def test_a_matching_text_has_no_incomplete_characters(name: str) -> None:
     tokenizer = TRAINED[name]
     rule = RegexConstraint("(?s).*", tokenizer)
     alive = np.flatnonzero(np.isfinite(last(rule, tokenizer, [])))
-    assert alive.tolist() == [i for i, piece in enumerate(token_texts(tokenizer)) if piece]
+    assert alive.tolist() == [i for i, text in enumerate(token_texts(tokenizer)) if text]
 
 
-def test_a_newline_belongs_to_the_text_where_the_pattern_goes_on() -> None:
+def test_a_newline_is_part_of_the_text_where_the_pattern_continues() -> None:
     rule = RegexConstraint("ab(\nc)?", LETTERS)
     newline = LETTERS.newline_id
-    out = ruled_out(rule, LETTERS, "ab")
-    assert "\n" not in out
-    assert {"a", "b", "c"} <= set(out)
+    excluded = ruled_out(rule, LETTERS, "ab")
+    assert "\n" not in excluded
+    assert {"a", "b", "c"} <= set(excluded)
     assert not rule.ends(0, newline)
     assert not rule.ends(0, int(LETTERS.encode("a")[0]))
     rule = RegexConstraint("ab", LETTERS)
@@ -373,14 +375,14 @@ def test_a_newline_belongs_to_the_text_where_the_pattern_goes_on() -> None:
     assert rule.ends(0, newline)
 
 
-def test_what_still_matches_keeps_its_logit() -> None:
+def test_tokens_that_can_match_keep_their_logits() -> None:
     rule, logits = RegexConstraint("[ab]+", LETTERS), np.arange(20, dtype=np.float32)[None]
     left = rule(logits, Context(np.array([[0]])))
     assert np.flatnonzero(np.isfinite(left)).tolist() == LETTERS.encode("ab").tolist()
     assert left[0, 17:19].tolist() == [17.0, 18.0]
 
 
-def test_what_others_ruled_out_stays_out_except_the_end() -> None:
+def test_tokens_that_were_ruled_out_stay_so_except_the_end() -> None:
     rule, logits = RegexConstraint("[ab]*", LETTERS), np.full((1, 20), -np.inf, np.float32)
     logits[0, 18] = 1.0
     left = rule(logits, Context(np.array([[0]])))
@@ -401,10 +403,12 @@ def test_a_pattern_that_cannot_be_read_is_a_usage_error(pattern: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "after"), [("x", "''"), ("abx", "'ab'"), ("ab{2}(?=d)c", "'abb'")]
 )
-def test_a_pattern_that_cannot_be_fulfilled_is_one_usage_error(pattern: str, after: str) -> None:
+def test_a_pattern_that_cannot_be_matched_is_a_usage_error(pattern: str, after: str) -> None:
     rule = RegexConstraint(pattern, LETTERS)
     start, model = begin(LETTERS, ""), noise(LETTERS.vocab_size)
-    with pytest.raises(UsageError, match=f"can write continues {after} as --regex demands"):
+    with pytest.raises(
+        UsageError, match=f"no text that continues {after} and matches --regex; widen"
+    ):
         list(
             generate(
                 TinyTextModel(LETTERS, model), [start], SamplingParams(9), (0,), [rule], rule.ends

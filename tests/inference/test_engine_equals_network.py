@@ -53,7 +53,7 @@ def some_state(engine: Engine, rows: int) -> State:
 def by_torch(
     model: CharRNN, ids: NDArray[np.int64], state: State
 ) -> tuple[NDArray[np.float32], State]:
-    """Logits (T, B, V) and the state after, as the torch model has them."""
+    """Logits (T, B, V) and the state after, computed by the torch model."""
     parts = len(state) // model.config.num_layers
     tensors = [torch.from_numpy(part.copy()) for part in state]
     layers = [tuple(tensors[i : i + parts]) for i in range(0, len(tensors), parts)]
@@ -70,7 +70,7 @@ def same_state(a: State, b: State) -> bool:
     return all(close(x, y) for x, y in zip(a, b, strict=True))
 
 
-def test_every_cell_has_its_operator_and_takes_all_its_gates() -> None:
+def test_every_cell_has_an_operator_with_all_its_gates() -> None:
     assert set(OPERATORS) == set(CELLS)
     for cell, operator in OPERATORS.items():
         assert sorted(operator.gates) == list(range(CELLS[cell].gates))
@@ -120,7 +120,9 @@ def test_a_prompt_equals_the_model_after_its_last_token(case: Case) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("length", [1, READ_LENGTH - 1, READ_LENGTH, READ_LENGTH + 1, 600])
-def test_a_long_prompt_is_read_in_pieces_that_do_not_show(cell: str, length: int) -> None:
+def test_a_long_prompt_is_read_in_chunks_without_effect_on_the_result(
+    cell: str, length: int
+) -> None:
     engine, model = pair(cell=cell)
     ids = some_ids(engine, length, 1)
     logits, after = engine.read_prompt(ids, engine.zero_state(1))
@@ -164,7 +166,7 @@ def test_the_vocabulary_of_every_tokenizer_fits(tokenizer: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
-def test_dropout_is_a_matter_of_training_alone(case: Case) -> None:
+def test_dropout_has_no_effect_on_inference(case: Case) -> None:
     engine, _ = pair(**case)
     dropping, _ = pair(**case, dropout=0.9, input_dropout=0.9, output_dropout=0.9)
     ids, state = some_ids(engine, 3, 2), engine.zero_state(2)
@@ -173,7 +175,7 @@ def test_dropout_is_a_matter_of_training_alone(case: Case) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("length", [6, READ_FROM])
-def test_the_rows_of_a_batch_do_not_touch(cell: str, length: int) -> None:
+def test_the_rows_of_a_batch_are_independent(cell: str, length: int) -> None:
     engine, _ = pair(cell=cell)
     ids, state = some_ids(engine, length, 4), some_state(engine, 4)
     together, after = engine.read(ids, state)
@@ -184,7 +186,7 @@ def test_the_rows_of_a_batch_do_not_touch(cell: str, length: int) -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_given_state_is_left_as_it_was_and_matters(cell: str) -> None:
+def test_the_given_state_is_used_but_not_modified(cell: str) -> None:
     engine, _ = pair(cell=cell)
     state = some_state(engine, 2)
     before = [part.copy() for part in state]
@@ -248,7 +250,7 @@ def test_an_exported_model_names_its_inputs_and_outputs_after_the_state(
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_an_exported_model_brings_its_tokenizer_and_says_how_to_use_it(
+def test_an_exported_model_contains_its_tokenizer_and_documentation(
     tokenizer: str, tmp_path: Path
 ) -> None:
     checkpoint = tiny_checkpoint(tokenizer=tokenizer, training=False)
@@ -270,7 +272,7 @@ def test_exporting_twice_gives_equal_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
-def test_the_graph_holds_every_weight_once(case: Case) -> None:
+def test_the_graph_contains_every_weight_once(case: Case) -> None:
     checkpoint = tiny_checkpoint(training=False, **case)
     constants = {
         constant.name: onnx.numpy_helper.to_array(constant)

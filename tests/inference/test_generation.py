@@ -1,4 +1,4 @@
-"""Generation with a made-up model of known logits, and with a real engine."""
+"""Generation with a stub model of known logits, and with a real engine."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ CHARS: Tokenizer = TOKENIZERS["char"].train(["abcdé\n"])
 
 
 class Cycle:
-    """A model that always goes on in a circle: after a comes b, after d comes a newline."""
+    """A model that repeats abcd and a newline."""
 
     order = "abcd\n"
 
@@ -40,7 +40,7 @@ class Cycle:
         return logits, [state[0] + len(ids)]
 
     def step(self, ids: np.ndarray, state: State) -> tuple[Logits, State]:
-        """Near certainty of the next character in the circle."""
+        """Near certainty of the next character in the cycle."""
         logits = np.full((len(ids), CHARS.vocab_size), -50.0, np.float32)
         for row, token in enumerate(ids.tolist()):
             place = self.order.find(CHARS.decode([token]))
@@ -50,19 +50,19 @@ class Cycle:
 
 
 def run(
-    prompt: str = "", count: int = 1, engine: Stepper | None = None, **settings: object
+    prompt: str = "", count: int = 1, engine: Stepper | None = None, **values: object
 ) -> list[Chunk]:
-    """All pieces of `count` samples of one prompt by the Cycle model."""
+    """All chunks of `count` samples of one prompt, by default of the Cycle model."""
     start = begin(CHARS, prompt)
-    own = SamplingParams(**settings)  # type: ignore[arg-type]
+    params = SamplingParams(**values)  # type: ignore[arg-type]
     return list(
-        generate(TinyTextModel(CHARS, engine or Cycle()), [start] * count, own, range(count))
+        generate(TinyTextModel(CHARS, engine or Cycle()), [start] * count, params, range(count))
     )
 
 
-def text(pieces: Sequence[Chunk], index: int = 0) -> str:
+def text(chunks: Sequence[Chunk], index: int = 0) -> str:
     """The text of one sample."""
-    return "".join(piece.text for piece in pieces if piece.index == index)
+    return "".join(chunk.text for chunk in chunks if chunk.index == index)
 
 
 def test_a_text_without_prompt_begins_after_a_newline() -> None:
@@ -84,67 +84,67 @@ def test_length_ends_a_text() -> None:
 
 def test_length_zero_reads_nothing_and_is_complete() -> None:
     engine = Cycle()
-    pieces = run(length=0, count=2, engine=engine)
-    assert [(p.index, p.text, p.finish) for p in pieces] == [(0, "", "length"), (1, "", "length")]
+    chunks = run(length=0, count=2, engine=engine)
+    assert [(p.index, p.text, p.finish) for p in chunks] == [(0, "", "length"), (1, "", "length")]
     assert engine.read == []
 
 
 def test_lines_end_at_a_newline_that_is_not_shown() -> None:
-    pieces = run(length=50, lines=True)
-    assert text(pieces) == "abcd"
-    assert pieces[-1].finish == "end"
-    assert pieces[-1].tokens == 5
+    chunks = run(length=50, lines=True)
+    assert text(chunks) == "abcd"
+    assert chunks[-1].finish == "end"
+    assert chunks[-1].tokens == 5
 
 
 @pytest.mark.parametrize(
     ("stops", "shown"), [(("c",), "ab"), (("cd\na",), "ab"), (("x", "d\n"), "abc"), (("bx",), None)]
 )
 def test_a_stop_text_ends_before_it(stops: tuple[str, ...], shown: str | None) -> None:
-    pieces = run(length=12, stop=stops)
-    assert text(pieces) == (shown if shown is not None else "abcd\nabcd\nab")
-    assert pieces[-1].finish == ("stop" if shown is not None else "length")
+    chunks = run(length=12, stop=stops)
+    assert text(chunks) == (shown if shown is not None else "abcd\nabcd\nab")
+    assert chunks[-1].finish == ("stop" if shown is not None else "length")
 
 
-def test_what_may_begin_a_stop_text_is_held_back_and_then_shown() -> None:
-    shown = [piece.text for piece in run(length=5, stop=("bcx",))]
+def test_a_possible_beginning_of_a_stop_text_is_held_back_and_then_shown() -> None:
+    shown = [chunk.text for chunk in run(length=5, stop=("bcx",))]
     assert shown == ["a", "bcd", "\n"]
 
 
-def test_a_held_back_end_is_shown_at_the_last_token() -> None:
+def test_text_held_back_is_shown_with_the_last_token() -> None:
     assert text(run(length=3, stop=("cdz",))) == "abc"
 
 
-def test_samples_end_on_their_own_and_keep_their_numbers() -> None:
+def test_samples_end_independently_and_keep_their_indices() -> None:
     starts = [begin(CHARS, prompt) for prompt in ("", "abc", "a")]
-    settings = SamplingParams(length=20, lines=True)
-    pieces = list(generate(TinyTextModel(CHARS, Cycle()), starts, settings, (4, 5, 6)))
-    assert [text(pieces, index) for index in (4, 5, 6)] == ["abcd", "d", "bcd"]
-    assert {piece.index: piece.finish for piece in pieces} == {4: "end", 5: "end", 6: "end"}
+    params = SamplingParams(length=20, lines=True)
+    chunks = list(generate(TinyTextModel(CHARS, Cycle()), starts, params, (4, 5, 6)))
+    assert [text(chunks, index) for index in (4, 5, 6)] == ["abcd", "d", "bcd"]
+    assert {chunk.index: chunk.finish for chunk in chunks} == {4: "end", 5: "end", 6: "end"}
 
 
 def test_a_shared_start_is_read_once() -> None:
     engine = Cycle()
-    pieces = run("a", 3, engine, length=4)
-    assert {text(pieces, index) for index in range(3)} == {"bcd\n"}
+    chunks = run("a", 3, engine, length=4)
+    assert {text(chunks, index) for index in range(3)} == {"bcd\n"}
     assert len(engine.read) == 1
 
 
-def test_long_texts_outlive_the_history_they_keep() -> None:
+def test_texts_may_be_longer_than_the_history() -> None:
     whole = text(run(length=5000, values={"presence_penalty": 0.5}))
     assert whole == ("abcd\n" * 1000)
 
 
 def test_logprobs_are_the_models_own_before_any_filter() -> None:
-    told = [t for p in run(length=2, logprobs=2, values={"temperature": 0.1}) for t in p.logprobs]
-    assert [CHARS.decode([token.id]) for token in told] == ["a", "b"]
-    assert told[0].logprob == pytest.approx(0.0, abs=1e-6)
-    assert len(told[0].top) == 2
-    assert told[0].top[0] == (told[0].id, told[0].logprob)
-    assert told[0].top[1][1] == pytest.approx(-50.0, abs=1e-3)
+    tokens = [t for p in run(length=2, logprobs=2, values={"temperature": 0.1}) for t in p.logprobs]
+    assert [CHARS.decode([token.id]) for token in tokens] == ["a", "b"]
+    assert tokens[0].logprob == pytest.approx(0.0, abs=1e-6)
+    assert len(tokens[0].top) == 2
+    assert tokens[0].top[0] == (tokens[0].id, tokens[0].logprob)
+    assert tokens[0].top[1][1] == pytest.approx(-50.0, abs=1e-3)
 
 
 def test_no_logprobs_unless_asked_for() -> None:
-    assert all(piece.logprobs == () for piece in run(length=3))
+    assert all(chunk.logprobs == () for chunk in run(length=3))
 
 
 def engine_of(cell: str, tokenizer: str = "char") -> tuple[Tokenizer, Engine]:
@@ -159,20 +159,20 @@ CELLS = ("lstm", "gru", "rnn")
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_sample_is_the_same_alone_and_in_any_batch(cell: str) -> None:
     tokenizer, engine = engine_of(cell)
-    start, settings = begin(tokenizer, "The"), SamplingParams(length=150, seed=5)
-    together = list(generate(TinyTextModel(tokenizer, engine), [start] * 5, settings, range(5)))
+    start, params = begin(tokenizer, "The"), SamplingParams(length=150, seed=5)
+    together = list(generate(TinyTextModel(tokenizer, engine), [start] * 5, params, range(5)))
     for index in range(5):
-        alone = list(generate(TinyTextModel(tokenizer, engine), [start], settings, [index]))
+        alone = list(generate(TinyTextModel(tokenizer, engine), [start], params, [index]))
         assert text(alone, index) == text(together, index)
     assert len({text(together, index) for index in range(5)}) == 5
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_same_seed_gives_the_same_text_and_another_another(cell: str) -> None:
+def test_the_seed_determines_the_text(cell: str) -> None:
     tokenizer, engine = engine_of(cell)
     start = begin(tokenizer, "")
 
-    def write(seed: int) -> str:
+    def generated(seed: int) -> str:
         return text(
             list(
                 generate(
@@ -181,13 +181,13 @@ def test_the_same_seed_gives_the_same_text_and_another_another(cell: str) -> Non
             )
         )
 
-    assert write(1) == write(1)
-    assert write(1) != write(2)
+    assert generated(1) == generated(1)
+    assert generated(1) != generated(2)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("cut", [1, 17, 128, 200])
-def test_a_text_taken_up_at_its_end_goes_on_as_if_it_had_not_ended(cell: str, cut: int) -> None:
+def test_a_continuation_is_the_same_as_an_uninterrupted_text(cell: str, cut: int) -> None:
     tokenizer, engine = engine_of(cell)
     start = begin(tokenizer, "Who")
     values = {"presence_penalty": 0.3, "xtc_probability": 0.3, "penalty_last_n": -1.0}
@@ -214,16 +214,16 @@ def test_a_text_taken_up_at_its_end_goes_on_as_if_it_had_not_ended(cell: str, cu
     assert text(first) + text(rest) == text(whole)
 
 
-def test_more_text_can_be_put_in_before_going_on() -> None:
+def test_more_prompt_can_be_inserted_before_a_continuation() -> None:
     first = run("ab", length=2)
     end = first[-1].end
     assert end is not None
     again = resume(CHARS, end, "abc")
-    pieces = list(generate(TinyTextModel(CHARS, Cycle()), [again], SamplingParams(length=3)))
-    assert text(pieces) == "d\na"
+    chunks = list(generate(TinyTextModel(CHARS, Cycle()), [again], SamplingParams(length=3)))
+    assert text(chunks) == "d\na"
 
 
-def test_the_end_of_a_text_remembers_what_the_filters_saw() -> None:
+def test_the_end_state_contains_the_history_of_the_filters() -> None:
     end = run("ab", length=3)[-1].end
     assert isinstance(end, GenerationState)
     known = np.concatenate([end.history, end.ids]).tolist()
@@ -231,22 +231,22 @@ def test_the_end_of_a_text_remembers_what_the_filters_saw() -> None:
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-def test_what_the_training_text_never_held_is_never_written(name: str) -> None:
+def test_tokens_that_never_occurred_in_the_training_text_are_never_generated(name: str) -> None:
     tokenizer, engine = engine_of("gru", name)
     drawn = [
         token.id
-        for piece in generate(
+        for chunk in generate(
             TinyTextModel(tokenizer, engine),
             [begin(tokenizer, "")],
             SamplingParams(length=400, logprobs=0),
         )
-        for token in piece.logprobs
+        for token in chunk.logprobs
     ]
     assert len(drawn) == 400
     assert not set(drawn) & set(tokenizer.unsampled)
 
 
-def test_extra_filters_act() -> None:
+def test_extra_filters_are_applied() -> None:
     start = begin(CHARS, "")
     banned = int(CHARS.encode("a")[0])
 
@@ -255,7 +255,7 @@ def test_extra_filters_act() -> None:
         left[:, banned] = -np.inf
         return left
 
-    pieces = list(
+    chunks = list(
         generate(TinyTextModel(CHARS, Cycle()), [start], SamplingParams(length=30), extra=[no_a])
     )
-    assert "a" not in text(pieces)
+    assert "a" not in text(chunks)

@@ -1,4 +1,4 @@
-"""The graphs as ONNX has them: valid in both precisions, small in int8, clear to a stranger."""
+"""The ONNX graphs: valid in both precisions, small in int8, and documented in the file."""
 
 import json
 import re
@@ -32,23 +32,23 @@ KINDS: dict[str, Callable[[Checkpoint], Any]] = {
 }
 
 
-def whole_model(cell: str = "lstm", **changes: Any) -> Checkpoint:
-    """A model that fits into a moment."""
+def small_model(cell: str = "lstm", **changes: Any) -> Checkpoint:
+    """A model with random weights that computes quickly."""
     shape = {"hidden_size": 8, "embedding_size": 8, "num_layers": 2}
     return smallest_checkpoint(training=False, cell=cell, **(shape | changes))
 
 
 def constants(model: Any) -> dict[str, np.ndarray]:
-    """The graph's own numbers."""
+    """The constants of a graph, by name."""
     return {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
 
 
 @pytest.mark.parametrize("cell", OPERATORS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_weights_at_the_limits_of_float32_are_no_reason_to_warn(cell: str, kind: str) -> None:
-    made = whole_model(cell)
-    huge = {name: np.full_like(array, 3e38) for name, array in made.weights.items()}
-    KINDS[kind](replace(made, weights=huge))
+def test_weights_at_the_limits_of_float32_cause_no_warning(cell: str, kind: str) -> None:
+    model = small_model(cell)
+    huge = {name: np.full_like(array, 3e38) for name, array in model.weights.items()}
+    KINDS[kind](replace(model, weights=huge))
 
 
 @pytest.mark.parametrize("cell", OPERATORS)
@@ -59,7 +59,7 @@ def test_weights_at_the_limits_of_float32_are_no_reason_to_warn(cell: str, kind:
 def test_every_graph_is_valid_and_of_onnx_s_own_operators(
     cell: str, kind: str, changes: dict[str, Any]
 ) -> None:
-    model = KINDS[kind](whole_model(cell, **changes))
+    model = KINDS[kind](small_model(cell, **changes))
     onnx.checker.check_model(model, full_check=True)
     assert model.ir_version == IR
     assert model.producer_name == "charrnn"
@@ -71,8 +71,8 @@ def test_every_graph_is_valid_and_of_onnx_s_own_operators(
 
 
 @pytest.mark.parametrize("cell", OPERATORS)
-def test_int8_keeps_the_matrices_of_every_layer_in_a_byte_a_weight(cell: str) -> None:
-    found = constants(step_graph(whole_model(cell), "int8"))
+def test_int8_stores_one_byte_per_weight_of_the_recurrent_layers(cell: str) -> None:
+    found = constants(step_graph(small_model(cell), "int8"))
     small = sum(array.size for array in found.values() if array.dtype == np.int8)
     assert (
         small == (2 * 2 - 1) * CELLS[cell].gates * 8 * 8
@@ -91,7 +91,7 @@ def test_int8_keeps_the_matrices_of_every_layer_in_a_byte_a_weight(cell: str) ->
 def test_a_large_vocabulary_has_no_table(
     cell: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = whole_model(cell)
+    model = small_model(cell)
     small = constants(step_graph(model, precision))
     assert "table" in small
     assert small["table"].shape == (model.config.vocab_size, CELLS[cell].gates * 8)
@@ -104,8 +104,8 @@ def test_a_large_vocabulary_has_no_table(
 
 
 @pytest.mark.parametrize("cell", OPERATORS)
-def test_the_larger_the_model_the_closer_int8_is_to_a_quarter(cell: str) -> None:
-    model = whole_model(cell, hidden_size=256, embedding_size=128)
+def test_a_large_int8_graph_has_less_than_half_the_size(cell: str) -> None:
+    model = small_model(cell, hidden_size=256, embedding_size=128)
     sizes = [len(step_graph(model, precision).SerializeToString()) for precision in PRECISIONS]
     assert sizes[1] < (0.6 if cell == "rnn" else 0.45) * sizes[0]
 
@@ -113,21 +113,21 @@ def test_the_larger_the_model_the_closer_int8_is_to_a_quarter(cell: str) -> None
 @pytest.mark.parametrize("cell", OPERATORS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_inputs_and_outputs_are_named_after_the_state(cell: str, kind: str) -> None:
-    model = whole_model(cell)
-    made = KINDS[kind](model).graph
+    model = small_model(cell)
+    graph = KINDS[kind](model).graph
     names = list(state_shapes(model.config, 1))
-    assert [each.name for each in made.input] == ["ids", *names]
-    assert [each.name for each in made.output] == ["logits", *(f"{name}.after" for name in names)]
+    assert [each.name for each in graph.input] == ["ids", *names]
+    assert [each.name for each in graph.output] == ["logits", *(f"{name}.after" for name in names)]
 
 
-def test_a_document_is_kept_and_none_is_the_default() -> None:
-    assert sequence_graph(whole_model()).graph.doc_string == ""
-    assert sequence_graph(whole_model(), "about it").graph.doc_string == "about it"
+def test_the_document_is_stored_and_empty_by_default() -> None:
+    assert sequence_graph(small_model()).graph.doc_string == ""
+    assert sequence_graph(small_model(), "about it").graph.doc_string == "about it"
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_equal_models_make_equal_graphs(kind: str) -> None:
-    first, second = (KINDS[kind](whole_model()).SerializeToString() for _ in range(2))
+def test_equal_models_give_equal_graphs(kind: str) -> None:
+    first, second = (KINDS[kind](small_model()).SerializeToString() for _ in range(2))
     assert first == second
 
 
@@ -136,15 +136,15 @@ def test_equal_models_make_equal_graphs(kind: str) -> None:
 def test_an_exported_file_is_all_that_another_program_needs(
     cell: str, tokenizer: str, tmp_path: Path
 ) -> None:
-    """Follow the words of the file's own document, with nothing of the engine."""
-    checkpoint = whole_model(cell, tokenizer=tokenizer)
+    """Score a text as the document in the file says, without the engine."""
+    checkpoint = small_model(cell, tokenizer=tokenizer)
     export(checkpoint, tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
     meta = session.get_modelmeta()
     assert meta.graph_description == DOCUMENT
-    words = from_json(json.loads(meta.custom_metadata_map["charrnn.tokenizer"]))
-    ids = words.encode(TEXT)
-    given = np.concatenate([words.encode("\n"), ids[:-1]]).astype(np.int64)
+    stored = from_json(json.loads(meta.custom_metadata_map["charrnn.tokenizer"]))
+    ids = stored.encode(TEXT)
+    given = np.concatenate([stored.encode("\n"), ids[:-1]]).astype(np.int64)
     state = {
         each.name: np.zeros((1, each.shape[1]), np.float32) for each in session.get_inputs()[1:]
     }
@@ -152,33 +152,33 @@ def test_an_exported_file_is_all_that_another_program_needs(
     for begin in range(0, len(ids), 100):
         logits, *after = session.run(None, {"ids": given[begin : begin + 100, None]} | state)
         state = dict(zip(state, after, strict=True))
-        odds = np.exp(logits[:, 0].astype(np.float64))
-        shares = odds / odds.sum(axis=1, keepdims=True)
+        unnormalized = np.exp(logits[:, 0].astype(np.float64))
+        probabilities = unnormalized / unnormalized.sum(axis=1, keepdims=True)
         targets = ids[begin : begin + 100]
-        nats -= float(np.log(shares[np.arange(len(targets)), targets]).sum())
-    score = score_tokens(Engine(checkpoint, 1), ids, len(TEXT), words.newline_id)
+        nats -= float(np.log(probabilities[np.arange(len(targets)), targets]).sum())
+    score = score_tokens(Engine(checkpoint, 1), ids, len(TEXT), stored.newline_id)
     assert nats == pytest.approx(score.nats, rel=1e-4)
 
 
-def test_the_document_names_everything_that_there_is(tmp_path: Path) -> None:
-    checkpoint = whole_model()
+def test_the_document_names_inputs_and_outputs(tmp_path: Path) -> None:
+    checkpoint = small_model()
     export(checkpoint, tmp_path / "model.onnx")
     model = onnx.load(tmp_path / "model.onnx")
-    told = re.findall(r"\b\d\.[hc](?:\.after)?|ids|logits", model.graph.doc_string)
-    named = {each.name for each in (*model.graph.input, *model.graph.output)}
-    assert set(told) <= named
-    assert {"ids", "logits", "0.h", "0.c", "1.h", "0.h.after"} <= set(told)
+    mentioned = re.findall(r"\b\d\.[hc](?:\.after)?|ids|logits", model.graph.doc_string)
+    names = {each.name for each in (*model.graph.input, *model.graph.output)}
+    assert set(mentioned) <= names
+    assert {"ids", "logits", "0.h", "0.c", "1.h", "0.h.after"} <= set(mentioned)
     assert [entry.key for entry in model.metadata_props] == ["charrnn.tokenizer"]
 
 
-def test_exporting_leaves_only_the_file_and_replaces_an_older_one(tmp_path: Path) -> None:
+def test_exporting_replaces_an_older_file_and_leaves_no_others(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"older")
-    export(whole_model(), path)
+    export(small_model(), path)
     onnx.checker.check_model(str(path))
     assert [each.name for each in tmp_path.iterdir()] == ["model.onnx"]
 
 
 def test_an_export_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot write"):
-        export(whole_model(), tmp_path / "missing" / "model.onnx")
+        export(small_model(), tmp_path / "missing" / "model.onnx")

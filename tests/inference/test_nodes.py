@@ -1,4 +1,4 @@
-"""int8: how far weights and results may stray, and that a text does not depend on its company."""
+"""int8: rounding errors of weights and results are bounded, and rows do not depend on the batch."""
 
 from typing import Any
 
@@ -34,8 +34,8 @@ MATRICES = arrays(
 )
 
 
-def whole_model(cell: str, seed: int = 3, **changes: Any) -> Checkpoint:
-    """A model that fits into a moment."""
+def small_model(cell: str, seed: int = 3, **changes: Any) -> Checkpoint:
+    """A model with random weights that computes quickly."""
     shape: dict[str, Any] = {
         "hidden_size": 16,
         "embedding_size": 16,
@@ -47,7 +47,7 @@ def whole_model(cell: str, seed: int = 3, **changes: Any) -> Checkpoint:
 
 def engines(cell: str, **changes: Any) -> tuple[Engine, Engine]:
     """The same model in int8 and in float32."""
-    model = whole_model(cell, **changes)
+    model = small_model(cell, **changes)
     return Engine(model, threads=1, precision="int8"), Engine(model, threads=1)
 
 
@@ -61,13 +61,13 @@ def some_ids(engine: Engine, *shape: int) -> NDArray[np.int64]:
     return np.random.default_rng(1).integers(engine.vocab_size, size=shape)
 
 
-def test_every_cell_has_its_layer() -> None:
+def test_every_cell_has_a_node_builder() -> None:
     assert set(CELL_NODES) == set(CELLS)
 
 
 @given(weights=MATRICES)
 @settings(max_examples=200, deadline=None)
-def test_a_weight_strays_by_half_a_step_at_most(weights: NDArray[np.float32]) -> None:
+def test_the_error_of_a_weight_is_at_most_half_a_step(weights: NDArray[np.float32]) -> None:
     rounded, scale = quantize(weights)
     assert rounded.dtype == np.int8
     assert scale.dtype == np.float32
@@ -102,28 +102,28 @@ def test_a_row_of_zeros_stays_zeros() -> None:
 
 
 def run(part: Nodes, x: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """What the node called `out` gives for `x`, by ONNX Runtime."""
+    """The value of the node called `out` for an input `x`, by ONNX Runtime."""
     given = helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)
     found = helper.make_tensor_value_info("out", TensorProto.FLOAT, (len(x), size))
     nodes = [helper.make_node(name, *names, **more) for name, names, more in part.nodes]
-    held = [numpy_helper.from_array(a, n) for n, a in part.constants.items()]
-    made = helper.make_graph(nodes, "part", [given], [found], held)
-    whole = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
-    result: NDArray[np.float32] = InferenceSession(whole.SerializeToString()).run(None, {"x": x})[0]
+    constants = [numpy_helper.from_array(a, n) for n, a in part.constants.items()]
+    graph = helper.make_graph(nodes, "part", [given], [found], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+    result: NDArray[np.float32] = InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
     return result
 
 
 @pytest.mark.parametrize("bound", [0.5, 1.0, 3.0])
-def test_a_product_of_bytes_strays_by_its_two_roundings_at_most(bound: float) -> None:
+def test_the_error_of_an_int8_product_is_at_most_that_of_its_two_roundings(bound: float) -> None:
     generator = np.random.default_rng(2)
     weights = generator.normal(size=(7, 30)).astype(np.float32)
     x = generator.uniform(-bound, bound, size=(5, 30)).astype(np.float32)
     bias = generator.normal(size=7).astype(np.float32)
-    whole, small = Nodes(), Nodes()
-    whole.add(float_product("out", "x", weights, whole.constant("bias", bias)))
+    exact, small = Nodes(), Nodes()
+    exact.add(float_product("out", "x", weights, exact.constant("bias", bias)))
     small.add(int8_product("out", "x", weights, small.constant("bias", bias), bound))
     expected = x @ weights.T + bias
-    assert np.allclose(run(whole, x, 7), expected, atol=1e-5)
+    assert np.allclose(run(exact, x, 7), expected, atol=1e-5)
     of_inputs = 0.5 * bound / 127 * np.abs(weights).sum(1)
     of_weights = 0.5 * np.abs(weights).max(1) / 127 * np.abs(x).sum(1, keepdims=True)
     error = np.abs(run(small, x, 7) - expected)
@@ -131,7 +131,7 @@ def test_a_product_of_bytes_strays_by_its_two_roundings_at_most(bound: float) ->
     assert np.all(error <= 1.01 * (of_inputs + of_weights) + 1e-5)
 
 
-def test_an_input_beyond_its_bound_counts_as_the_bound() -> None:
+def test_an_input_beyond_its_bound_is_clipped() -> None:
     weights, x = np.ones((1, 1), np.float32), np.array([[5.0], [-5.0]], np.float32)
     part = Nodes()
     part.add(int8_product("out", "x", weights, part.constant("bias", np.zeros(1, np.float32)), 1.0))
@@ -180,7 +180,7 @@ def test_a_row_is_the_same_alone_and_in_a_batch(cell: str, precision: int, width
 
 
 @pytest.mark.parametrize("cell", CELL_NODES)
-def test_reading_at_once_is_reading_step_by_step(cell: str) -> None:
+def test_reading_a_sequence_equals_reading_step_by_step(cell: str) -> None:
     engine, _ = engines(cell)
     ids, first = some_ids(engine, 9, 2), some_state(engine, 2)
     whole, after = engine.read(ids, first)
@@ -196,7 +196,7 @@ def test_reading_at_once_is_reading_step_by_step(cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", CELL_NODES)
-def test_the_given_state_is_left_as_it_was(cell: str) -> None:
+def test_the_given_state_is_not_modified(cell: str) -> None:
     engine, _ = engines(cell)
     state = some_state(engine, 3)
     before = [part.copy() for part in state]
@@ -207,20 +207,20 @@ def test_the_given_state_is_left_as_it_was(cell: str) -> None:
 
 @pytest.mark.parametrize("cell", CELL_NODES)
 def test_a_text_is_the_same_alone_and_in_a_batch(cell: str) -> None:
-    model = whole_model(cell)
+    model = small_model(cell)
     engine = Engine(model, threads=1, precision="int8")
-    start, own = begin(model.tokenizer, "The"), SamplingParams(40, seed=2)
-    together = list(generate(TinyTextModel(model.tokenizer, engine), [start] * 3, own, range(3)))
+    start, params = begin(model.tokenizer, "The"), SamplingParams(40, seed=2)
+    together = list(generate(TinyTextModel(model.tokenizer, engine), [start] * 3, params, range(3)))
     for index in range(3):
-        alone = list(generate(TinyTextModel(model.tokenizer, engine), [start], own, [index]))
-        expected = "".join(piece.text for piece in together if piece.index == index)
-        assert "".join(piece.text for piece in alone) == expected
+        alone = list(generate(TinyTextModel(model.tokenizer, engine), [start], params, [index]))
+        expected = "".join(chunk.text for chunk in together if chunk.index == index)
+        assert "".join(chunk.text for chunk in alone) == expected
 
 
 @pytest.mark.parametrize("cell", CELL_NODES)
 @pytest.mark.parametrize("seed", [3, 4])
 def test_the_loss_of_a_text_hardly_changes(cell: str, seed: int) -> None:
-    model = whole_model(cell, seed)
+    model = small_model(cell, seed)
     tokens = model.tokenizer.encode(TEXT)
     loss = {
         precision: score_tokens(

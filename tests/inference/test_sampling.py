@@ -14,7 +14,7 @@ from charrnn.inference.sampling import FILTERS, PARAMETERS, Context, Filter, Log
 from charrnn.inference.sampling.base import keep_where
 
 P = [0.5, 0.25, 0.15, 0.1]
-"""Four tokens, likeliest first."""
+"""Four tokens, most likely first."""
 
 RULED_OUT = -math.inf
 
@@ -39,7 +39,7 @@ def context(
 
 
 def only(name: str, **values: float) -> Filter:
-    """The one filter that these numbers ask for."""
+    """The one filter that these values ask for."""
     made = sampling.filters(values)
     assert len(made) == 1, name
     return made[0]
@@ -48,7 +48,7 @@ def only(name: str, **values: float) -> Filter:
 def kept(
     name: str, chance: float = 0.0, p: list[float] | None = None, **values: float
 ) -> list[int]:
-    """The tokens that a filter leaves of P."""
+    """The tokens of P that a filter keeps."""
     left = only(name, **values)(logits(p or P), context([], chance=chance))
     return np.flatnonzero(np.isfinite(left[0])).tolist()
 
@@ -65,7 +65,7 @@ STRONG: dict[str, dict[str, float]] = {
     "temperature": {"temperature": 0.3, "dynatemp_range": 0.2},
     "mirostat": {"mirostat": 2, "mirostat_tau": 1.0},
 }
-"""For each filter numbers with which it does something."""
+"""For each filter, values with which it changes the logits."""
 
 REORDER = {"penalties", "dry"}
 """The filters whose purpose is to change the order of tokens."""
@@ -81,12 +81,12 @@ def test_every_filter_has_strong_values_here() -> None:
 
 @pytest.mark.parametrize("name", FILTERS)
 def test_neutral_values_leave_the_filter_out(name: str) -> None:
-    numbers = FILTERS[name].parameters
-    assert sampling.filters({key: number.default for key, number in numbers.items()}) == []
+    parameters = FILTERS[name].parameters
+    assert sampling.filters({key: each.default for key, each in parameters.items()}) == []
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_strong_values_do_something(name: str) -> None:
+def test_strong_values_change_the_logits(name: str) -> None:
     before = logits(P, P)
     history = context([0, 1, 0, 1, 0], [2, 3, 2, 3, 2])
     assert not np.array_equal(only(name, **STRONG[name])(before, history), before)
@@ -95,7 +95,7 @@ def test_strong_values_do_something(name: str) -> None:
 @pytest.mark.parametrize("name", FILTERS)
 @given(rows=ROWS, chance=st.floats(0, 0.999))
 @settings(max_examples=60, deadline=None)
-def test_a_token_survives_and_survivors_keep_their_order(
+def test_some_token_survives_and_survivors_keep_their_order(
     name: str, rows: list[list[float]], chance: float
 ) -> None:
     before = np.array(rows, np.float32)
@@ -114,7 +114,7 @@ def test_a_token_survives_and_survivors_keep_their_order(
 @pytest.mark.parametrize("name", FILTERS)
 @given(rows=ROWS)
 @settings(max_examples=40, deadline=None)
-def test_a_batch_is_treated_like_its_rows(name: str, rows: list[list[float]]) -> None:
+def test_a_batch_is_filtered_like_its_rows(name: str, rows: list[list[float]]) -> None:
     before = np.array(rows, np.float32)
     histories = [[i % 5, 1, 2, i % 3, 1] for i in range(len(rows))]
     together = only(name, **STRONG[name])(before.copy(), context(*histories))
@@ -124,7 +124,7 @@ def test_a_batch_is_treated_like_its_rows(name: str, rows: list[list[float]]) ->
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_filters_do_not_change_what_they_are_given(name: str) -> None:
+def test_filters_do_not_change_their_arguments(name: str) -> None:
     before = logits(P)
     copy = before.copy()
     only(name, **STRONG[name])(before, context([0, 1, 0, 1, 0]))
@@ -135,7 +135,7 @@ def test_filters_do_not_change_what_they_are_given(name: str) -> None:
 @pytest.mark.parametrize(
     "row", [[0.0] * 5, [RULED_OUT, RULED_OUT, 1.0, RULED_OUT, RULED_OUT], [3e38, -3e38, 0, 1, 2]]
 )
-def test_extreme_rows_stay_usable(name: str, row: list[float]) -> None:
+def test_extreme_logits_give_no_nan_and_some_token(name: str, row: list[float]) -> None:
     after = only(name, **STRONG[name])(np.array([row], np.float32), context([1, 2, 1, 2, 1]))
     assert not np.isnan(after).any()
     assert np.isfinite(after).any()
@@ -146,7 +146,7 @@ def test_temperature_divides() -> None:
     assert after[0] == pytest.approx(2 * (np.log(P) - np.log(0.5)), rel=1e-6)
 
 
-def test_temperature_zero_is_argmax_and_the_first_of_equals() -> None:
+def test_temperature_zero_is_argmax_and_takes_the_lowest_id_of_equals() -> None:
     after = only("temperature", temperature=0.0)(logits([0.2, 0.4, 0.4]), context())
     assert after.tolist() == [[RULED_OUT, 0.0, RULED_OUT]]
 
@@ -186,18 +186,18 @@ def test_top_k_prefers_the_lower_id_among_equals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "left"),
+    ("p", "left"),
     [(0.0, [0]), (0.49, [0]), (0.51, [0, 1]), (0.76, [0, 1, 2]), (0.91, [0, 1, 2, 3])],
 )
-def test_top_p(share: float, left: list[int]) -> None:
-    assert kept("top_p", top_p=share) == left
+def test_top_p(p: float, left: list[int]) -> None:
+    assert kept("top_p", top_p=p) == left
 
 
 @pytest.mark.parametrize(
-    ("share", "left"), [(1.0, [0]), (0.49, [0, 1]), (0.29, [0, 1, 2]), (0.1, [0, 1, 2, 3])]
+    ("p", "left"), [(1.0, [0]), (0.49, [0, 1]), (0.29, [0, 1, 2]), (0.1, [0, 1, 2, 3])]
 )
-def test_min_p(share: float, left: list[int]) -> None:
-    assert kept("min_p", min_p=share) == left
+def test_min_p(p: float, left: list[int]) -> None:
+    assert kept("min_p", min_p=p) == left
 
 
 def test_typical_p_takes_the_nearest_to_the_entropy_first() -> None:
@@ -207,14 +207,14 @@ def test_typical_p_takes_the_nearest_to_the_entropy_first() -> None:
     assert kept("typical_p", typical_p=0.8) == [0, 1, 2]
 
 
-def test_typical_p_never_brings_back_what_was_ruled_out() -> None:
+def test_typical_p_does_not_restore_tokens_that_were_ruled_out() -> None:
     before = logits(P)
     before[0, 1] = RULED_OUT
     after = only("typical_p", typical_p=0.99)(before, context())
     assert not np.isfinite(after[0, 1])
 
 
-def test_top_n_sigma_measures_the_spread_of_what_is_left() -> None:
+def test_top_n_sigma_ignores_tokens_that_were_ruled_out() -> None:
     before = np.array([[4.0, 3.0, 1.0, 0.0]], np.float32)  # sigma = 1.5811
     assert np.isfinite(only("s", top_n_sigma=1)(before, context()))[0].tolist() == [
         True, True, False, False,
@@ -226,23 +226,23 @@ def test_top_n_sigma_measures_the_spread_of_what_is_left() -> None:
     assert np.isfinite(only("s", top_n_sigma=2)(before, context()))[0, 2] == (4 - 2 * 1.2472 <= 1)
 
 
-def test_top_n_sigma_zero_leaves_the_highest() -> None:
+def test_top_n_sigma_zero_keeps_the_most_likely_token() -> None:
     assert kept("top_n_sigma", top_n_sigma=0) == [0]
 
 
-def test_xtc_leaves_the_least_of_the_top_choices() -> None:
+def test_xtc_keeps_the_least_likely_of_the_top_choices() -> None:
     assert kept("xtc", chance=0.4, xtc_probability=0.5, xtc_threshold=0.14) == [2, 3]
     assert kept("xtc", chance=0.6, xtc_probability=0.5, xtc_threshold=0.14) == [0, 1, 2, 3]
     assert kept("xtc", chance=0.0, xtc_probability=0.5, xtc_threshold=0.4) == [0, 1, 2, 3]
 
 
-def test_repetition_penalty_divides_what_is_positive_and_multiplies_the_rest() -> None:
+def test_repetition_penalty_divides_positive_logits_and_multiplies_others() -> None:
     before = np.array([[2.0, -2.0, 1.0, -1.0]], np.float32)
     after = only("penalties", repetition_penalty=2.0)(before, context([0, 1]))
     assert after.tolist() == [[1.0, -4.0, 1.0, -1.0]]
 
 
-def test_presence_is_subtracted_once_and_frequency_for_each_time() -> None:
+def test_presence_is_subtracted_once_and_frequency_per_occurrence() -> None:
     before = np.zeros((1, 4), np.float32)
     seen = context([0, 0, 0, 1])
     assert only("p", presence_penalty=0.5)(before, seen).tolist() == [[-0.5, -0.5, 0, 0]]
@@ -250,20 +250,20 @@ def test_presence_is_subtracted_once_and_frequency_for_each_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last_n", "pushed"), [(0, []), (1, [3]), (2, [2, 3]), (-1, [1, 2, 3]), (99, [1, 2, 3])]
+    ("last_n", "penalized"), [(0, []), (1, [3]), (2, [2, 3]), (-1, [1, 2, 3]), (99, [1, 2, 3])]
 )
-def test_penalties_look_back_as_far_as_they_are_told(last_n: int, pushed: list[int]) -> None:
+def test_penalties_look_back_as_far_as_penalty_last_n(last_n: int, penalized: list[int]) -> None:
     filter_ = only("penalties", presence_penalty=1.0, penalty_last_n=last_n)
     after = filter_(np.zeros((1, 4), np.float32), context([1, 2, 3]))
-    assert np.flatnonzero(after[0]).tolist() == pushed
+    assert np.flatnonzero(after[0]).tolist() == penalized
 
 
-def test_what_stands_before_the_beginning_is_no_token() -> None:
+def test_the_padding_before_the_beginning_is_not_penalized() -> None:
     after = only("p", presence_penalty=1.0)(np.zeros((2, 4), np.float32), context([], [3]))
     assert after.tolist() == [[0, 0, 0, 0], [0, 0, 0, -1]]
 
 
-def test_dry_pushes_what_would_lengthen_a_repeat() -> None:
+def test_dry_penalizes_tokens_that_would_extend_a_repeat() -> None:
     # 0 1 2 3 0 1 2: a 3 would make the last three tokens repeat, a repeat of length 3.
     filter_ = only("dry", dry_multiplier=1.0, dry_base=2.0, dry_allowed_length=2)
     after = filter_(np.zeros((1, 4), np.float32), context([0, 1, 2, 3, 0, 1, 2]))
@@ -282,7 +282,7 @@ def test_dry_allows_short_repeats_and_stops_at_breakers() -> None:
     assert not short(before, Context(history, breakers=frozenset({2}))).any()
 
 
-def test_dry_looks_back_as_far_as_it_is_told() -> None:
+def test_dry_looks_back_as_far_as_dry_penalty_last_n() -> None:
     before = np.zeros((1, 4), np.float32)
     near = only("dry", dry_multiplier=1.0, dry_penalty_last_n=5)
     assert not near(before, context([0, 1, 2, 3, 0, 1, 2])).any()
@@ -297,13 +297,13 @@ def test_dry_does_not_overflow_on_long_repeats() -> None:
     assert after[0, 0] < -1e29
 
 
-def test_mirostat_starts_at_twice_its_target() -> None:
+def test_mirostat_starts_with_a_bound_of_twice_its_target() -> None:
     # Surprises of P are 1, 2, 2.74 and 3.32 bits.
     assert kept("mirostat", mirostat=2, mirostat_tau=1.4) == [0, 1, 2]
     assert kept("mirostat", mirostat=2, mirostat_tau=0.1) == [0]
 
 
-def test_mirostat_moves_its_bound_by_the_error_of_what_was_drawn() -> None:
+def test_mirostat_moves_its_bound_by_the_surprise_of_the_drawn_token() -> None:
     filter_ = only("mirostat", mirostat=2, mirostat_tau=1.4, mirostat_eta=1.0)
     filter_(logits(P), context([]))
     # Token 2 was drawn out of [0.5, 0.25, 0.15] / 0.9, 2.585 bits: the bound falls to 1.615.
@@ -311,14 +311,14 @@ def test_mirostat_moves_its_bound_by_the_error_of_what_was_drawn() -> None:
     assert np.isfinite(left[0]).tolist() == [True, False, False, False]
 
 
-def test_exclude_rules_out_but_never_all() -> None:
+def test_exclude_never_rules_out_all_tokens() -> None:
     before = logits(P)
     assert sampling.exclude([0, 3])(before, context())[0, [0, 3]].tolist() == [RULED_OUT, RULED_OUT]
     assert sampling.exclude([])(before, context()) is before
     assert sampling.exclude([0, 1, 2, 3])(before, context()) is before
 
 
-def test_bias_adds_and_rules_out_but_never_all() -> None:
+def test_bias_adds_but_never_rules_out_all_tokens() -> None:
     before = np.zeros((1, 3), np.float32)
     assert sampling.bias({0: 2.0, 1: RULED_OUT}, 3)(before, context()).tolist() == [
         [2.0, RULED_OUT, 0.0]
@@ -326,12 +326,12 @@ def test_bias_adds_and_rules_out_but_never_all() -> None:
     assert sampling.bias(dict.fromkeys(range(3), RULED_OUT), 3)(before, context()) is before
 
 
-def test_keep_where_keeps_the_likeliest_when_nothing_is_kept() -> None:
+def test_keep_where_keeps_the_most_likely_if_none_is_selected() -> None:
     left = keep_where(np.zeros((1, 4), bool), logits(P))
     assert np.isfinite(left[0]).tolist() == [True, False, False, False]
 
 
-def test_filters_act_in_the_order_given() -> None:
+def test_filters_are_applied_in_the_order_given() -> None:
     # min_p after a low temperature leaves one token, before it two.
     values = {"temperature": 0.2, "min_p": 0.4}
     for order, left in ((("min_p", "temperature"), 2), (("temperature", "min_p"), 1)):
@@ -345,10 +345,10 @@ def test_an_unknown_filter_is_a_usage_error() -> None:
         sampling.filters({}, ("topk",))
 
 
-def test_numbers_have_sensible_bounds_and_help() -> None:
-    for name, number in PARAMETERS.items():
-        assert number.low <= number.default <= number.high, name
-        assert number.help.endswith("."), name
+def test_parameters_have_consistent_bounds_and_help() -> None:
+    for name, parameter in PARAMETERS.items():
+        assert parameter.low <= parameter.default <= parameter.high, name
+        assert parameter.help.endswith("."), name
 
 
 @given(uniform=st.floats(0, 1, exclude_max=True))
@@ -360,7 +360,7 @@ def test_draw_inverts_the_cumulative_distribution(uniform: float) -> None:
     assert drawn.tolist() == [expected] or edge < 1e-6
 
 
-def test_draw_never_takes_what_is_ruled_out() -> None:
+def test_draw_never_takes_tokens_that_are_ruled_out() -> None:
     before = np.array([[RULED_OUT, 0.0, RULED_OUT, 0.0, RULED_OUT]], np.float32)
     for uniform in np.linspace(0, 1 - 2**-53, 50):
         assert sampling.draw(before, np.array([uniform]))[0] in (1, 3)
@@ -369,8 +369,8 @@ def test_draw_never_takes_what_is_ruled_out() -> None:
 def test_draw_matches_the_probabilities() -> None:
     generator = np.random.default_rng(0)
     drawn = sampling.draw(np.repeat(logits(P), 20_000, axis=0), generator.random(20_000))
-    shares = np.bincount(drawn, minlength=4) / 20_000
-    assert shares == pytest.approx(P, abs=0.015)
+    frequencies = np.bincount(drawn, minlength=4) / 20_000
+    assert frequencies == pytest.approx(P, abs=0.015)
 
 
 @given(row=st.lists(st.floats(-80, 80, width=32), min_size=2, max_size=9))

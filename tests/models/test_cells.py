@@ -1,4 +1,4 @@
-"""Recurrent layers: pieces equal the whole, start values, and each cell's own equations."""
+"""Recurrent layers: carried state, initialization, and each cell's equations."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ INPUT, HIDDEN = 5, 8
 
 
 def cell(name: str, seed: int = 0, input_size: int = INPUT, hidden_size: int = HIDDEN) -> nn.Module:
-    """A cell whose biases are not zero, so that a forgotten one shows."""
+    """A cell with nonzero biases, so that a missing bias changes the result."""
     torch.manual_seed(seed)
     made = CELL_CLASSES[name](input_size, hidden_size)
     with torch.no_grad():
@@ -24,7 +24,7 @@ def cell(name: str, seed: int = 0, input_size: int = INPUT, hidden_size: int = H
 
 
 def fresh(name: str, input_size: int = INPUT, hidden_size: int = HIDDEN) -> nn.Module:
-    """A cell as it begins."""
+    """A newly initialized cell."""
     torch.manual_seed(1)
     return CELL_CLASSES[name](input_size, hidden_size)
 
@@ -39,13 +39,13 @@ def some(*shape: int, seed: int = 2) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_the_config_knows_every_cell_and_no_other() -> None:
+def test_config_and_classes_define_the_same_cells() -> None:
     assert set(CELLS) == set(CELL_CLASSES)
     assert set(CELLS) == set(ModelConfig.__dataclass_fields__["cell"].metadata["choices"])
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_output_and_state_have_the_shapes_of_the_contract(name: str) -> None:
+def test_output_and_state_have_the_documented_shapes(name: str) -> None:
     y, state = run(cell(name), some(3, 4, INPUT))
     assert y.shape == (3, 4, HIDDEN)
     assert isinstance(state, tuple)
@@ -53,7 +53,7 @@ def test_output_and_state_have_the_shapes_of_the_contract(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_parameters_have_the_rows_that_the_config_says(name: str) -> None:
+def test_parameters_have_the_shapes_of_the_config(name: str) -> None:
     shapes = {n: tuple(p.shape) for n, p in cell(name).named_parameters()}
     rows = CELLS[name].gates * HIDDEN
     assert shapes == {
@@ -67,7 +67,7 @@ def test_parameters_have_the_rows_that_the_config_says(name: str) -> None:
 @pytest.mark.parametrize("name", CELLS)
 @given(cut=st.integers(1, 11), rows=st.integers(1, 3), seed=st.integers(0, 99))
 @settings(max_examples=25, deadline=None)
-def test_reading_in_two_pieces_equals_reading_whole(
+def test_reading_in_two_parts_equals_reading_at_once(
     name: str, cut: int, rows: int, seed: int
 ) -> None:
     module, x = cell(name, seed), some(rows, 12, INPUT, seed=seed)
@@ -80,7 +80,7 @@ def test_reading_in_two_pieces_equals_reading_whole(
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_forgetting_the_state_between_the_pieces_would_show(name: str) -> None:
+def test_not_carrying_the_state_between_parts_changes_the_result(name: str) -> None:
     module, x = cell(name), some(2, 12, INPUT)
     whole, _ = run(module, x)
     second, _ = run(module, x[:, 6:])
@@ -88,7 +88,7 @@ def test_forgetting_the_state_between_the_pieces_would_show(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_reading_one_at_a_time_equals_reading_whole(name: str) -> None:
+def test_reading_one_at_a_time_equals_reading_at_once(name: str) -> None:
     module, x = cell(name), some(2, 7, INPUT)
     whole, last = run(module, x)
     state: State | None = None
@@ -100,14 +100,14 @@ def test_reading_one_at_a_time_equals_reading_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_no_state_is_the_state_of_zeros(name: str) -> None:
+def test_no_state_equals_a_state_of_zeros(name: str) -> None:
     module, x = cell(name), some(2, 3, INPUT)
     zeros = tuple(torch.zeros(2, HIDDEN) for _ in CELLS[name].state)
     assert torch.equal(run(module, x)[0], run(module, x, zeros)[0])
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_the_rows_of_a_batch_do_not_touch(name: str) -> None:
+def test_the_rows_of_a_batch_are_independent(name: str) -> None:
     module, x = cell(name), some(3, 6, INPUT)
     together, state = run(module, x)
     for row in range(3):
@@ -124,7 +124,7 @@ def test_the_first_part_of_the_state_is_the_last_output(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_the_future_does_not_reach_the_past(name: str) -> None:
+def test_outputs_do_not_depend_on_later_inputs(name: str) -> None:
     module, x = cell(name), some(1, 6, INPUT)
     changed = x.clone()
     changed[:, 4:] = 9.0
@@ -144,11 +144,11 @@ def test_gradients_reach_every_parameter_and_the_state(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_only_a_second_bias_that_is_more_than_added_to_the_first_is_learned(name: str) -> None:
-    """Of a GRU's, the candidate's counts for itself: the reset gate scales it alone."""
+def test_a_second_bias_that_is_only_added_to_the_first_is_not_trained(name: str) -> None:
+    """A GRU's is trained: the reset gate scales the candidate's second bias, not its first."""
     module = cell(name)
-    still = [n for n, p in module.named_parameters() if not p.requires_grad]
-    assert still == ([] if name == "gru" else ["bias_hh_l0"])
+    frozen = [n for n, p in module.named_parameters() if not p.requires_grad]
+    assert frozen == ([] if name == "gru" else ["bias_hh_l0"])
     both = {n: p.clone().requires_grad_() for n, p in module.named_parameters()}
     y, _ = torch.func.functional_call(module, both, (some(2, 5, INPUT),))
     first, second = torch.autograd.grad(y.square().sum(), [both["bias_ih_l0"], both["bias_hh_l0"]])
@@ -157,7 +157,7 @@ def test_only_a_second_bias_that_is_more_than_added_to_the_first_is_learned(name
 
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize(("input_size", "hidden_size"), [(5, 8), (8, 8), (3, 1), (20, 4)])
-def test_every_recurrent_block_begins_orthogonal(
+def test_every_recurrent_block_is_initialized_orthogonal(
     name: str, input_size: int, hidden_size: int
 ) -> None:
     blocks = fresh(name, input_size, hidden_size).get_parameter("weight_hh_l0").detach()
@@ -167,14 +167,14 @@ def test_every_recurrent_block_begins_orthogonal(
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_recurrent_blocks_begin_different_from_each_other(name: str) -> None:
+def test_recurrent_blocks_are_initialized_independently(name: str) -> None:
     blocks = fresh(name).get_parameter("weight_hh_l0").detach().chunk(CELLS[name].gates)
     for i, block in enumerate(blocks):
         assert not any(torch.allclose(block, other) for other in blocks[:i])
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_input_weights_begin_uniform_within_their_bound(name: str) -> None:
+def test_input_weights_are_initialized_uniformly_within_their_bound(name: str) -> None:
     weights = fresh(name, 200, 16).get_parameter("weight_ih_l0").detach().numpy()
     bound = 1 / 4  # 1 / sqrt(16)
     assert np.abs(weights).max() <= bound
@@ -184,7 +184,7 @@ def test_input_weights_begin_uniform_within_their_bound(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_biases_begin_at_zero_but_for_the_forget_gate_at_one(name: str) -> None:
+def test_biases_are_initialized_to_zero_and_the_forget_gate_s_to_one(name: str) -> None:
     module = fresh(name)
     expected = torch.zeros(CELLS[name].gates * HIDDEN)
     if name == "lstm":
@@ -194,7 +194,7 @@ def test_biases_begin_at_zero_but_for_the_forget_gate_at_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_start_values_depend_on_the_seed_alone(name: str) -> None:
+def test_initial_weights_depend_on_the_seed_alone(name: str) -> None:
     first, second = fresh(name).state_dict(), fresh(name).state_dict()
     torch.manual_seed(2)
     other = CELL_CLASSES[name](INPUT, HIDDEN).state_dict()
@@ -204,7 +204,7 @@ def test_start_values_depend_on_the_seed_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_resetting_brings_the_start_values_back(name: str) -> None:
+def test_reset_parameters_initializes_again(name: str) -> None:
     module = cell(name)
     module.reset_parameters()  # type: ignore[operator]
     blocks = module.get_parameter("weight_hh_l0").detach().chunk(CELLS[name].gates)
@@ -213,7 +213,7 @@ def test_resetting_brings_the_start_values_back(name: str) -> None:
 
 
 def gates(module: nn.Module, x: Tensor, h: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """What the input and what the state give to each gate, biases included."""
+    """The contributions of input and state to each gate, biases included."""
     p = {n: v.detach() for n, v in module.named_parameters()}
     from_x = x @ p["weight_ih_l0"].T + p["bias_ih_l0"]
     from_h = h @ p["weight_hh_l0"].T + p["bias_hh_l0"]
@@ -221,7 +221,7 @@ def gates(module: nn.Module, x: Tensor, h: Tensor) -> tuple[tuple[Tensor, ...], 
     return from_x.chunk(count, 1), from_h.chunk(count, 1)
 
 
-def test_lstm_is_its_equations() -> None:
+def test_lstm_computes_its_equations() -> None:
     module, x, h, c = cell("lstm"), some(2, INPUT), some(2, HIDDEN, seed=3), some(2, HIDDEN, seed=4)
     from_x, from_h = gates(module, x, h)
     i, f, g, o = (a + b for a, b in zip(from_x, from_h, strict=True))
@@ -232,7 +232,7 @@ def test_lstm_is_its_equations() -> None:
     assert torch.allclose(y[:, 0], h_after, atol=1e-6)
 
 
-def test_gru_is_its_equations_with_the_reset_gate_after_the_product() -> None:
+def test_gru_computes_its_equations_with_the_reset_gate_after_the_product() -> None:
     module, x, h = cell("gru"), some(2, INPUT), some(2, HIDDEN, seed=3)
     (r_x, z_x, n_x), (r_h, z_h, n_h) = gates(module, x, h)
     new = (n_x + (r_x + r_h).sigmoid() * n_h).tanh()
@@ -241,15 +241,15 @@ def test_gru_is_its_equations_with_the_reset_gate_after_the_product() -> None:
     assert torch.allclose(after, (1 - z) * new + z * h, atol=1e-6)
 
 
-def test_rnn_is_its_equation_with_tanh() -> None:
+def test_rnn_computes_its_equation_with_tanh() -> None:
     module, x, h = cell("rnn"), some(2, INPUT), some(2, HIDDEN, seed=3)
     (from_x,), (from_h,) = gates(module, x, h)
     _, (after,) = run(module, x[:, None], (h,))
     assert torch.allclose(after, (from_x + from_h).tanh(), atol=1e-6)
 
 
-def test_a_fresh_lstm_remembers_more_than_it_forgets() -> None:
-    """With no input and no output yet, the cell keeps sigmoid(1) of what it held."""
+def test_a_new_lstm_remembers_more_than_it_forgets() -> None:
+    """With zero input and output, the cell state is multiplied by sigmoid(1)."""
     module = fresh("lstm")
     c = torch.full((1, HIDDEN), 0.5)
     _, (_, after) = run(module, torch.zeros(1, 1, INPUT), (torch.zeros(1, HIDDEN), c))

@@ -1,4 +1,4 @@
-"""Freed memory is kept where the C library can be asked to, and nothing happens elsewhere."""
+"""Freed memory is kept on glibc, and nothing is done with other C libraries."""
 
 import ctypes
 import platform
@@ -10,14 +10,14 @@ import pytest
 from charrnn.models.device import keep_freed_memory
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be asked")
-def test_glibc_keeps_what_is_freed() -> None:
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_glibc_keeps_freed_memory() -> None:
     assert keep_freed_memory()
     assert keep_freed_memory()
 
 
 @pytest.mark.parametrize("answers", [None, (1, 0), (0, 1)])
-def test_elsewhere_nothing_is_done(
+def test_other_c_libraries_are_left_alone(
     answers: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Library:
@@ -31,7 +31,7 @@ def test_elsewhere_nothing_is_done(
     assert not keep_freed_memory()
 
 
-def test_on_another_system_the_library_is_not_even_looked_for(
+def test_on_other_systems_the_c_library_is_not_loaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")

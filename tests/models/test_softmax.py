@@ -1,4 +1,4 @@
-"""The loss of a large vocabulary is that of torch, and so are its gradients."""
+"""The loss for large vocabularies: value and gradients equal torch's."""
 
 import pytest
 import torch
@@ -20,23 +20,25 @@ def parts() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("chunk", [1, VOCABULARY * 4, VOCABULARY * 100])
-def test_loss_and_gradients_are_those_of_torch(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_and_gradients_equal_those_of_torch(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(functional, "LOGITS_AT_ONCE", chunk)
     x, weight, bias, targets = parts()
-    own = functional.cross_entropy(x, weight, bias, targets)
-    (3.0 * own).backward()  # type: ignore[no-untyped-call]
+    loss = functional.cross_entropy(x, weight, bias, targets)
+    (3.0 * loss).backward()  # type: ignore[no-untyped-call]
     found = [each.grad for each in (x, weight, bias)]
     y, other, third, _ = parts()
     expected = F.cross_entropy(F.linear(y, other, third), targets)
     (3.0 * expected).backward()  # type: ignore[no-untyped-call]
-    assert torch.allclose(own, expected)
+    assert torch.allclose(loss, expected)
     for one, each in zip(found, (y, other, third), strict=True):
         assert one is not None
         assert each.grad is not None
         assert torch.allclose(one, each.grad, atol=1e-6)
 
 
-def test_products_are_rounded_where_the_plan_says_so() -> None:
+def test_products_are_rounded_under_autocast() -> None:
     x, weight, bias, targets = parts()
     exact = functional.cross_entropy(x, weight, bias, targets)
     with torch.autocast("cpu", torch.bfloat16):
@@ -49,7 +51,7 @@ def test_products_are_rounded_where_the_plan_says_so() -> None:
     assert weight.grad.dtype == torch.float32
 
 
-def test_a_model_learns_alike_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_has_the_same_gradients_with_either_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     gradients = []
     for large in (10**9, 1):
         monkeypatch.setattr("charrnn.tasks.language.network.LARGE_VOCABULARY", large)

@@ -1,4 +1,4 @@
-"""Tokenizers: round trips and streaming over TOKENIZERS, and and what each does with unusual text."""
+"""Tokenizers: round trips and streaming over TOKENIZERS, and what each does with unusual text."""
 
 import json
 from typing import Any

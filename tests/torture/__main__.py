@@ -1,4 +1,4 @@
-"""`python -m tests.torture`: play rows and print their table."""
+"""`python -m tests.torture`: run rows and print their table."""
 
 import argparse
 import sys
@@ -11,26 +11,26 @@ from tests.torture.registry import ROWS
 from tests.torture.rows import run
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Play the rows that the words of the command line ask for; 1 when one of them failed."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the rows that the command line selects -> exit code, 1 if one of them failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(ROWS) + "; all if none")
-    parser.add_argument("--long", action="store_true", help="the trials of the published figures")
-    parser.add_argument("--trials", type=int, help="as many trials of each row as this")
-    parser.add_argument("--seed", type=int, default=0, help="what random trials follow from")
-    parser.add_argument("--keep", type=Path, help="the folder for what fails; else a new one")
-    asked = parser.parse_args(words)
-    if odd := [name for name in asked.rows if name not in ROWS]:
-        parser.error(f"there is no row {odd[0]}")
+    parser.add_argument("--long", action="store_true", help="as many trials as for the published figures")
+    parser.add_argument("--trials", type=int, help="number of trials of each row")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random trials")
+    parser.add_argument("--keep", type=Path, help="folder for the files of failed rows; default: a new one")
+    options = parser.parse_args(arguments)
+    if unknown := [name for name in options.rows if name not in ROWS]:
+        parser.error(f"there is no row {unknown[0]}")
     import torch
 
     torch.set_num_threads(1)
-    root = asked.keep or Path(tempfile.mkdtemp(prefix="torture-"))
+    root = options.keep or Path(tempfile.mkdtemp(prefix="torture-"))
     version, results = table.commit(), []
     print(f"{table.HEAD}\n{table.RULE}", flush=True)
-    for row in [ROWS[name] for name in asked.rows] or ROWS.values():
-        trials = asked.trials or (row.long if asked.long else row.short)
-        results.append(run(row, trials, asked.seed, root))
+    for row in [ROWS[name] for name in options.rows] or ROWS.values():
+        trials = options.trials or (row.long if options.long else row.short)
+        results.append(run(row, trials, options.seed, root))
         print(table.line(results[-1], version), flush=True)
     print(table.failures(results), file=sys.stderr)
     return int(not all(result.good for result in results))

@@ -1,8 +1,8 @@
-"""Untrusted files opened in children with a limit of memory and of time.
+"""Untrusted files opened in child processes with limits on memory and time.
 
-A batch of files is opened in one child, which tells of each when it is done. A file that ends the
-child (by a signal, its timer, or an exception that is no CharRNNError) is named, and the next child
-goes on behind it.
+A batch of files is opened in one child, which reports on each. A file that ends the child (by a
+signal, its timer, or an exception other than CharRNNError) is reported, and the next child
+continues after it.
 """
 
 import gc
@@ -20,7 +20,7 @@ SLACK = 64 << 20
 """Bytes that may be allocated beyond twice the file's size."""
 
 SECONDS = 5.0
-"""Of processor time, after which a file is taken to hang its reader."""
+"""CPU time after which a file counts as hanging its reader."""
 
 BATCH = 1_000
 
@@ -30,25 +30,25 @@ Opener = Callable[[Path], object]
 def opened(
     files: Callable[[int], bytes], count: int, opener: Opener, folder: Path, wanted: str = ""
 ) -> Iterator[Outcome]:
-    """The outcome of opening each of `count` files, which `files` makes by their number.
+    """The outcome of opening each of `count` files; `files` maps a number to a file's bytes.
 
-    A CharRNNError is a good outcome, and so is none, unless `wanted` says which it must be:
-    "refused" or "opened". What went wrong is kept as a file of the folder.
+    Both a CharRNNError and success are good outcomes, unless `wanted` says which it must be:
+    "refused" or "opened". Files that failed are kept in the folder.
     """
     begin = 0
     while begin < count:
         numbers = range(begin, min(count, begin + BATCH))
         child = Child(lambda n=numbers: _open_all(n, files, opener, folder, wanted))  # type: ignore[misc]
         ended = child.finish(patience=60 + len(numbers) / 10)
-        told = ended.out.splitlines()
-        good = sum(line == b"." for line in told)
+        lines = ended.out.splitlines()
+        good = sum(line == b"." for line in lines)
         yield Outcome(trials=good) if good else Outcome(trials=0)
-        for line in told:
+        for line in lines:
             if line != b".":
                 number, _, problem = line.decode("utf-8", "replace").partition(" ")
                 yield _kept(folder, int(number), files, problem)
-        begin += len(told)
-        if ended.code or len(told) < len(numbers):
+        begin += len(lines)
+        if ended.code or len(lines) < len(numbers):
             yield _kept(folder, begin, files, f"its reader ended with {ended.code}: {ended.err}")
             begin += 1
 
@@ -62,7 +62,7 @@ def _kept(folder: Path, number: int, files: Callable[[int], bytes], problem: str
 def _open_all(
     numbers: Sequence[int], files: Callable[[int], bytes], opener: Opener, folder: Path, wanted: str
 ) -> int:
-    """In the child: open one file after the other and write a line for each."""
+    """In the child: open the files one by one and write a line for each."""
     path = folder / f"open-{os.getpid()}.safetensors"
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     for number in numbers:

@@ -1,4 +1,4 @@
-"""Group E, texts: what cannot be learned is refused in one line, what can comes back as it was."""
+"""Group E, texts: unusable ones are refused in one line, others survive encoding and decoding."""
 
 import itertools
 import os
@@ -14,48 +14,48 @@ from tests.torture.pipes import trained
 from tests.torture.processes import Child, Ended, program, ran
 from tests.torture.rows import Outcomes, Row, some, verdict
 
-WORDS = (*TINY, "--steps", "4", "--quiet")
+OPTIONS = (*TINY, "--steps", "4", "--quiet")
 GOOD_TEXT = sentences().encode()
 
-REFUSED, LEARNED = (2, 3), (0,)
+REFUSED, TRAINED = (2, 3), (0,)
 
 TEXTS: dict[str, tuple[Callable[[], bytes], tuple[int, ...]]] = {
     "empty": (lambda: b"", REFUSED),
     "1 byte": (lambda: b"x", REFUSED),
     "99 characters": (lambda: GOOD_TEXT[:99], REFUSED),
     "100 characters": (lambda: GOOD_TEXT[:100], (0, *REFUSED)),
-    "one symbol": (lambda: b"a" * 3_000, LEARNED),
-    "two symbols": (lambda: b"ab" * 1_500, LEARNED),
+    "one symbol": (lambda: b"a" * 3_000, TRAINED),
+    "two symbols": (lambda: b"ab" * 1_500, TRAINED),
     "shorter than a window": (lambda: GOOD_TEXT[:130], (0, *REFUSED)),
     "only newlines": (lambda: b"\n" * 3_000, (0, *REFUSED)),
     "only spaces": (lambda: b" " * 3_000, (0, *REFUSED)),
-    "one line of 20 MB": (lambda: b"the cat sat " * 1_700_000, LEARNED),
-    "NUL": (lambda: GOOD_TEXT.replace(b"a", b"\0"), LEARNED),
+    "one line of 20 MB": (lambda: b"the cat sat " * 1_700_000, TRAINED),
+    "NUL": (lambda: GOOD_TEXT.replace(b"a", b"\0"), TRAINED),
     "bad UTF-8": (lambda: GOOD_TEXT + b"\xff" + GOOD_TEXT, REFUSED),
-    "cut within a character": (lambda: GOOD_TEXT + "é".encode()[:1], REFUSED),
+    "truncated within a character": (lambda: GOOD_TEXT + "é".encode()[:1], REFUSED),
     "UTF-16": (lambda: sentences().encode("utf-16"), REFUSED),
-    "a byte order mark": (lambda: b"\xef\xbb\xbf" + GOOD_TEXT, LEARNED),
-    "CRLF": (lambda: GOOD_TEXT.replace(b"\n", b"\r\n"), LEARNED),
-    "lone CR": (lambda: GOOD_TEXT.replace(b"\n", b"\r"), LEARNED),
-    "U+2028": (lambda: GOOD_TEXT.replace(b"\n", "\u2028".encode()), LEARNED),
+    "a byte order mark": (lambda: b"\xef\xbb\xbf" + GOOD_TEXT, TRAINED),
+    "CRLF": (lambda: GOOD_TEXT.replace(b"\n", b"\r\n"), TRAINED),
+    "lone CR": (lambda: GOOD_TEXT.replace(b"\n", b"\r"), TRAINED),
+    "U+2028": (lambda: GOOD_TEXT.replace(b"\n", "\u2028".encode()), TRAINED),
     "30,000 distinct characters": (
         lambda: "".join(map(chr, range(0x4E00, 0x4E00 + 30_000))).encode("utf-8", "replace"),
-        LEARNED,
+        TRAINED,
     ),
     "noise": (lambda: random.Random(0).randbytes(5_000), REFUSED),
     "a pickle": (lambda: b"\x80\x04cos\nsystem\n" * 300, REFUSED),
-    "combining marks": (lambda: ("e\u0301\u0308" * 1_000).encode(), LEARNED),
-    "control characters": (lambda: bytes(range(1, 32)) * 200, LEARNED),
+    "combining marks": (lambda: ("e\u0301\u0308" * 1_000).encode(), TRAINED),
+    "control characters": (lambda: bytes(range(1, 32)) * 200, TRAINED),
 }
 
 NAMED = ("a,b.txt", "-x.txt", "new\nline.txt", "[red].txt", "*.txt", "a b.txt", "ü.txt", "~", "%s")
 
 
 def texts(trials: int, seed: int, folder: Path) -> Outcomes:
-    """E1: every kind of text by every tokenizer; odd names; what is no file."""
+    """E1: every kind of text with every tokenizer; odd names; things that are not regular files."""
     kinds = list(itertools.product(TEXTS, TOKENIZERS))
     cases: list[tuple[str, Callable[[], str]]] = [
-        *((f"{text} by {name}", partial(learned, folder, text, name)) for text, name in kinds),
+        *((f"{text} with {name}", partial(trained_on, folder, text, name)) for text, name in kinds),
         *((f"the name {name!r}", partial(called, folder, name)) for name in NAMED),
         *((f"a {kind}", partial(odd, folder, kind)) for kind in ODD),
     ]
@@ -64,17 +64,17 @@ def texts(trials: int, seed: int, folder: Path) -> Outcomes:
         yield verdict(problem and f"{what}: {problem}")
 
 
-def learned(folder: Path, text: str, tokenizer: str) -> str:
-    """A text by a tokenizer: trained, or refused in one line."""
+def trained_on(folder: Path, text: str, tokenizer: str) -> str:
+    """A text with a tokenizer: trained on, or refused in one line."""
     make, codes = TEXTS[text]
     (folder / "text.txt").write_bytes(make())
     size = ("--vocab-size", "400") if tokenizer == "subword" else ()
-    words = ("train", "text.txt", *WORDS, "--tokenizer", tokenizer, *size)
-    ended = Child(program(folder, *words)).finish(patience=120)
+    arguments = ("train", "text.txt", *OPTIONS, "--tokenizer", tokenizer, *size)
+    ended = Child(program(folder, *arguments)).finish(patience=120)
     if tokenizer == "byte" and codes == REFUSED and len(make()) >= 100:
-        codes = LEARNED  # bytes are bytes
+        codes = TRAINED  # any bytes are a text
     if tokenizer in ("subword", "word") and 0 in codes:
-        codes = (0, *REFUSED)  # which need a text that has pieces, or words
+        codes = (0, *REFUSED)  # which need a text with pieces, or words
     return as_expected(ended, codes)
 
 
@@ -86,12 +86,12 @@ def as_expected(ended: Ended, codes: tuple[int, ...]) -> str:
 
 
 def called(folder: Path, name: str) -> str:
-    """A text in a file of an odd name."""
+    """A text in a file with an odd name."""
     place = folder / "names"
     place.mkdir(exist_ok=True)
     (place / name).write_bytes(GOOD_TEXT)
     given = f"./{name}" if name.startswith("-") else name
-    ended = ran(place, "train", given, *WORDS)
+    ended = ran(place, "train", given, *OPTIONS)
     (place / name).unlink()
     return "" if not ended.code else f"{ended}"
 
@@ -101,7 +101,7 @@ ODD = ("pipe", "folder", "empty folder", "device", "socket", "broken link", "loo
 
 
 def odd(folder: Path, kind: str) -> str:
-    """A corpus that is no plain file."""
+    """A corpus that is not a regular file."""
     place = folder / "odd"
     place.mkdir(exist_ok=True)
     path = place / kind
@@ -109,14 +109,14 @@ def odd(folder: Path, kind: str) -> str:
     if kind == "pipe":
         os.mkfifo(path)
         writer = Child(lambda: path.write_bytes(GOOD_TEXT) and None)
-        ended = ran(folder, "train", path, *WORDS)
+        ended = ran(folder, "train", path, *OPTIONS)
         writer.finish()
-        return as_expected(ended, LEARNED)
+        return as_expected(ended, TRAINED)
     if "folder" in kind:
         path.mkdir()
         if kind == "folder":
             (path / "a.txt").write_bytes(GOOD_TEXT)
-            codes = LEARNED
+            codes = TRAINED
     elif kind == "device":
         path = Path("/dev/zero")
     elif kind in ("broken link", "loop"):
@@ -127,11 +127,11 @@ def odd(folder: Path, kind: str) -> str:
         path.write_bytes(GOOD_TEXT)
         path.chmod(0)
         return as_expected(Child(partial(as_nobody, folder, path)).finish(), REFUSED)
-    return as_expected(ran(folder, "train", path, *WORDS), codes)
+    return as_expected(ran(folder, "train", path, *OPTIONS), codes)
 
 
 def as_nobody(folder: Path, path: Path) -> int | None:
-    """The program without the rights of root."""
+    """The program without root privileges."""
     folder.chmod(0o777)
     (folder / "runs").mkdir(exist_ok=True)
     (folder / "runs").chmod(0o777)
@@ -139,7 +139,7 @@ def as_nobody(folder: Path, path: Path) -> int | None:
         os.setgroups([])
         os.setresgid(65534, 65534, 65534)
         os.setresuid(65534, 65534, 65534)
-    return program(folder, "train", path, *WORDS)()
+    return program(folder, "train", path, *OPTIONS)()
 
 
 ALPHABETS = (
@@ -150,7 +150,7 @@ ALPHABETS = (
 
 
 def round_trips(trials: int, seed: int, folder: Path) -> Outcomes:
-    """E2: random strings through every tokenizer that promises any text back."""
+    """E2: random strings through every lossless tokenizer."""
     draw = random.Random(seed)
     made = [tiny_tokenizer(name) for name in TOKENIZERS if name != "word"]
     for number in range(trials):
@@ -187,22 +187,22 @@ WRONG: tuple[tuple[str, ...], ...] = (
 
 
 def messages(trials: int, seed: int, folder: Path) -> Outcomes:
-    """E7: wrong uses, each one line of what happened and what to do, with a code of the tree."""
+    """E7: wrong usage gives one line with problem and remedy, and an exit code of the error tree."""
     trained(folder)
-    for words in some(WRONG, trials, seed):
-        ended = ran(folder, *words)
-        yield verdict(ended.refusal(1, 2, 3, 4) and f"{words}: {ended.refusal(1, 2, 3, 4)}")
+    for arguments in some(WRONG, trials, seed):
+        problem = ran(folder, *arguments).refusal(1, 2, 3, 4)
+        yield verdict(problem and f"{arguments}: {problem}")
 
 
 ROWS = (
     Row("E1", "texts of every kind",
-        f"the program forked: {len(TEXTS)} texts x 4 tokenizers, {len(NAMED)} names, {len(ODD)} "
-        "things that are no plain files: trained, or refused in one line",
+        f"the program is forked: {len(TEXTS)} texts x 4 tokenizers, {len(NAMED)} names, "
+        f"{len(ODD)} things that are not regular files: trained, or refused in one line",
         "texts", 5, 10**6, texts),
-    Row("E2", "tokenizers that lose something",
+    Row("E2", "tokenizers that lose information",
         "in process: random strings of 7 alphabets and all of Unicode through char, byte, subword",
         "strings", 2_000, 100_000, round_trips),
     Row("E7", "messages",
-        "the program forked, wrong uses: one error line each, a code of the error tree (the rows "
-        "above hold every refusal to the same)", "wrong uses", 6, 10**6, messages),
+        "the program is forked with wrong usage: one error line each, an exit code of the error "
+        "tree (the rows above check every refusal in the same way)", "wrong uses", 6, 10**6, messages),
 )  # fmt: skip

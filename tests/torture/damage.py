@@ -1,4 +1,4 @@
-"""Group B, damage: truncation, flipped bits, malformed files, each refused, for its own reason."""
+"""Group B, damage: truncation, flipped bits, malformed files, each refused for the right reason."""
 
 import json
 import random
@@ -8,10 +8,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from charrnn.checkpoints import checkpoint
+from charrnn.checkpoints.header import FORMAT
 from charrnn.errors import CharRNNError, CheckpointError
-from tests.support import forge, test_checkpoint, test_sealed
+from tests.checkpoints import test_checkpoint, test_container
+from tests.support import forge
 from tests.support.tiny import smallest_checkpoint
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row, some, verdict
 
@@ -19,24 +22,24 @@ READERS = (checkpoint.load, checkpoint.read_info)
 
 
 def original(folder: Path) -> Path:
-    """A small checkpoint with everything in it."""
+    """A small checkpoint with training state and validation score."""
     path = folder / "model.safetensors"
     checkpoint.save(smallest_checkpoint(valid=1.5), path)
     return path
 
 
 def truncated(trials: int, seed: int, folder: Path) -> Outcomes:
-    """B1: every length but the whole."""
+    """B1: every length below the full one."""
     path = original(folder)
     raw = path.read_bytes()
     for length in some(range(len(raw)), trials, seed):
         path.write_bytes(raw[:length])
         accepted = [reader.__name__ for reader in READERS if not refused(reader, path)]
-        yield verdict(f"cut to {length} bytes it passes {accepted}" if accepted else "")
+        yield verdict(f"truncated to {length} bytes it passes {accepted}" if accepted else "")
 
 
 def refused(reader: Callable[[Path], object], path: Path) -> bool:
-    """Whether a reader will have none of a file."""
+    """Whether a reader refuses a file."""
     try:
         reader(path)
     except CheckpointError:
@@ -58,7 +61,7 @@ def flipped(trials: int, seed: int, folder: Path) -> Outcomes:
             changed[bit // 8] ^= 1 << bit % 8
         path.write_bytes(changed)
         good = bytes(changed) == raw or refused(checkpoint.load, path)
-        yield verdict("" if good else f"with bits {bits} turned over it is accepted")
+        yield verdict("" if good else f"with bits {bits} flipped it is accepted")
 
 
 def many_tensors(draft: forge.Draft) -> bytes:
@@ -69,25 +72,25 @@ def many_tensors(draft: forge.Draft) -> bytes:
 
 
 def spaces(size: int) -> Callable[[forge.Draft], bytes]:
-    """A header padded by spaces."""
+    """A header padded with spaces."""
     return lambda draft: forge.seal(draft.header() + " " * size, draft.data)
 
 
 def long_text(draft: forge.Draft) -> bytes:
     """A field of the metadata of 20 MB."""
     draft.info["facts"]["versions"]["torch"] = "x" * 20_000_000
-    draft.info["format"] = 2
+    draft.info["format"] = FORMAT + 1
     return draft.sealed()
 
 
 LARGE: dict[str, tuple[Callable[[forge.Draft], bytes], str]] = {
-    "100,000 tensors": (many_tensors, "nested beyond reason|do not match its configuration"),
-    "a header of 33 MB": (spaces(33 << 20), "cut short or not a checkpoint"),
+    "100,000 tensors": (many_tensors, "nested too deep|do not match its configuration"),
+    "a header of 33 MB": (spaces(33 << 20), "truncated or not a checkpoint"),
     "31 MB of brackets": (
         lambda draft: forge.seal(draft.header() + "[" * (31 << 20), draft.data),
-        "nested beyond reason",
+        "nested too deep",
     ),
-    "a version of 20 MB": (long_text, "its format number is 2"),
+    "a version of 20 MB": (long_text, f"its format number is {FORMAT + 1} "),
     "a number of 20 MB": (
         lambda draft: forge.seal(draft.header().replace('"F32"', "9" * 20_000_000, 1), draft.data),
         "not strict JSON",
@@ -98,61 +101,181 @@ LARGE: dict[str, tuple[Callable[[forge.Draft], bytes], str]] = {
     ),
 }
 
+Change = Callable[[forge.Draft], None]
+
+
+def put(*keys: str, value: Any) -> Change:
+    """Set a field of the metadata."""
+
+    def change(draft: forge.Draft) -> None:
+        place = draft.info
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = value
+
+    return change
+
+
+def drop(*keys: str) -> Change:
+    """Remove a field of the metadata."""
+
+    def change(draft: forge.Draft) -> None:
+        place = draft.info
+        for key in keys[:-1]:
+            place = place[key]
+        del place[keys[-1]]
+
+    return change
+
+
+def rename(old: str, new: str) -> Change:
+    """Rename a field of the metadata."""
+
+    def change(draft: forge.Draft) -> None:
+        draft.info[new] = draft.info.pop(old)
+
+    return change
+
+
+def in_format_2(change: Change, draft: forge.Draft) -> bytes:
+    """A checkpoint of format 1 -> a changed checkpoint of format 2."""
+    converted = forge.as_format_2(draft)
+    change(converted)
+    return converted.sealed()
+
+
+FIELDS, TYPES = "metadata does not have the expected fields", "its facts have the wrong types"
+
+FORMAT_2: dict[str, tuple[Change, str]] = {
+    "the next format": (
+        put("format", value=FORMAT + 1),
+        f"its format number is {FORMAT + 1} and this program reads up to {FORMAT}; use the version",
+    ),
+    "the fields of format 2 in format 1": (put("format", value=1), FIELDS),
+    "an unknown task": (
+        put("task", value="chess"),
+        f"its task is 'chess' and this program knows language, .*{forge.OTHER_TASK}.*; use the ver",
+    ),
+    "an empty task": (put("task", value=""), "its task is ''"),
+    "a task that is a path": (put("task", value="os:system"), "its task is 'os:system'"),
+    "a task that is null": (put("task", value=None), "its task is None"),
+    "a task that is a number": (put("task", value=1), "its task is 1 "),
+    "a task that is a list": (put("task", value=["language"]), r"its task is \['language'\]"),
+    "a task that is an object": (put("task", value={}), r"its task is \{\}"),
+    "the task 'language'": (
+        put("task", value="language"),
+        "its format number is not that of a language model",
+    ),
+    "no task": (drop("task"), FIELDS),
+    "no encoder": (drop("encoder"), FIELDS),
+    "an encoder that is null": (put("encoder", value=None), FIELDS),
+    "an encoder that is a list": (put("encoder", value=[]), FIELDS),
+    "a tokenizer instead of an encoder": (rename("encoder", "tokenizer"), FIELDS),
+    "a tokenizer in addition to the encoder": (put("tokenizer", value={}), FIELDS),
+    "an empty encoder": (put("encoder", value={}), "tokenizer is damaged: its kind is None"),
+    "an encoder of another size": (
+        put("encoder", value={"name": "byte", "unsampled": []}),
+        "its tokenizer has 256 ids and its model ",
+    ),
+    "no model": (drop("model"), FIELDS),
+    "no training key": (drop("training"), FIELDS),
+    "no info": (drop("info"), FIELDS),
+    "facts instead of info": (rename("info", "facts"), FIELDS),
+    "facts in addition to info": (put("facts", value={}), FIELDS),
+    "info that is null": (put("info", value=None), FIELDS),
+    "info that is a string": (put("info", value="step 3"), FIELDS),
+    "empty info": (put("info", value={}), TYPES),
+    "info without step": (drop("info", "step"), TYPES),
+    "info without rollbacks": (drop("info", "rollbacks"), TYPES),
+    "info with setbacks": (put("info", "setbacks", value=0), TYPES),
+    "step 0.5": (put("info", "step", value=0.5), TYPES),
+    "step -1": (put("info", "step", value=-1), TYPES),
+    "step true": (put("info", "step", value=True), TYPES),
+    "step too large": (put("info", "step", value=10**9 + 1), TYPES),
+    "epoch that is a string": (put("info", "epoch", value="1"), TYPES),
+    "epoch true": (put("info", "epoch", value=True), TYPES),
+    "corpus that is a list": (put("info", "corpus", value=[]), TYPES),
+    "lines 1": (put("info", "lines", value=1), TYPES),
+    "versions that are numbers": (put("info", "versions", value={"torch": 2}), TYPES),
+    "rollbacks that are a string": (put("info", "rollbacks", value="0"), TYPES),
+    "rollbacks true": (put("info", "rollbacks", value=True), TYPES),
+    "valid that is a number": (put("info", "valid", value=1.5), TYPES),
+    "valid that is empty": (put("info", "valid", value={}), TYPES),
+    "valid false": (put("info", "valid", value=False), TYPES),
+    "valid without a metric": (drop("info", "valid", "metric"), TYPES),
+    "valid without a value": (drop("info", "valid", "value"), TYPES),
+    "valid with more": (put("info", "valid", "unit", value="nats"), TYPES),
+    "a metric that is null": (put("info", "valid", "metric", value=None), TYPES),
+    "a value that is null": (put("info", "valid", "value", value=None), TYPES),
+    "a value that is a string": (put("info", "valid", "value", value="1.5"), TYPES),
+    "a value true": (put("info", "valid", "value", value=True), TYPES),
+    "hidden_size 3, unlike the tensors": (put("model", "hidden_size", value=3), "wrong type, shape"),
+    "hidden_size 0": (put("model", "hidden_size", value=0), "its configuration is wrong "),
+    "training that is empty": (put("training", value={}), "its training state does not have the"),
+}
+"""Forged checkpoints of format 2: kind -> the change, and the reason for which it is refused."""
+
 SECONDS = 2.0
-"""Within which each malformed file must be refused; most take a millisecond."""
+"""Time within which each malformed file must be refused; most take a millisecond."""
 
 
 def malformed(trials: int, seed: int, folder: Path) -> Outcomes:
-    """B4: each kind of malformed file, refused with the words of its own reason."""
-    small = test_sealed.write(folder / "small", test_sealed.METADATA, test_sealed.TENSORS)
-    whole = original(folder)
+    """B4: each kind of malformed file, refused with the message for its own cause."""
+    small = test_container.write(folder / "small", test_container.METADATA, test_container.TENSORS)
+    good = original(folder)
     cases: list[tuple[str, Callable[[Path], object], Callable[[], bytes], str]] = [
-        *((kind, test_sealed.read, partial(forged, forger, small), reason)
-          for kind, (forger, reason) in test_sealed.MALFORMED.items()),
-        *((kind, resumed, partial(changed, change, whole), reason)
+        *((kind, test_container.read, partial(forged, forger, small), reason)
+          for kind, (forger, reason) in test_container.MALFORMED.items()),
+        *((kind, resumed, partial(changed, change, good), reason)
           for kind, (change, reason) in test_checkpoint.MALFORMED.items()),
-        *((kind, checkpoint.load, partial(forged, forger, whole), reason)
+        *((kind, checkpoint.load, partial(forged, forger, good), reason)
           for kind, (forger, reason) in LARGE.items()),
+        *((f"format 2: {kind}", resumed, partial(forged, partial(in_format_2, change), good), reason)
+          for kind, (change, reason) in FORMAT_2.items()),
     ]  # fmt: skip
     path = folder / "malformed.safetensors"
     for kind, reader, make, reason in some(cases, trials, seed):
         path.write_bytes(make())
-        began, told = time.perf_counter(), "it was accepted"
+        began, problem = time.perf_counter(), "it was accepted"
         try:
-            reader(path)
+            with forge.other_task():
+                reader(path)
         except CharRNNError as error:
-            told = "" if re.search(reason, str(error)) else f"it was refused for another: {error}"
+            problem = "" if re.search(reason, str(error)) else f"it has the wrong message: {error}"
         seconds = time.perf_counter() - began
         if seconds > SECONDS:
-            told = f"it took {seconds:.2f} s"
-        yield Outcome(f"{kind}: {told}") if told else GOOD
+            problem = f"it took {seconds:.2f} s"
+        yield Outcome(f"{kind}: {problem}") if problem else GOOD
 
 
 def resumed(path: Path) -> object:
-    """Load with everything that resuming needs."""
+    """Load with the training state."""
     return checkpoint.load(path, training=True)
 
 
 def forged(forger: Callable[[forge.Draft], bytes], path: Path) -> bytes:
-    """A file made of the parts of another."""
+    """A file -> a forged one."""
     return forger(forge.draft(path))
 
 
 def changed(change: Callable[[forge.Draft], None], path: Path) -> bytes:
-    """A file changed and sealed again."""
+    """A file -> the same with a change and a valid checksum."""
     draft = forge.draft(path)
     change(draft)
     return draft.sealed()
 
 
 ROWS = (
-    Row("B1", "truncation", "in process: every length of a small checkpoint, two readers",
+    Row("B1", "truncation",
+        "in process: every length of a small checkpoint, two readers",
         "lengths", 300, 10**6, truncated),
     Row("B2", "flipped bits",
-        "in process: every bit of the header, bits of all the file drawn, every tenth time two",
+        "in process: every bit of the header, randomly drawn bits of the whole file, every tenth "
+        "time two bits",
         "flips", 500, 150_000, flipped),
     Row("B4", "handcrafted malformed files",
-        "in process: duplicate keys, 2^63 shapes, holes, overlaps, 100,000 tensors, huge and deep "
-        "JSON, NaN, wrong fields, each refused in the words of its own reason, within 2 s",
+        "in process: duplicate keys, shapes of 2^63, gaps, overlaps, 100,000 tensors, huge and "
+        "deeply nested JSON, NaN, wrong fields; each refused with the message for its own cause, "
+        "within 2 s",
         "kinds", 40, 10**6, malformed),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Groups C and D, surroundings: the same seed gives the same bytes, and nothing but the text."""
+"""Groups C and D, environments: the same seed gives the same bytes, and nothing but the text."""
 
 import itertools
 import os
@@ -19,7 +19,7 @@ LOCALES: tuple[dict[str, str], ...] = (
     {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"}, {"LANG": "tr_TR.UTF-8"},
 )  # fmt: skip
 
-MOODS: tuple[dict[str, str], ...] = (
+ENVIRONMENTS: tuple[dict[str, str], ...] = (
     {}, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"},
     {"CI": "true"}, {"COLUMNS": "10"}, {"PYTHONHASHSEED": "7"}, {"PYTHONHASHSEED": "0"},
     {"PYTHONUNBUFFERED": "1"}, {"TZ": "Pacific/Chatham"}, {"OMP_NUM_THREADS": "2"},
@@ -28,7 +28,7 @@ MOODS: tuple[dict[str, str], ...] = (
 WAYS = ("pipe", "file")
 
 
-def told(folder: Path, way: str, variables: dict[str, str]) -> tuple[bytes, bytes]:
+def output(folder: Path, way: str, variables: dict[str, str]) -> tuple[bytes, bytes]:
     """What a new process writes to stdout and stderr."""
     from tests.support.shell import Shell
 
@@ -56,26 +56,27 @@ def into_files(
 
 
 def same_text(trials: int, seed: int, folder: Path) -> Outcomes:
-    """C4, D4, D5: one sample in every locale and mood, into a pipe, a file and a terminal."""
+    """C4, D4, D5: one sample in every locale and environment, to a pipe, a file and a terminal."""
     trained(folder)
-    expected, _ = told(folder, "pipe", {})
+    expected, _ = output(folder, "pipe", {})
     assert expected.startswith("é漢😀".encode())
-    cases = list(itertools.product(WAYS, LOCALES, MOODS))
-    for way, locale, mood in some(cases, trials, seed):
-        out, err = told(folder, way, locale | mood)
-        # What is for a person is in the encoding that the person asked Python for.
-        said = err.decode("utf-16-le" if "utf-16" in locale.values() else "utf-8")
-        clean = "charrnn: note: the prompt holds characters" in said and said.count("\n") == 1
+    cases = list(itertools.product(WAYS, LOCALES, ENVIRONMENTS))
+    for way, locale, variables in some(cases, trials, seed):
+        out, err = output(folder, way, locale | variables)
+        # Messages are in the encoding that the user has chosen for Python.
+        message = err.decode("utf-16-le" if "utf-16" in locale.values() else "utf-8")
+        note = "charrnn: note: the prompt contains characters"
+        clean = note in message and message.count("\n") == 1
         good = out == expected and clean
-        yield verdict("" if good else f"{way} {locale} {mood}: {out[:80]!r} {err[:300]!r}")
-    for mood in some(MOODS, trials, seed):
-        seen = on_a_terminal(folder, *SAMPLE, **mood).removeprefix(os.linesep.encode())
-        yield verdict("" if expected in seen else f"terminal {mood}: {seen[:120]!r}")
+        yield verdict("" if good else f"{way} {locale} {variables}: {out[:80]!r} {err[:300]!r}")
+    for variables in some(ENVIRONMENTS, trials, seed):
+        seen = on_a_terminal(folder, *SAMPLE, **variables).removeprefix(os.linesep.encode())
+        yield verdict("" if expected in seen else f"terminal {variables}: {seen[:120]!r}")
 
 
 ROWS = (
-    Row("C4", "the same seed in other surroundings; with D4 and D5",
-        "real processes: 8 locales x 11 moods (NO_COLOR, TERM, CI, hash seeds, time zones) x "
-        "{pipe, file}, and terminals: byte for byte the same, and nothing but the text",
+    Row("C4", "the same seed in other environments; with D4 and D5",
+        "real processes: 8 locales x 11 environments (NO_COLOR, TERM, CI, hash seeds, time "
+        "zones) x {pipe, file}, and terminals: byte for byte the same, and nothing but the text",
         "samples", 1, 10**6, same_text),
 )  # fmt: skip

@@ -11,10 +11,10 @@ from unittest import mock
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import seed as seeded
 from hypothesis.stateful import run_state_machine_as_test
-from tests.test_run import Retention
 
 from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.run import Run
+from tests.checkpoints.test_run import Retention
 from tests.support.shell import TINY, Shell, sentences
 from tests.support.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_train
 from tests.torture.processes import Child, Ended, program, ran
@@ -22,7 +22,7 @@ from tests.torture.rows import GOOD, Outcome, Outcomes, Row, some, verdict
 
 
 def retention(trials: int, seed: int, folder: Path) -> Outcomes:
-    """A9: random sequences of save, crash, resume at any step, prune, another number to keep."""
+    """A9: random sequences of save, crash, resume from any step, prune, another --keep."""
     played = 0
 
     class Counted(Retention):
@@ -32,27 +32,27 @@ def retention(trials: int, seed: int, folder: Path) -> Outcomes:
             super().teardown()
 
     while played < trials:
-        before, asked = played, settings(
+        before, chosen = played, settings(
             max_examples=min(100, trials - played), stateful_step_count=15, deadline=None,
             database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate],
         )  # fmt: skip
-        run_state_machine_as_test(seeded(seed + played)(Counted), settings=asked)
+        run_state_machine_as_test(seeded(seed + played)(Counted), settings=chosen)
         yield Outcome(trials=played - before)
 
 
 def clocks(trials: int, seed: int, folder: Path) -> Outcomes:
-    """A10: a training whose clocks jump, in a folder whose dates are shuffled."""
+    """A10: a training with jumping clocks, in a folder with shuffled file dates."""
     expected = ""
     for number in range(trials + 1):
         draw = random.Random(seed + number) if number else None
-        told = jumping(folder / "run", draw)
-        expected = expected or told
+        found = jumping(folder / "run", draw)
+        expected = expected or found
         if number:
-            yield GOOD if told == expected else Outcome(f"clocks {number}: {told} not {expected}")
+            yield GOOD if found == expected else Outcome(f"clocks {number}: {found}, not {expected}")
 
 
 def jumping(folder: Path, draw: random.Random | None) -> str:
-    """What a training leaves, with clocks that jump by what is drawn; the best, the newest, all."""
+    """Train with randomly jumping clocks -> the best and the newest checkpoint, and all digests."""
     from charrnn.training import trainer
     from charrnn.training.distributed import join
 
@@ -78,13 +78,13 @@ def jumping(folder: Path, draw: random.Random | None) -> str:
 
 
 def odd_places(trials: int, seed: int, folder: Path) -> Outcomes:
-    """A11: modes by umask, folders that may not be written or go away, odd names."""
+    """A11: umasks, folders that are read-only or disappear, odd names."""
     cases: list[tuple[str, Callable[[], str]]] = [
         *((f"umask {m:03o}", partial(masked, folder, m)) for m in (0, 0o022, 0o027, 0o077)),
         *((f"the name {n!r}", partial(named, folder, n)) for n in NAMES),
         *((f"read-only {p}", partial(forbidden, folder, p)) for p in ("runs", "runs/corpus")),
-        *((f"gone at step {k}", partial(removed, folder, k)) for k in (2, 3, 5)),
-        *((f"a file of the name {n}", partial(taken, folder, n)) for n in TAKEN),
+        *((f"removed at step {k}", partial(removed, folder, k)) for k in (2, 3, 5)),
+        *((f"a file called {n}", partial(taken, folder, n)) for n in TAKEN),
     ]
     for what, play in some(cases, trials, seed):
         shutil.rmtree(folder)
@@ -94,7 +94,7 @@ def odd_places(trials: int, seed: int, folder: Path) -> Outcomes:
         yield verdict(problem and f"{what}: {problem}")
 
 
-WORDS = (*TINY, "--steps", "6", "--save-every", "2", "--quiet")
+OPTIONS = (*TINY, "--steps", "6", "--save-every", "2", "--quiet")
 
 NAMES = (
     "a b", "a\nb", "\x1b[31m", "-", "*?[x]", "ü€😀", os.fsdecode(b"\xff"), "x" * 255, "[red]",
@@ -105,11 +105,11 @@ TAKEN = ("corpus.txt", "runs")
 
 
 def masked(folder: Path, umask: int) -> str:
-    """Whether every file of a training has the mode 0666 less the umask."""
+    """Whether every file of a training has the mode 0666 & ~umask."""
 
     def work() -> int | None:
         os.umask(umask)
-        return program(folder, "train", "corpus.txt", *WORDS)()
+        return program(folder, "train", "corpus.txt", *OPTIONS)()
 
     ended = Child(work).finish()
     files = [path for path in (folder / "runs").rglob("*") if path.is_file()]
@@ -118,20 +118,20 @@ def masked(folder: Path, umask: int) -> str:
 
 
 def named(folder: Path, name: str) -> str:
-    """Whether a text in a folder of an odd name is learned, and its run found again by name."""
+    """Whether a text in a folder with an odd name is trained on, and the run is found by name."""
     place = folder / "in" / (name if name != ".." else "dots")
     place.mkdir(parents=True)
     (place / "corpus.txt").write_text(sentences())
-    ended = ran(place, "train", "corpus.txt", *WORDS, "--name", name)
+    ended = ran(place, "train", "corpus.txt", *OPTIONS, "--name", name)
     found = ran(place, "sample", "--length", "5")
     runs = [path.name for path in (place / "runs").iterdir()] if not ended.code else []
     return "" if not ended.code and not found.code and len(runs) == 1 else f"{ended} {found} {runs}"
 
 
 def forbidden(folder: Path, part: str) -> str:
-    """Whether a folder without permission is one line, with code 1; as a user who is not root."""
+    """Whether a read-only folder gives one line and exit code 1, as a non-root user."""
     os.chmod(folder.parent, 0o777)
-    Shell(folder).train("corpus.txt", *WORDS).succeeded()
+    Shell(folder).train("corpus.txt", *OPTIONS).succeeded()
     os.chmod(folder / part, 0o555)
 
     def work() -> int | None:
@@ -139,7 +139,7 @@ def forbidden(folder: Path, part: str) -> str:
             os.setgroups([])
             os.setresgid(65534, 65534, 65534)
             os.setresuid(65534, 65534, 65534)
-        again = ("--resume",) if part != "runs" else ("corpus.txt", *WORDS)
+        again = ("--resume",) if part != "runs" else ("corpus.txt", *OPTIONS)
         return program(folder, "train", *again)()
 
     ended = Child(work).finish()
@@ -148,39 +148,41 @@ def forbidden(folder: Path, part: str) -> str:
 
 
 def removed(folder: Path, step: int) -> str:
-    """Whether a run's folder that goes away in the middle is one line, with code 1."""
+    """Whether a run's folder that disappears during training gives one line and exit code 1."""
     from charrnn.training.learner import Learner
 
     advance = Learner.advance
 
-    def going(learner: Learner, flag: int = 0) -> int:
+    def removing(learner: Learner, flag: int = 0) -> int:
         if learner.step == step:
             shutil.rmtree(folder / "runs")
         return advance(learner, flag)
 
     def work() -> int | None:
-        with mock.patch.object(Learner, "advance", going):
-            return program(folder, "train", "corpus.txt", *WORDS)()
+        with mock.patch.object(Learner, "advance", removing):
+            return program(folder, "train", "corpus.txt", *OPTIONS)()
 
     return Child(work).finish().refusal(1)
 
 
 def taken(folder: Path, name: str) -> str:
-    """Whether a file in the place of the runs' folder is one line; a wrong option at that."""
+    """Whether a file in place of the runs folder gives one line."""
     (folder / "file").write_text("")
     place = folder / "file" if name == "runs" else folder / name
-    ended: Ended = ran(folder, "train", "corpus.txt", *WORDS, "--runs-dir", str(place))
+    ended: Ended = ran(folder, "train", "corpus.txt", *OPTIONS, "--runs-dir", str(place))
     return ended.refusal(1, 2)
 
 
 ROWS = (
-    Row("A9", "retention drops what it should keep",
-        "in process: random sequences of save, crash, resume lower, prune, another --keep",
+    Row("A9", "retention deletes what it should keep",
+        "in process: random sequences of save, crash, resume from a lower step, prune, and "
+        "changes of --keep",
         "sequences", 10, 1_000, retention),
-    Row("A10", "clocks jump, dates of files are shuffled",
-        "in process: trainings on jumping clocks; weights and choices as on a clock that stands",
+    Row("A10", "clock jumps, shuffled file dates",
+        "in process: training with a jumping clock; weights and decisions must equal those with "
+        "a normal clock",
         "trainings", 3, 200, clocks),
-    Row("A11", "umask, permissions, odd names, a folder that goes",
-        "the program forked; permissions as a user who is not root",
+    Row("A11", "umask, permissions, odd names, a folder that disappears",
+        "the program is forked; permissions are tested as a non-root user",
         "cases", 4, 10**6, odd_places),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Group A, signals: a training is asked to stop at every phase, once and twice."""
+"""Group A, signals: a training is asked to stop in every phase, once and twice."""
 
 import os
 import pkgutil
@@ -19,24 +19,24 @@ from tests.support.shell import ERROR, TINY, Shell, sentences
 from tests.torture.processes import Child, Work, program
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row
 
-WORD = b"saving and stopping; once more to leave at once without saving\n"
+MESSAGE = b"saving and stopping; once more to leave at once without saving\n"
 
 PATIENCE = 0.2
-"""Seconds until a person must see a word."""
+"""Seconds within which the message must appear."""
 
-TRIES, LATE = 3, "the word came only after"
-"""On a busy machine it may be the scheduler that is late: then the trial is done again."""
+TRIES, LATE = 3, "the message appeared only after"
+"""On a busy machine the scheduler may be the cause of a delay: then the trial is repeated."""
 
 PHASES = {
     "reading the text": "charrnn.tasks.language.corpus._encode",
     "planning": "charrnn.training.session.make_plan",
-    "describing the run": "charrnn.checkpoints.run.Run.describe",
+    "describing the run": "charrnn.checkpoints.run.Run.write_description",
     "starting": "charrnn.training.learner.Learner.__init__",
     "a step": "charrnn.training.learner.Learner.advance",
     "clipping": "charrnn.training.learner.clip",
-    "evaluating": "charrnn.training.trainer.evaluate",
-    "showing a sample": "charrnn.training.trainer.generate",
-    "collecting the state": "charrnn.training.learner.Learner.training",
+    "evaluating": "charrnn.tasks.language.task.LanguageTask.evaluate",
+    "showing a sample": "charrnn.tasks.language.task.LanguageTask.preview",
+    "collecting the state": "charrnn.training.learner.Learner.training_state",
     "serializing": "charrnn.checkpoints.container.serialize",
     "creating the file": "charrnn.checkpoints.atomic.Disk.create",
     "writing": "charrnn.checkpoints.atomic.Disk.write",
@@ -47,17 +47,17 @@ PHASES = {
     "rotating": "charrnn.checkpoints.run.Run.prune",
     "removing": "charrnn.checkpoints.atomic.Disk.remove",
     "logging": "charrnn.checkpoints.run.Run.log",
-    "telling": "charrnn.cli.progress.ProgressReporter.tell",
+    "reporting": "charrnn.cli.progress.ProgressReporter.report",
 }
-"""What a training does -> the function at whose beginning the signal comes."""
+"""Phase of a training -> the function on whose entry the signal is sent."""
 
 STEPS = 12
-WORDS = ("train", "corpus.txt", *TINY, "--steps", str(STEPS), "--save-every", "2", "--keep", "1",
-         "--eval-every", "5", "--log-every", "3")  # fmt: skip
+ARGUMENTS = ("train", "corpus.txt", *TINY, "--steps", str(STEPS), "--save-every", "2", "--keep", "1",
+             "--eval-every", "5", "--log-every", "3")  # fmt: skip
 
 
 def at_every_phase(trials: int, seed: int, folder: Path) -> Outcomes:
-    """A12: signals at the phases in turn, at any of their calls; every fourth time two signals."""
+    """A12: signals in each phase in turn, at any of its calls; every fourth time two signals."""
     draw = random.Random(seed)
     Shell(folder).write("corpus.txt", sentences())
     phases = list(PHASES)
@@ -77,17 +77,17 @@ def at_every_phase(trials: int, seed: int, folder: Path) -> Outcomes:
 
 
 def interrupted(folder: Path, phase: str, which: int, signals: list[int]) -> str:
-    """What is wrong with a training after these signals in the midst of a phase."""
+    """What is wrong with a training after these signals within a phase."""
     marks = os.pipe()
-    child = Child(struck(program(folder, *WORDS), phase, which, signals, marks[1]))
+    child = Child(signalled(program(folder, *ARGUMENTS), phase, which, signals, marks[1]))
     os.close(marks[1])
-    seen = child.await_words(WORD)
+    seen = child.await_text(MESSAGE)
     ended = child.finish()
     with open(marks[0]) as file:
         sent = float(file.read() or 0)
     run = Run(folder / "runs" / "corpus")
     if not sent or (len(signals) == 1 and ended.code == 0):
-        # The phase was not entered so often; or the signal came after the last step.
+        # The phase was entered less often; or the signal came after the last step.
         return "" if ended.code == 0 and newest(run) == STEPS else f"it ended with {ended}"
     if ended.code == 128 + signals[0] and "before training began" in ended.err:
         return "" if not run.folder.exists() else "it left a folder"
@@ -96,18 +96,16 @@ def interrupted(folder: Path, phase: str, which: int, signals: list[int]) -> str
     if seen > 0 and seen - sent > PATIENCE:
         return f"{LATE} {seen - sent:.3f} s"
     if len(signals) == 2:
-        return "" if newest(run) >= 0 else "what was saved before cannot be read"
+        return "" if newest(run) >= 0 else "an earlier checkpoint cannot be read"
     line = ended.err.splitlines(keepends=True)[-1] if ended.err else ""
     if not ERROR.fullmatch(line):
-        return f"the last line is no error line: {ended}"
-    said = int(line.split("stopped at step ")[1].split()[0])
-    return (
-        "" if newest(run) == said else f"it says it saved {said}, and the newest is {newest(run)}"
-    )
+        return f"the last line is not an error line: {ended}"
+    step, found = int(line.split("stopped at step ")[1].split()[0]), newest(run)
+    return "" if found == step else f"it reports step {step} as saved, and the newest is {found}"
 
 
 def newest(run: Run) -> int:
-    """The newest step that can be resumed; 0 without any, -1 when one cannot be read."""
+    """The newest step that can be resumed; 0 if there is none, -1 if one cannot be read."""
     steps = [0]
     for entry in run.entries():
         try:
@@ -117,8 +115,8 @@ def newest(run: Run) -> int:
     return max(steps)
 
 
-def struck(work: Work, phase: str, which: int, signals: list[int], marks: int) -> Work:
-    """The program, which gets the signals as it enters a phase for the n-th time."""
+def signalled(work: Work, phase: str, which: int, signals: list[int], marks: int) -> Work:
+    """The program, which receives the signals on its n-th entry to a phase."""
     module, name = resolve(PHASES[phase])
     before: Callable[..., Any] = getattr(module, name)
     calls = 0
@@ -133,22 +131,23 @@ def struck(work: Work, phase: str, which: int, signals: list[int], marks: int) -
                 signal.raise_signal(number)
         return before(*args, **kwargs)
 
-    def striking() -> int | None:
+    def run() -> int | None:
         with mock.patch.object(module, name, entered):
             return work()
 
-    return striking
+    return run
 
 
 def resolve(path: str) -> tuple[Any, str]:
-    """The module or class that holds a name, and the name."""
+    """Dotted path -> the module or class, and the name within it."""
     *parts, name = path.split(".")
     return pkgutil.resolve_name(".".join(parts)), name
 
 
 ROWS = (
-    Row("A12", "SIGINT, SIGTERM, SIGHUP in each phase, and a second one",
-        f"the program forked; it gets the signal as it enters one of {len(PHASES)} phases, every "
-        "fourth time two; word within 0.2 s, code, one line, and what it says is saved",
+    Row("A12", "SIGINT, SIGTERM, SIGHUP in each phase, and a second signal",
+        f"the program is forked; it receives the signal on entry to one of {len(PHASES)} phases, "
+        "every fourth time two signals; checked are the response within 0.2 s, the exit code, "
+        "the single message line, and that what it reports as saved is saved",
         "trainings", 5, 400, at_every_phase),
 )  # fmt: skip

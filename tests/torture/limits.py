@@ -1,4 +1,4 @@
-"""Group E, limits: a loss that is no number, too little memory, no network."""
+"""Group E, limits: a loss that is not finite, too little memory, no network."""
 
 import math
 import random
@@ -23,7 +23,7 @@ from tests.torture.processes import PATIENCE, Child, program
 from tests.torture.rows import GOOD, Outcomes, Row, some, verdict
 
 
-def not_a_number(trials: int, seed: int, folder: Path) -> Outcomes:
+def not_finite(trials: int, seed: int, folder: Path) -> Outcomes:
     """E4: the loss, a gradient or a weight becomes NaN or infinite at batch k."""
     draw = random.Random(seed)
     corpus = tiny_corpus(folder / "text")
@@ -45,7 +45,7 @@ WHERE = ("loss", "gradient", "weight")
 
 
 def diverging(plan: Any, corpus: Any, run: Run, batch: int, value: float, where: str) -> str:
-    """What is wrong with a training in which a number goes bad at a batch."""
+    """What is wrong with a training in which a number becomes NaN or infinite at a batch."""
     import torch
 
     from charrnn.training import trainer
@@ -54,42 +54,42 @@ def diverging(plan: Any, corpus: Any, run: Run, batch: int, value: float, where:
 
     before: Callable[..., int] = Learner.advance
 
-    def spoiled(learner: Learner, flag: int = 0) -> int:
+    def failing(learner: Learner, flag: int = 0) -> int:
         if learner.step + 1 != batch:
             return before(learner, flag)
         if where == "loss":
-            loss = learner.model.loss
-            with mock.patch.object(learner.model, "loss", partial(times, loss, value)):
+            loss = learner.network.loss
+            with mock.patch.object(learner.network, "loss", partial(times, loss, value)):
                 return before(learner, flag)
-        weight = learner.model.output.bias
+        weight = learner.network.output.bias
         if where == "gradient":
             handle = weight.register_hook(lambda grad: grad * value)  # type: ignore[no-untyped-call]
-            told = before(learner, flag)
+            largest = before(learner, flag)
             handle.remove()
-            return told
-        told = before(learner, flag)
+            return largest
+        largest = before(learner, flag)
         with torch.no_grad():
             weight[0] = value
-        return told
+        return largest
 
     try:
-        with mock.patch.object(Learner, "advance", spoiled):
+        with mock.patch.object(Learner, "advance", failing):
             for _ in trainer.train(plan, corpus, run, join("cpu")):
                 continue
     except DivergedError as error:
         if error.exit_code != 5 or "--learning-rate" not in str(error):
             return str(error)
     else:
-        return "the training went on to its end"
+        return "the training continued to its end"
     for entry in run.entries():
         found = checkpoint.load(entry.path, training=True)
         if found.info.step >= batch:
-            return f"step {found.info.step} was saved after it"
+            return f"step {found.info.step} was saved afterwards"
     return ""
 
 
 def times(loss: Callable[..., Any], value: float, *args: Any) -> Any:
-    """The loss times a number that spoils it, and what comes with it."""
+    """The loss times NaN or infinity, and the other results."""
     made, *rest = loss(*args)
     return made * value, *rest
 
@@ -100,22 +100,22 @@ LARGE = ("train", "corpus.txt", "--hidden-size", "2048", "--num-layers", "4", "-
 
 
 def memory(trials: int, seed: int, folder: Path) -> Outcomes:
-    """E5: limits of memory above what is in use: done, or code 7 with one line and a hint."""
+    """E5: memory limits above what is in use: success, or exit code 7 with one line and a hint."""
     trained(folder)
     commands = (TRAIN, LARGE, ("sample", "corpus", "--length", "5"), ("evaluate", "corpus"))
     cases = [
-        (words, n) for words in commands for n in (1, 4, 8, 16, 32, 64, 96, 128, 192, 256, 512)
+        (command, n) for command in commands for n in (1, 4, 8, 16, 32, 64, 96, 128, 192, 256, 512)
     ]
-    for words, megabytes in some(cases, trials, seed):
-        ended = Child(partial(limited, folder, words, megabytes)).finish(patience=180)
+    for arguments, megabytes in some(cases, trials, seed):
+        ended = Child(partial(limited, folder, arguments, megabytes)).finish(patience=180)
         problem = "" if ended.code == 0 else ended.refusal(7)
         shutil.rmtree(folder / "runs" / "second", ignore_errors=True)
-        yield verdict(problem and f"{words[0]} with {megabytes} MiB: {problem}")
+        yield verdict(problem and f"{arguments[0]} with {megabytes} MiB: {problem}")
 
 
-def limited(folder: Path, words: tuple[str, ...], megabytes: int) -> int | None:
-    """The program in a process that may take so much more memory than it has."""
-    work = program(folder, *words)
+def limited(folder: Path, arguments: tuple[str, ...], megabytes: int) -> int | None:
+    """The program in a process that may allocate so much more memory."""
+    work = program(folder, *arguments)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     most = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (used + (megabytes << 20), most))
@@ -126,13 +126,13 @@ NETWORK = ("sample", "evaluate", "runs", "train")
 
 
 def network(trials: int, seed: int, folder: Path) -> Outcomes:
-    """E6: no socket of the internet is made, and nothing is missed without a network."""
+    """E6: no internet socket is opened, and nothing needs one."""
     straces.require()
     trained(folder)
     for command in NETWORK[:trials]:
-        words = TRAIN if command == "train" else (command,)
+        arguments = TRAIN if command == "train" else (command,)
         log = folder / "log"
-        inner = [sys.executable, "-m", "charrnn", *words]
+        inner = [sys.executable, "-m", "charrnn", *arguments]
         traced = ["strace", "-f", "-e", "trace=network", "-o", str(log), *inner]
         done = subprocess.run(
             traced, cwd=folder, env=Shell(folder).environment({}), capture_output=True,
@@ -147,13 +147,13 @@ def network(trials: int, seed: int, folder: Path) -> Outcomes:
 
 ROWS = (
     Row("E4", "NaN or infinity in loss, gradient or weight at batch k",
-        "in process, k = 1 to 50, any cadence; taken back once, it goes bad again: DivergedError, "
-        "and nothing saved from there on",
-        "trainings", 5, 300, not_a_number),
+        "in process, k = 1 to 50, any schedule of saving and evaluating; rolled back once, it "
+        "fails again: DivergedError, and nothing is saved from there on",
+        "trainings", 5, 300, not_finite),
     Row("E5", "too little memory",
-        "the program forked under RLIMIT_AS of 1 to 512 MiB beyond what is in use: done, or code "
-        "7, one line and a hint", "limits", 2, 10**6, memory),
+        "the program is forked under RLIMIT_AS of 1 to 512 MiB beyond what is in use: success, "
+        "or exit code 7, one line and a hint", "limits", 2, 10**6, memory),
     Row("E6", "network",
-        "real processes under strace: no call with an address of the internet",
+        "real processes under strace: no system call with an internet address",
         "commands", 1, 10**6, network),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Load: long sampling and long training take no more memory and no more files than short ones."""
+"""Group L, load: long sampling and training take no more memory and descriptors than short ones."""
 
 import os
 import selectors
@@ -13,24 +13,24 @@ from tests.torture.processes import PATIENCE, Child, program
 from tests.torture.rows import Outcome, Outcomes, Row, verdict
 
 GROWTH = 8 << 20
-"""Bytes that resident memory may grow after the first quarter of the time: allocators breathe."""
+"""Bytes by which resident memory may grow after the first quarter; allocators fluctuate."""
 
 LOOK = 0.001
-"""Seconds between two looks at what samples, when it writes nothing: the short form takes 0.1."""
+"""Seconds between two measurements while nothing is written; the short form takes 0.1 s."""
 
 SPARE = 2
-"""Descriptors that may be open at one look and not at another: a file being written, or read."""
+"""Descriptors that may be open at one measurement only: a file being written or read."""
 
 
 class Watch:
-    """Resident bytes and open descriptors of a process, taken again and again."""
+    """Resident bytes and open descriptors of a process, measured repeatedly."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.taken: list[tuple[int, int]] = []
 
     def look(self) -> None:
-        """Take them once, if the process is there."""
+        """Measure once, if the process is running."""
         try:
             status = Path(f"/proc/{self.pid}/statm").read_text().split()
             files = len(os.listdir(f"/proc/{self.pid}/fd"))
@@ -40,10 +40,10 @@ class Watch:
             self.taken.append((int(status[1]) * os.sysconf("SC_PAGE_SIZE"), files))
 
     def problem(self) -> str:
-        """What grew between the first quarter and the last."""
+        """What grew between the second quarter and the last."""
         quarter = len(self.taken) // 4
         if quarter < 2:
-            return f"it was looked at {len(self.taken)} times only"
+            return f"it was measured only {len(self.taken)} times"
         early, late = self.taken[quarter : 2 * quarter], self.taken[-quarter:]
         memory = max(m for m, _ in late) - max(m for m, _ in early)
         files = max(f for _, f in late) - max(f for _, f in early)
@@ -55,8 +55,7 @@ class Watch:
 def sampling(trials: int, seed: int, folder: Path) -> Outcomes:
     """L1: one sample of that many characters, read from a pipe."""
     trained(folder)
-    words = ("sample", "--length", str(trials), "--seed", str(seed))
-    child = Child(program(folder, *words))
+    child = Child(program(folder, "sample", "--length", str(trials), "--seed", str(seed)))
     watch, read, part = Watch(child.pid), 0, b"some"
     with selectors.DefaultSelector() as ready:
         ready.register(child.pipes[1], selectors.EVENT_READ)
@@ -75,9 +74,9 @@ def training(trials: int, seed: int, folder: Path) -> Outcomes:
     """L2: a training of that many seconds, which evaluates and rotates every few of them."""
     Shell(folder).write("corpus.txt", sentences(30_000))
     every = max(20, min(2_000, trials * 10))
-    words = ("--steps", "1000000000", "--log-every", str(every), "--eval-every", str(every),
-             "--save-every", str(every), "--keep", "2", "--seed", str(seed), "--quiet")  # fmt: skip
-    child = Child(program(folder, "train", "corpus.txt", *TINY, *words))
+    options = ("--steps", "1000000000", "--log-every", str(every), "--eval-every", str(every),
+               "--save-every", str(every), "--keep", "2", "--seed", str(seed), "--quiet")  # fmt: skip
+    child = Child(program(folder, "train", "corpus.txt", *TINY, *options))
     watch, began = Watch(child.pid), 0.0
     rotated: set[int] = set()
     latest_end = time.monotonic() + trials + PATIENCE
@@ -86,7 +85,7 @@ def training(trials: int, seed: int, folder: Path) -> Outcomes:
         time.sleep(min(1.0, trials / 40))
         if run.folder.exists():
             rotated |= {entry.step for entry in run.entries()}
-        if rotated:  # its seconds begin when it is under way, however slow the machine
+        if rotated:  # the time starts with the first checkpoint, however slow the machine
             began = began or time.monotonic()
             watch.look()
             if time.monotonic() - began >= trials and len(rotated) >= 4:
@@ -102,15 +101,14 @@ def training(trials: int, seed: int, folder: Path) -> Outcomes:
         problem = f"{len(run.entries())} checkpoints were left"
     else:
         checkpoint.load(latest.path, training=True)
-    told = verdict(problem)
-    yield Outcome(told.problem, trials=trials)
+    yield Outcome(problem, trials=trials)
 
 
 ROWS = (
-    Row("L1", "memory or descriptors that grow while sampling",
-        "the program forked: one sample; resident memory flat within 8 MiB and descriptors flat "
-        "between its second quarter and its last", "characters", 20_000, 10**7, sampling),
-    Row("L2", "memory or descriptors that grow while training",
-        "the program forked: training, evaluating, saving and rotating; flat as in L1, and what "
-        "it left can be resumed", "seconds", 2, 3_600, training),
+    Row("L1", "memory or file descriptors that grow while sampling",
+        "the program is forked: one sample; resident memory constant within 8 MiB and "
+        "descriptors constant between its second quarter and its last", "characters", 20_000, 10**7, sampling),
+    Row("L2", "memory or file descriptors that grow while training",
+        "the program is forked: training, evaluating, saving and rotating; constant as in L1, "
+        "and the run can be resumed", "seconds", 2, 3_600, training),
 )  # fmt: skip

@@ -1,7 +1,7 @@
-"""Group B, structure-aware mutants: files changed in their parts and sealed again.
+"""Group B, structure-aware mutants: files with changed parts and a valid checksum.
 
-Each is opened in a child with a limit of memory and of time; what is accepted has to encode and
-decode a text. The same for the tokenizer's model inside, which a C++ library reads.
+Each is opened in a child with limits on memory and time; what is accepted has to encode and decode
+a text. The same is done for the tokenizer's model inside, which a C++ library reads.
 """
 
 import base64
@@ -32,7 +32,7 @@ ODD: tuple[Any, ...] = (
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The paths to everything inside a value of JSON."""
+    """The paths to everything inside a JSON value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value)
     found = []
     for key, child in list(inner)[:300]:
@@ -42,24 +42,24 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
-def holder(value: Any, path: tuple[Any, ...]) -> Any:
-    """What holds the last key of a path."""
+def parent(value: Any, path: tuple[Any, ...]) -> Any:
+    """The object or list that contains the last key of a path."""
     for key in path[:-1]:
         value = value[key]
     return value
 
 
 def change_value(root: Any, draw: random.Random) -> None:
-    """Put something odd, or something near or from elsewhere, in the place of a value."""
+    """Replace a value by an odd one, a similar one, or one from another place."""
     known = places(root)
     path, other = draw.choice(known), draw.choice(known)
-    place, key = holder(root, path), path[-1]
+    place, key = parent(root, path), path[-1]
     old = place[key]
     match draw.randrange(6):
         case 0:
             del place[key]
         case 1:
-            place[key] = copy.deepcopy(holder(root, other)[other[-1]])
+            place[key] = copy.deepcopy(parent(root, other)[other[-1]])
         case 2 if isinstance(old, int | float):
             place[key] = old + draw.choice((-1, 1, 0.5, 10**6))
         case 3 if isinstance(old, str) and old:
@@ -72,7 +72,7 @@ def change_value(root: Any, draw: random.Random) -> None:
 
 
 def change_sizes(draft: Draft, draw: random.Random) -> None:
-    """Set a field of a config, and the shapes of a tensor, to numbers that claim a lot."""
+    """Set a field of a configuration, and the shape of a tensor, to large or other values."""
     name = draw.choice([item.name for item in fields(ModelConfig)])
     draft.info["model"][name] = draw.choice((1, 31, 32, 16_384, 2_000_000, "gru", "lstm", True))
     entry = draw.choice(list(draft.table.values()))
@@ -81,7 +81,7 @@ def change_sizes(draft: Draft, draw: random.Random) -> None:
 
 
 def change_data(draft: Draft, draw: random.Random) -> None:
-    """Spoil, cut or lengthen the data."""
+    """Truncate or lengthen the data."""
     place = draw.randrange(len(draft.data))
     noise = draw.randbytes(draw.choice((1, 4, 64)))
     draft.data = draw.choice(
@@ -90,7 +90,7 @@ def change_data(draft: Draft, draw: random.Random) -> None:
 
 
 def change_header(draft: Draft, draw: random.Random) -> bytes:
-    """The file with its header's text changed, after which it need not be JSON."""
+    """The file with changes in the text of its header, which may not be JSON any more."""
     raw = bytearray(draft.header().encode())
     for _ in range(draw.randint(1, 3)):
         place = draw.randrange(len(raw))
@@ -103,7 +103,7 @@ def change_header(draft: Draft, draw: random.Random) -> bytes:
 
 @cache
 def drafts(folder: Path) -> tuple[Draft, ...]:
-    """Checkpoints of every tokenizer, with their training and slim, taken apart."""
+    """Checkpoints of every tokenizer, with and without training state, taken apart."""
     made = []
     for name in TOKENIZERS:
         for training in (True, False):
@@ -132,7 +132,7 @@ def mutant(folder: Path, seed: int, number: int) -> bytes:
 
 
 def use(path: Path) -> None:
-    """Load a checkpoint as sampling and as resuming do, and encode and decode a text by it."""
+    """Load a checkpoint as for sampling and for resuming, and encode and decode a text."""
     found = checkpoint.load(path)
     if found.tokenizer.decode(found.tokenizer.encode("The old cat\n")) == "":
         raise AssertionError("it decodes to nothing")
@@ -140,13 +140,13 @@ def use(path: Path) -> None:
 
 
 def mutated(trials: int, seed: int, folder: Path) -> Outcomes:
-    """B3: mutants of every part, opened in children."""
+    """B3: mutations of every part, opened in children."""
     drafts(folder)
     yield from opened(partial(mutant, folder, seed), trials, use, folder)
 
 
 def configured(trials: int, seed: int, folder: Path) -> Outcomes:
-    """B5: each field of both configs with each odd value, opened in children."""
+    """B5: each field of both configurations with each unusual value, opened in children."""
     base = drafts(folder)[0]
     both = (("model",), ModelConfig), (("training", "config"), TrainConfig)
     cases = [
@@ -160,14 +160,14 @@ def configured(trials: int, seed: int, folder: Path) -> Outcomes:
     def file(number: int) -> bytes:
         path, name, value = chosen[number]
         draft = copy.deepcopy(base)
-        holder(draft.info, (*path, ""))[name] = value
+        parent(draft.info, (*path, ""))[name] = value
         return draft.sealed()
 
     yield from opened(file, len(chosen), use, folder)
 
 
-def evil_model(model: bytes, draw: random.Random) -> bytes:
-    """A sentencepiece model changed in its bytes or in its protobuf's pieces."""
+def mutated_model(model: bytes, draw: random.Random) -> bytes:
+    """A sentencepiece model with changes in its bytes or in its pieces."""
     raw = bytearray(model)
     for _ in range(draw.choice((1, 1, 2, 8))):
         place = draw.randrange(max(1, len(raw)))
@@ -188,13 +188,13 @@ def evil_model(model: bytes, draw: random.Random) -> bytes:
 
 
 def piece(text: bytes) -> bytes:
-    """A piece as sentencepiece's protobuf has it: field 1, which holds field 1, the text."""
+    """A piece in the protobuf of sentencepiece: field 1, which contains field 1, the text."""
     inner = b"\x0a" + varint(len(text)) + text + b"\x15\0\0\0\0"
     return b"\x0a" + varint(len(inner)) + inner
 
 
 def varint(number: int) -> bytes:
-    """A number in protobuf's base 128, the lowest digits first."""
+    """A number in protobuf's base 128, lowest digits first."""
     digits = bytearray()
     while number > 127:
         digits.append(number & 127 | 128)
@@ -203,13 +203,13 @@ def varint(number: int) -> bytes:
 
 
 def read_tokenizer(path: Path) -> None:
-    """Read a tokenizer's JSON, encode and decode by it."""
+    """Read a tokenizer's JSON, encode and decode with it."""
     found = tokenizers.from_json(json.loads(path.read_bytes()))
     found.decode(found.encode("The old cat, é😀\0\n"))
     found.decode(range(found.vocab_size))
 
 
-def evil_tokenizers(trials: int, seed: int, folder: Path) -> Outcomes:
+def malicious_tokenizers(trials: int, seed: int, folder: Path) -> Outcomes:
     """B8: sentencepiece models changed at random, opened in children."""
     data = tiny_tokenizer("subword").to_json()
     model = base64.b64decode(data["model"])
@@ -217,24 +217,25 @@ def evil_tokenizers(trials: int, seed: int, folder: Path) -> Outcomes:
 
     def file(number: int) -> bytes:
         draw = random.Random(f"{seed} {number}")
-        evil = evil_model(model, draw)
+        changed_model = mutated_model(model, draw)
         size = draw.choice((data["vocab_size"], data["vocab_size"] + 1, 10**6))
-        changed = {"model": base64.b64encode(evil).decode(), "vocab_size": size}
+        changed = {"model": base64.b64encode(changed_model).decode(), "vocab_size": size}
         return json.dumps({**data, **changed}).encode()
 
     yield from opened(file, trials, read_tokenizer, folder)
 
 
 ROWS = (
-    Row("B3", "structure-aware mutants, sealed again",
+    Row("B3", "structure-aware mutations with a valid checksum",
         "forked, with RLIMIT_AS of base + 2 x file + 64 MiB and a timer of 5 s: values, keys, "
-        "shapes, data, header text of 8 checkpoints; what is accepted must encode and decode",
+        "shapes, data and header text of 8 checkpoints; a file that is accepted must encode and "
+        "decode",
         "mutants", 300, 100_000, mutated),
-    Row("B5", "huge or wrong numbers in the config",
-        "forked, limits as in B3: every field of both configs with 49 odd values",
+    Row("B5", "huge or wrong numbers in the configuration",
+        "forked, limits as in B3: every field of both configurations with 49 unusual values",
         "values", 60, 10**6, configured),
-    Row("B8", "evil tokenizer models",
-        "forked, limits as in B3: sentencepiece models with bytes and pieces changed, 100 kB and "
-        "NUL pieces, cut short; the process that reads them must not die",
-        "models", 100, 20_000, evil_tokenizers),
+    Row("B8", "malicious tokenizer models",
+        "forked, limits as in B3: sentencepiece models with changed bytes and pieces, pieces of "
+        "100 kB and with NUL, truncated; the reading process must not crash",
+        "models", 100, 20_000, malicious_tokenizers),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A mount of one's own without being root: a process that enters a user and a mount namespace."""
+"""A private mount without being root: a process that enters a user and a mount namespace."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ NEW_MOUNTS, NEW_USER = 0x00020000, 0x10000000
 
 
 def _enter() -> None:
-    """Be root in a user namespace of one's own, which only a process of one thread may."""
+    """Become root in a new user namespace, which only a process with a single thread may do."""
     libc = ctypes.CDLL(None, use_errno=True)
     user, group = os.getuid(), os.getgid()
     if libc.unshare(NEW_USER | NEW_MOUNTS):
@@ -24,13 +24,13 @@ def _enter() -> None:
 
 @cache
 def require() -> None:
-    """Unavailable where users may have no namespaces."""
+    """Unavailable if users may not create namespaces."""
     if Child(_enter).finish().code:
         raise Unavailable("needs user namespaces")
 
 
 def small_disk(folder: Path, kilobytes: int) -> None:
-    """Mount a tmpfs of that size on a folder, for the calling child alone."""
+    """Mount a tmpfs of that size on a folder, visible to the calling child alone."""
     _enter()
     libc = ctypes.CDLL(None, use_errno=True)
     options = f"size={kilobytes}k".encode()

@@ -1,9 +1,9 @@
-"""Group A, power loss, simulated: what may be on a disk when the power goes, and what is found.
+"""Group A, power loss, simulated: what may be on a disk afterwards, and what a run finds there.
 
-A journal notes every operation of real saves and rotations. A state of the disk after a power loss
-is made of it: up to some operation, with what no fsync had made safe written, dropped, torn or
-trashed, and with any of the names that no fsync of the folder had made safe. A run is then opened
-on what is left.
+A journal records every operation of real saves and rotations. From it, states of the disk after a
+power loss are derived: up to some operation, with writes that no fsync has made durable written,
+dropped, torn or replaced by garbage, and with any of the names that no fsync of the folder has made
+durable. A run is then opened on what is left.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from charrnn.checkpoints import checkpoint
+from charrnn.checkpoints import atomic, checkpoint
 from charrnn.checkpoints.atomic import Disk
 from charrnn.checkpoints.run import Run
 from charrnn.errors import CharRNNError
@@ -27,21 +27,21 @@ Operation = tuple[Any, ...]
 
 
 class Journal(Disk):
-    """A disk that does everything and notes it; `deaf` to some operations, which it leaves out."""
+    """Performs and records every operation, except those called `omitted`, which are not recorded."""
 
-    def __init__(self, deaf: str = "") -> None:
+    def __init__(self, omitted: str = "") -> None:
         self.log: list[Operation] = []
-        self.deaf = deaf
+        self.omitted = omitted
         self.made = 0
         self.files: dict[int, int] = {}
 
-    def note(self, name: str, *facts: Any) -> None:
-        """Add an operation, unless this disk is deaf to it."""
-        if name != self.deaf:
-            self.log.append((name, *facts))
+    def note(self, name: str, *arguments: Any) -> None:
+        """Record an operation."""
+        if name != self.omitted:
+            self.log.append((name, *arguments))
 
     def create(self, path: Path) -> int:
-        """Noted, with a number for the file that lasts as long as the journal."""
+        """Recorded, with a number for the file that is unique in the journal."""
         descriptor = super().create(path)
         self.made += 1
         self.files[descriptor] = self.made
@@ -49,67 +49,67 @@ class Journal(Disk):
         return descriptor
 
     def write(self, descriptor: int, data: memoryview) -> int:
-        """Noted, with the bytes."""
+        """Recorded, with the bytes."""
         written = super().write(descriptor, data)
         self.note("write", self.files[descriptor], bytes(data[:written]))
         return written
 
     def sync(self, descriptor: int) -> None:
-        """Noted."""
+        """Recorded."""
         super().sync(descriptor)
         self.note("sync", self.files[descriptor])
 
     def rename(self, source: Path, target: Path) -> None:
-        """Noted."""
+        """Recorded."""
         super().rename(source, target)
         self.note("rename", source.name, target.name)
 
     def sync_folder(self, folder: Path) -> None:
-        """Noted."""
+        """Recorded."""
         super().sync_folder(folder)
         self.note("sync_folder")
 
     def remove(self, path: Path) -> None:
-        """Noted."""
+        """Recorded."""
         super().remove(path)
         self.note("remove", path.name)
 
 
 @dataclass
 class Inode:
-    """A file's writes, and how many of them are safe."""
+    """A file's writes, and how many of them are durable."""
 
     writes: list[bytes]
-    safe: int = 0
+    durable: int = 0
     text: bytes = b""
 
     def content(self, draw: random.Random) -> bytes:
-        """What a power loss leaves of it."""
-        if self.safe == len(self.writes):
+        """The content after a power loss."""
+        if self.durable == len(self.writes):
             self.text = self.text or b"".join(self.writes)
             return self.text
-        left = b"".join(self.writes[: self.safe])
+        left = b"".join(self.writes[: self.durable])
         hole = 0
-        for part in self.writes[self.safe :]:
-            fate = draw.choice(("written", "dropped", "torn", "trashed"))
+        for part in self.writes[self.durable :]:
+            fate = draw.choice(("written", "dropped", "torn", "garbage"))
             if fate == "dropped":
-                hole += len(part)  # zeros, where anything after it was written
+                hole += len(part)  # zeros, if anything after it was written
                 continue
             if fate == "torn":
                 part = part[: draw.randrange(len(part) + 1)]
-            left += bytes(hole) + (draw.randbytes(len(part)) if fate == "trashed" else part)
+            left += bytes(hole) + (draw.randbytes(len(part)) if fate == "garbage" else part)
             hole = 0
         return left
 
 
-class Wreck:
-    """The disk as the log's first `length` operations leave it: safe things, and loose names."""
+class CrashState:
+    """The disk after the operations of a log: durable names and files, and pending changes."""
 
     def __init__(self, before: dict[str, bytes], log: list[Operation]) -> None:
         self.inodes = {-n: Inode([data], 1) for n, data in enumerate(before.values(), 1)}
         self.names = {name: -n for n, name in enumerate(before, 1)}
-        self.loose: list[Operation] = []
-        self.announced = max(BEFORE)
+        self.pending: list[Operation] = []
+        self.reported = max(BEFORE)
         for operation in log:
             self._apply(operation)
 
@@ -117,27 +117,27 @@ class Wreck:
         match operation:
             case ("create", name, number):
                 self.inodes[number] = Inode([])
-                self.loose.append(("link", name, number))
+                self.pending.append(("link", name, number))
             case ("write", number, data):
                 self.inodes[number].writes.append(data)
             case ("sync", number):
-                self.inodes[number].safe = len(self.inodes[number].writes)
+                self.inodes[number].durable = len(self.inodes[number].writes)
             case ("rename", source, target):
                 number = self._now()[source]
-                self.loose += [("link", target, number), ("unlink", source)]
+                self.pending += [("link", target, number), ("unlink", source)]
             case ("remove", name):
-                self.loose.append(("unlink", name))
+                self.pending.append(("unlink", name))
             case ("sync_folder",):
-                self.names, self.loose = self._now(), []
-            case ("announce", step):
-                self.announced = step
+                self.names, self.pending = self._now(), []
+            case ("report", step):
+                self.reported = step
 
     def _now(self) -> dict[str, int]:
-        return changed(self.names, self.loose)
+        return changed(self.names, self.pending)
 
     def state(self, draw: random.Random) -> dict[str, bytes]:
         """One of the folders that may be found: name -> content."""
-        kept = [operation for operation in self.loose if draw.random() < 0.5]
+        kept = [operation for operation in self.pending if draw.random() < 0.5]
         found = changed(self.names, kept)
         final = {name: number for name, number in found.items() if name.startswith("step-")}
         return {name: self.inodes[number].content(draw) for name, number in final.items()}
@@ -154,15 +154,17 @@ def changed(names: dict[str, int], operations: list[Operation]) -> dict[str, int
     return after
 
 
-def record(folder: Path, save: Callable[[Run, int, Journal], None], deaf: str = "") -> list[Wreck]:
-    """The wreck after each operation of the saves."""
-    journal, run = Journal(deaf), made(folder)
+def record(
+    folder: Path, save: Callable[[Run, int, Journal], None], omitted: str = ""
+) -> list[CrashState]:
+    """The disk after each operation of the saves."""
+    journal, run = Journal(omitted), made(folder)
     before = {entry.path.name: entry.path.read_bytes() for entry in run.entries()}
-    with mock.patch.object(storage, "BLOCK", 1024):
+    with mock.patch.object(atomic, "BLOCK", 1024):
         for step in SAVED:
             save(run, step, journal)
-            journal.note("announce", step)
-    return [Wreck(before, journal.log[:length]) for length in range(len(journal.log) + 1)]
+            journal.note("report", step)
+    return [CrashState(before, journal.log[:length]) for length in range(len(journal.log) + 1)]
 
 
 def as_charrnn(run: Run, step: int, disk: Journal) -> None:
@@ -171,31 +173,31 @@ def as_charrnn(run: Run, step: int, disk: Journal) -> None:
 
 
 def rotating_first(run: Run, step: int, disk: Journal) -> None:
-    """Rotate, then save: what must not be done."""
+    """Rotate, then save: an incorrect order."""
     for entry in run.entries():
         disk.remove(entry.path)
     run.save(smallest_checkpoint(step, SAVED[step]), keep=2, disk=disk)
 
 
 class Finder:
-    """Opens runs on states; a folder seen before is not opened again."""
+    """Opens runs on states of the disk; equal folders are opened only once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.known: dict[frozenset[tuple[str, str]], tuple[int, float]] = {}
 
-    def problem(self, wreck: Wreck, state: dict[str, bytes]) -> str:
+    def problem(self, crash: CrashState, state: dict[str, bytes]) -> str:
         """What is lost; "" for nothing."""
         key = frozenset((name, hashlib.md5(data).hexdigest()) for name, data in state.items())
         if key not in self.known:
             self.known[key] = self._open(state)
         newest, best = self.known[key]
-        announced = wreck.announced
-        following = next((step for step in SAVED if step > announced), announced)
-        judged = [v for s, v in (BEFORE | SAVED).items() if s <= announced and v is not None]
-        if newest not in (announced, following):
-            return f"step {announced} was announced and {newest} is the newest"
-        return "" if best <= min(judged) else f"the best of step {announced} is gone"
+        reported = crash.reported
+        following = next((step for step in SAVED if step > reported), reported)
+        scores = [v for s, v in (BEFORE | SAVED).items() if s <= reported and v is not None]
+        if newest not in (reported, following):
+            return f"step {reported} was reported and {newest} is the newest"
+        return "" if best <= min(scores) else f"the best checkpoint up to step {reported} is gone"
 
     def _open(self, state: dict[str, bytes]) -> tuple[int, float]:
         """The newest step that can be resumed, and the least loss of those that can be loaded."""
@@ -208,40 +210,41 @@ class Finder:
         with run.lock():
             for entry in run.entries():
                 try:
-                    facts = checkpoint.load(entry.path, training=True).info
-                    found[entry.step] = facts.valid
+                    info = checkpoint.load(entry.path, training=True).info
+                    found[entry.step] = info.valid
                 except CharRNNError:
                     continue
-        judged = [valid for valid in found.values() if valid is not None]
-        return max(found, default=0), min(judged, default=float("inf"))
+        scores = [valid for valid in found.values() if valid is not None]
+        return max(found, default=0), min(scores, default=float("inf"))
 
 
 def simulated(trials: int, seed: int, folder: Path) -> Outcomes:
-    """A3: states of the disk after a power loss; and savers that do less must be found out."""
+    """A3: states of the disk after a power loss; incorrect savers must be detected."""
     draw, finder = random.Random(seed), Finder(folder / "found")
-    wrecks = record(folder / "run", as_charrnn)
+    crashes = record(folder / "run", as_charrnn)
     for number in range(trials):
-        wreck = wrecks[number % len(wrecks)]
-        state = wreck.state(draw)
-        problem = finder.problem(wreck, state)
+        crash = crashes[number % len(crashes)]
+        state = crash.state(draw)
+        problem = finder.problem(crash, state)
         if problem:
             shutil.copytree(finder.folder, folder / f"state-{number}", dirs_exist_ok=True)
         yield Outcome(f"state {number}: {problem}") if problem else GOOD
-    careless = {
+    incorrect = {
         "no fsync of the file": record(folder / "run", as_charrnn, "sync"),
         "no fsync of the folder": record(folder / "run", as_charrnn, "sync_folder"),
         "rotation before the save": record(folder / "run", rotating_first),
     }
-    for what, others in careless.items():
-        states = ((wreck, wreck.state(draw)) for _ in range(20) for wreck in others)
-        found = any(finder.problem(wreck, state) for wreck, state in states)
-        yield GOOD if found else Outcome(f"a saver with {what} was not found out")
+    for what, others in incorrect.items():
+        states = ((crash, crash.state(draw)) for _ in range(20) for crash in others)
+        found = any(finder.problem(crash, state) for crash, state in states)
+        yield GOOD if found else Outcome(f"a saver with {what} was not detected")
 
 
 ROWS = (
     Row("A3", "power loss",
-        "simulated in process: a journal of three saves is replayed up to each operation, unsynced "
-        "writes written, dropped, torn or trashed, any unsynced names; three careless savers "
-        "(no fsync, no fsync of the folder, rotation first) must be found out",
+        "simulated in process: a journal of three saves is replayed up to each operation; "
+        "unsynced writes are written, dropped, torn or replaced by garbage, unsynced names are "
+        "kept or lost; three incorrect savers (no fsync, no fsync of the folder, rotation first) "
+        "must be detected",
         "states", 3_000, 200_000, simulated),
 )  # fmt: skip

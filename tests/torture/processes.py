@@ -1,7 +1,7 @@
-"""Children by fork: a process of its own within milliseconds, because all is loaded already.
+"""Child processes by fork: they start within milliseconds, because all modules are loaded already.
 
-A child has real descriptors, real signals and a real end; only the start of the interpreter is
-spared. It may be the program itself, with its command line, or any function.
+A child has real descriptors, real signals and a real exit; only the start of the interpreter is
+left out. It may be the program itself, with its command line, or any function.
 """
 
 import contextlib
@@ -25,20 +25,20 @@ from typing import Any
 from tests.support.shell import ERROR, Shell, sentences
 
 PATIENCE = 60.0
-"""Seconds after which a child is taken to hang."""
+"""Seconds after which a child counts as hanging."""
 
 BROKEN = 70
-"""The exit code of a child in which something else than the program went wrong."""
+"""The exit code of a child in which something other than the program failed."""
 
 HUNG = 124
-"""The code of a child that had to be killed because it hung."""
+"""The exit code reported for a child that was killed because it hung."""
 
 Work = Callable[[], int | None]
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What a child left: its exit code, or minus the number of the signal that ended it."""
+    """How a child ended: its exit code, or minus the number of the signal; and its output."""
 
     code: int
     out: bytes
@@ -46,20 +46,20 @@ class Ended:
     seconds: float
 
     def refusal(self, *codes: int) -> str:
-        """What is wrong with this as an error: a code of these, one line, and nothing on stdout."""
+        """What is wrong with this as an error: it must have one of these codes and one error line."""
         if self.code not in codes:
-            return f"code {self.code} and not one of {codes}: {self.err[-800:]!r}"
+            return f"exit code {self.code}, not one of {codes}: {self.err[-800:]!r}"
         return "" if ERROR.fullmatch(self.err) else f"not one error line: {self.err[-800:]!r}"
 
 
 class Awake:
-    """Seconds that run out, but not while this machine, or this process, is asleep."""
+    """A time limit that does not count while this machine, or this process, is suspended."""
 
     def __init__(self, seconds: float) -> None:
         self.left, self.looked = seconds, time.monotonic()
 
-    def some(self) -> bool:
-        """Whether any are left; asked at least every second."""
+    def time_left(self) -> bool:
+        """Whether time is left; to be called at least every second."""
         now = time.monotonic()
         self.left -= min(now - self.looked, 2.0)
         self.looked = now
@@ -69,7 +69,7 @@ class Awake:
 class Child:
     """A forked process. `streams` are descriptors for its 0, 1 and 2; None means closed.
 
-    What is not given is empty input and two pipes, which `finish` reads to their end.
+    Those not given are an empty input and two pipes, which `finish` reads to their end.
     """
 
     def __init__(self, work: Work, streams: Mapping[int, int | None] | None = None) -> None:
@@ -78,11 +78,11 @@ class Child:
         writers: dict[int, int | None] = {n: ends[1] for n, ends in self._pipes.items()}
         self.began = time.monotonic()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+            warnings.simplefilter("ignore", DeprecationWarning)  # of forks while there are threads
             self.pid = os.fork()
         if not self.pid:
             for ends in self._pipes.values():
-                os.close(ends[0])  # a pipe breaks only when nobody can read it, we neither
+                os.close(ends[0])  # a pipe breaks only if no process, this one included, can read it
             _live(work, {**given, **writers, **(streams or {})})
         for own in [*given.values(), *(ends[1] for ends in self._pipes.values())]:
             os.close(own)
@@ -91,7 +91,7 @@ class Child:
         self._status: int | None = None
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send it a signal, if it is still there."""
+        """Send it a signal, if it is still running."""
         if self._status is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
@@ -103,16 +103,16 @@ class Child:
             self._status = status if pid else None
         return self._status is not None
 
-    def await_words(self, words: bytes, number: int = 2, patience: float = PATIENCE) -> float:
-        """Read a pipe until it has said these words; the monotonic time when, -1.0 for never."""
+    def await_text(self, text: bytes, number: int = 2, patience: float = PATIENCE) -> float:
+        """Read a pipe until this text has appeared -> the monotonic time, -1.0 for never."""
         deadline = time.monotonic() + patience
-        while words not in self.read[number]:
+        while text not in self.read[number]:
             if not self._take(number, deadline):
                 return -1.0
         return time.monotonic()
 
     def _take(self, number: int, deadline: float) -> bool:
-        """Read what a pipe has next; False at its end and when time is up."""
+        """Read the next part of a pipe; False at its end and when time is up."""
         with selectors.DefaultSelector() as ready:
             ready.register(self.pipes[number], selectors.EVENT_READ)
             if not ready.select(max(0.0, deadline - time.monotonic())):
@@ -122,18 +122,18 @@ class Child:
         return bool(part)
 
     def finish(self, patience: float = PATIENCE) -> Ended:
-        """Read the pipes until the child has ended; kill it when its time is up."""
+        """Read the pipes until the child has ended; kill it if its time is up."""
         left = Awake(patience)
         with selectors.DefaultSelector() as ready:
             for number, end in self.pipes.items():
                 ready.register(end, selectors.EVENT_READ, number)
-            while ready.get_map() and left.some():
+            while ready.get_map() and left.time_left():
                 for key, _ in ready.select(1.0):
                     part = os.read(key.fd, 1 << 16)
                     self.read[key.data] += part
                     if not part:
                         ready.unregister(key.fd)
-        while not self.gone() and left.some():
+        while not self.gone() and left.time_left():
             time.sleep(0.0005)
         hung = not self.gone()
         if hung:
@@ -141,7 +141,7 @@ class Child:
         return self.end(HUNG if hung else None)
 
     def end(self, code: int | None = None) -> Ended:
-        """Wait for it without reading any more."""
+        """Wait for its end without reading any more."""
         if self._status is None:
             self._status = os.waitpid(self.pid, 0)[1]
         for end in self.pipes.values():
@@ -154,25 +154,25 @@ class Child:
 
 @cache
 def preload() -> None:
-    """Use the program once, so that its children find loaded what it loads late."""
+    """Run the program once, so that the modules that it loads late are loaded in the children."""
     with tempfile.TemporaryDirectory() as name:
         shell = Shell(Path(name))
         shell.write("corpus.txt", sentences())
-        words = ("--steps", "2", "--quiet", "--tokenizer", "subword", "--vocab-size", "300")
-        shell.train("corpus.txt", *words).succeeded()
+        options = ("--steps", "2", "--quiet", "--tokenizer", "subword", "--vocab-size", "300")
+        shell.train("corpus.txt", *options).succeeded()
         for command in ("sample", "evaluate", "runs", "originality"):
             shell.run(command, *(["corpus.txt"] if command == "originality" else []))
 
 
 def program(folder: Path, *args: str | Path, **variables: str) -> Work:
-    """The program with this command line, in this folder, where its runs lie in `runs`."""
+    """The program with this command line, in this folder, with its runs in `runs`."""
     preload()
 
     def work() -> int | None:
-        import charrnn.training.planner.calibration
         from charrnn.cli import main
+        from charrnn.training.planner import calibration
 
-        charrnn.calibration.CALIBRATION_SECONDS = 0.0
+        calibration.CALIBRATION_SECONDS = 0.0
         os.chdir(folder)
         environment = Shell(folder).environment(variables)
         os.environ.clear()
@@ -198,7 +198,7 @@ def _nothing() -> int:
 
 
 def _live(work: Work, streams: Mapping[int, int | None]) -> None:
-    """The whole life of a child; it never comes back."""
+    """Run the work and exit; this never returns."""
     code: Any = BROKEN
     try:
         gc.freeze()
@@ -223,7 +223,7 @@ def _live(work: Work, streams: Mapping[int, int | None]) -> None:
 
 
 def _connect(streams: Mapping[int, int | None]) -> None:
-    """Put the descriptors in their places, clear of each other, and streams of Python on them."""
+    """Move the descriptors to their numbers, and open Python's streams on them."""
     apart = {n: None if d is None else os.dup(d) for n, d in streams.items()}
     for number, descriptor in apart.items():
         if descriptor is None:

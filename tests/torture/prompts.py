@@ -1,4 +1,4 @@
-"""Group D, what a person gives: prompts from pipes, and numbers at and beyond every bound."""
+"""Group D, user input: prompts from pipes, and numbers at and beyond every bound."""
 
 import itertools
 import os
@@ -37,13 +37,13 @@ STDIN: dict[str, tuple[bytes, str | None]] = {
         (bytes(range(32, 127)) * 2_100).decode(),
     ),
 }
-"""What comes from stdin -> the prompt it is, or None where it is refused."""
+"""What comes from stdin -> the prompt, or None if it is refused."""
 
 PLACES = ("--prompt", "--prompt-file")
 
 
 def prompts(trials: int, seed: int, folder: Path) -> Outcomes:
-    """D6: prompts from stdin and files; a closed, an empty and a terminal's stdin; shell loops."""
+    """D6: prompts from stdin and files; a closed stdin, an empty one, a terminal; shell loops."""
     trained(folder)
     for (name, (raw, text)), place in some(
         list(itertools.product(STDIN.items(), PLACES)), trials, seed
@@ -51,7 +51,8 @@ def prompts(trials: int, seed: int, folder: Path) -> Outcomes:
         (folder / "prompt").write_bytes(raw)
         given = "-" if place == "--prompt" else "prompt"
         ended = ran(folder, "sample", "--length", "0", place, given, stdin=raw)
-        yield verdict(not_as(ended, text) and f"{name} by {place}: {not_as(ended, text)}")
+        problem = wrong(ended, text)
+        yield verdict(problem and f"{name} by {place}: {problem}")
     nothing = ran(folder, "sample", "--length", "0", "--prompt", "-")
     yield verdict("" if (nothing.code, nothing.out) == (0, b"\n") else f"empty stdin: {nothing}")
     yield verdict(typed(folder))
@@ -59,27 +60,27 @@ def prompts(trials: int, seed: int, folder: Path) -> Outcomes:
     yield verdict(unasked(folder))
 
 
-def not_as(ended: Ended, text: str | None) -> str:
-    """What is wrong with a sample of no length, which is its prompt, or is refused."""
+def wrong(ended: Ended, text: str | None) -> str:
+    """What is wrong with a sample of length 0, which is its prompt, or is refused."""
     if text is None:
         return ended.refusal(2)
-    whole = text if text.endswith("\n") else f"{text}\n"
-    return "" if not ended.code and ended.out == whole.encode() else f"{ended}"[:500]
+    expected = text if text.endswith("\n") else f"{text}\n"
+    return "" if not ended.code and ended.out == expected.encode() else f"{ended}"[:500]
 
 
 def typed(folder: Path) -> str:
-    """A prompt that is typed in a terminal, up to the end of input."""
-    ours, theirs = pty.openpty()
-    child = Child(program(folder, "sample", "--length", "0", "--prompt", "-"), {0: theirs})
-    os.close(theirs)
-    os.write(ours, b"the cat\n\x04")
+    """A prompt that is typed on a terminal, up to the end of input."""
+    controller, terminal = pty.openpty()
+    child = Child(program(folder, "sample", "--length", "0", "--prompt", "-"), {0: terminal})
+    os.close(terminal)
+    os.write(controller, b"the cat\n\x04")
     ended = child.finish()
-    os.close(ours)
-    return not_as(ended, "the cat") and f"typed: {ended}"
+    os.close(controller)
+    return wrong(ended, "the cat") and f"typed: {ended}"
 
 
 def looped(folder: Path) -> str:
-    """`while read` hands each line to the program, which leaves the loop's stdin alone."""
+    """`while read` passes each line to the program, which does not read the loop's stdin."""
     (folder / "lines").write_text("the cat\nsat\n")
     script = (
         'while read -r line; do "$0" -m charrnn sample --length 0 --prompt "$line"; done < lines'
@@ -92,17 +93,17 @@ def looped(folder: Path) -> str:
 
 
 def unasked(folder: Path) -> str:
-    """Commands that were given no - leave a pipe as it is."""
-    for words in (("sample", "--length", "1"), ("runs",), ("evaluate",), ("checkpoints", "list")):
-        ours, theirs = os.pipe()
-        os.write(theirs, b"untouched")
-        os.close(theirs)
-        child = Child(program(folder, *words), {0: ours})
+    """Commands without - do not read a pipe on stdin."""
+    for command in (("sample", "--length", "1"), ("runs",), ("evaluate",), ("checkpoints", "list")):
+        reader, writer = os.pipe()
+        os.write(writer, b"unread")
+        os.close(writer)
+        child = Child(program(folder, *command), {0: reader})
         ended = child.finish()
-        left = os.read(ours, 100)
-        os.close(ours)
-        if ended.code or left != b"untouched":
-            return f"{words} left {left!r} of stdin: {ended}"
+        left = os.read(reader, 100)
+        os.close(reader)
+        if ended.code or left != b"unread":
+            return f"{command} left {left!r} of stdin: {ended}"
     return ""
 
 
@@ -133,18 +134,18 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 
 
 def values(trials: int, seed: int, folder: Path) -> Outcomes:
-    """D11: every value of every option of `sample`: valid text, or one line and code 2."""
+    """D11: every value of every option of `sample`: valid text, or one line and exit code 2."""
     trained(folder)
     cases = [(option, value) for option, given in OPTIONS.items() for value in given]
     for option, value in some(cases, trials, seed):
-        words = ["sample", "--seed", "1", option, value]
-        words += [] if option == "--length" else ["--length", "12"]
-        words += ["--mirostat", "2"] if "mirostat-" in option else []
-        words += ["--json"] if option == "--logprobs" else []
-        words += (
+        arguments = ["sample", "--seed", "1", option, value]
+        arguments += [] if option == "--length" else ["--length", "12"]
+        arguments += ["--mirostat", "2"] if "mirostat-" in option else []
+        arguments += ["--json"] if option == "--logprobs" else []
+        arguments += (
             ["--dry-multiplier", "1"] if option.startswith("--dry-") and "mul" not in option else []
         )
-        ended = Child(program(folder, *words)).finish(patience=15)
+        ended = Child(program(folder, *arguments)).finish(patience=15)
         problem = "" if ended.code == 0 and valid(ended.out) else ended.refusal(2)
         yield verdict(problem and f"{option} {value[:30]!r}: {problem}")
 
@@ -159,10 +160,10 @@ def valid(text: bytes) -> bool:
 
 ROWS = (
     Row("D6", "prompts from pipes",
-        "the program forked: 17 contents by stdin and by file, a terminal, an empty stdin; "
-        "commands that were not asked leave stdin alone; a real `while read` loop",
+        "the program is forked: 17 contents from stdin and from a file, a terminal, an empty "
+        "stdin; commands that were not asked to read stdin do not; a real `while read` loop",
         "prompts", 3, 10**6, prompts),
     Row("D11", "numbers at and beyond every bound",
-        f"the program forked: {len(OPTIONS)} options of sample with up to 21 values each: valid "
-        "text, or code 2 and one line", "values", 12, 10**6, values),
+        f"the program is forked: {len(OPTIONS)} options of sample with up to 21 values each: "
+        "valid text, or exit code 2 and one line", "values", 12, 10**6, values),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""All rows by their names, in the order of the table."""
+"""All rows by name, in the order of the table."""
 
 from tests.torture import (
     corpora,
@@ -16,13 +16,13 @@ from tests.torture import (
     prompts,
     resuming,
     sharing,
-    strangers,
     terminals,
+    untrusted,
 )
 from tests.torture.rows import Row
 
 GROUPS = (
-    kills, power, failing, folders, interruptions, sharing, damage, mutants, strangers, resuming,
+    kills, power, failing, folders, interruptions, sharing, damage, mutants, untrusted, resuming,
     environments, pipes, terminals, prompts, corpora, limits, load,
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""What a row is: a fault, a program that does it `trials` times from a seed, and what came of it.
+"""Row: a fault, and a program that injects it `trials` times from a seed and checks the outcome.
 
-A program yields an outcome for every trial. It works in a folder of its own, and what it leaves
-there is kept when a trial failed, together with the seed.
+A program yields an outcome for every trial. It works in a folder of its own. If a trial fails, the
+folder is kept, together with the seed.
 """
 
 import os
@@ -18,13 +18,13 @@ Case = TypeVar("Case")
 ALL = 10**12
 """As many trials as there are cases."""
 
-REMEMBERED = 100
-"""Failures of one row that are told in words; the rest is counted."""
+MAX_PROBLEMS = 100
+"""Failures of one row that are reported in words; the others are only counted."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one trial, or of several that went alike; `problem` is empty where nothing went wrong."""
+    """The outcome of one trial, or of several equal ones; `problem` is empty if nothing failed."""
 
     problem: str = ""
     trials: int = 1
@@ -35,17 +35,20 @@ GOOD = Outcome()
 Outcomes = Iterator[Outcome]
 
 
-class Unavailable(Exception):  # noqa: N818 - nothing went wrong: the machine has not what it takes
-    """The machine lacks what the row needs; the text says what."""
+class Unavailable(Exception):  # noqa: N818 - not a failure: the row cannot run here
+    """The machine lacks what the row needs; the text names it."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A fault and its program: `play(trials, seed, folder)` yields the outcomes."""
+    """A fault and its program: `play(trials, seed, folder)` yields the outcomes.
+
+    fault, test, unit: as in the table of docs/reliability.md. short, long: numbers of trials.
+    """
 
     name: str
     fault: str
-    how: str
+    test: str
     unit: str
     short: int
     long: int
@@ -54,9 +57,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a row; `folder` holds the artefacts where something failed.
+    """The result of a row; `folder` contains the artefacts if something failed.
 
-    `seconds` are of the processor, children included, so that a busy machine counts for nothing.
+    `seconds` is CPU time, children included, so that a busy machine makes no difference.
     """
 
     row: Row
@@ -75,12 +78,12 @@ class Result:
 
 
 def verdict(problem: str) -> Outcome:
-    """A good outcome, or what is wrong."""
+    """A problem, or "" -> the outcome of one trial."""
     return Outcome(problem) if problem else GOOD
 
 
 def some(cases: Sequence[Case], trials: int, seed: int) -> list[Case]:
-    """All the cases in their order, or as many as there are trials, drawn by the seed."""
+    """All cases in order, or as many as there are trials, drawn with the seed."""
     if trials >= len(cases):
         return list(cases)
     chosen = random.Random(seed).sample(range(len(cases)), trials)
@@ -88,7 +91,7 @@ def some(cases: Sequence[Case], trials: int, seed: int) -> list[Case]:
 
 
 def run(row: Row, trials: int, seed: int, root: Path) -> Result:
-    """Play a row in a folder of its own below `root`, which stays only where something failed."""
+    """Run a row in a folder of its own below `root`, which is kept only if something failed."""
     folder = root / row.name
     folder.mkdir(parents=True)
     began, done, failed, problems, missing = sum(os.times()[:4]), 0, 0, [], ""
@@ -100,17 +103,17 @@ def run(row: Row, trials: int, seed: int, root: Path) -> Result:
                 problems.append(outcome.problem)
         if not done:
             failed, problems = 1, ["no trial took place"]
-    except Unavailable as lack:
-        missing = str(lack)
+    except Unavailable as error:
+        missing = str(error)
     except Exception:
         failed += 1
-        problems.append(f"the program of the row broke off:\n{traceback.format_exc()}")
+        problems.append(f"the program of the row raised an exception:\n{traceback.format_exc()}")
     seconds = sum(os.times()[:4]) - began
     kept = folder if failed else None
     if kept:
-        words = [f"row {row.name}, trials {trials}, seed {seed}", *problems[:REMEMBERED]]
-        (folder / "failures.txt").write_text("\n".join(words) + "\n", errors="surrogateescape")
+        lines = [f"row {row.name}, trials {trials}, seed {seed}", *problems[:MAX_PROBLEMS]]
+        (folder / "failures.txt").write_text("\n".join(lines) + "\n", errors="surrogateescape")
     else:
         shutil.rmtree(folder, ignore_errors=True)
-    told = tuple(problems[:REMEMBERED])
-    return Result(row, done, failed, told, seconds, seed, kept, missing)
+    reported = tuple(problems[:MAX_PROBLEMS])
+    return Result(row, done, failed, reported, seconds, seed, kept, missing)

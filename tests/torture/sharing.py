@@ -1,4 +1,4 @@
-"""Group A, several at once: trainings of one run, and readers of a run that is being rotated."""
+"""Group A, concurrency: trainings of one run, and readers of a run that is being rotated."""
 
 import os
 import random
@@ -17,12 +17,12 @@ CROWD = 50
 
 
 def crowd(trials: int, seed: int, folder: Path) -> Outcomes:
-    """A13: rounds of 50 trainings that begin at once on one run; the one that runs is killed."""
+    """A13: rounds of 50 trainings that start on one run at once; the one that runs is killed."""
     draw, shell = random.Random(seed), Shell(folder)
     shell.write("corpus.txt", sentences())
     endless = ("--steps", "1000000000", "--save-every", "5", "--eval-every", "1000000")
     first = Child(program(folder, "train", "corpus.txt", *TINY, *endless, "--json", "--quiet"))
-    first.await_words(b'"saved"', 1)
+    first.await_text(b'"saved"', 1)
     first.kill()
     first.finish()
     size = min(CROWD, trials)
@@ -36,7 +36,7 @@ def crowd(trials: int, seed: int, folder: Path) -> Outcomes:
             time.sleep(0.01)
         runner = [child for child in children if not child.gone()]
         if runner:
-            runner[0].await_words(b'"saved"', 1)
+            runner[0].await_text(b'"saved"', 1)
             time.sleep(draw.uniform(0.0, 0.05))
             runner[0].kill()
         if len(runner) != 1:
@@ -48,7 +48,7 @@ def crowd(trials: int, seed: int, folder: Path) -> Outcomes:
 
 
 def waiting(folder: Path, gate: tuple[int, int]) -> Work:
-    """A resumed training that begins when the gate is closed."""
+    """A resumed training that starts when the gate is closed."""
     work = program(folder, "train", "--resume", "--quiet", "--json")
 
     def begin() -> int | None:
@@ -60,11 +60,11 @@ def waiting(folder: Path, gate: tuple[int, int]) -> Work:
 
 
 LOOKS = 100
-"""How often a reader looks again for a file that was rotated away before it opened it."""
+"""How often a reader looks again if a file is deleted before it is opened."""
 
 
 def rotation(trials: int, seed: int, folder: Path) -> Outcomes:
-    """A14: one process saves and rotates without end, another loads best and latest meanwhile."""
+    """A14: one process saves and rotates continuously, another loads best and latest."""
     run, draw = Run(folder), random.Random(seed)
     known = {step: smallest_checkpoint(step, step % 7 / 10) for step in range(1, 200)}
     run.save(known[1], 1)
@@ -92,7 +92,7 @@ def rotation(trials: int, seed: int, folder: Path) -> Outcomes:
 
 
 def look(run: Run, which: str) -> checkpoint.Checkpoint | None:
-    """The checkpoint, looked for again when it has been rotated away since it was found."""
+    """The checkpoint, looked up again if it was deleted after it was found."""
     for _ in range(LOOKS):
         found = run.best() if which == "best" else run.latest()
         if found is None:
@@ -118,12 +118,13 @@ def alike(first: checkpoint.Checkpoint, second: checkpoint.Checkpoint) -> bool:
 
 
 ROWS = (
-    Row("A13", "50 trainings into one run; the holder killed",
-        "the program forked 50 times behind a barrier; one runs, 49 leave with code 6; the one "
+    Row("A13", "50 processes train in one run; the lock holder is killed",
+        "the program is forked 50 times behind a barrier; one runs, 49 exit with code 6; the one "
         "is killed by SIGKILL and the next round begins at once",
         "trainings", 6, 1_000, crowd),
     Row("A14", "reading while a run is rotated",
-        "a forked process saves and rotates without end, keeping one; loads beside it, looking "
-        "again when a file went between being found and being opened",
+        "a forked process saves and rotates continuously, keeping one checkpoint; another loads "
+        "concurrently, and looks again when a file disappeared between being found and being "
+        "opened",
         "loads", 50, 1_000, rotation),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Group D, terminals: no control sequence of a text, a name or a model is obeyed, no markup."""
+"""Group D, terminals: no control sequence or markup in a text, a name or a model has an effect."""
 
 import contextlib
 import itertools
@@ -16,8 +16,8 @@ from tests.torture.pipes import trained
 from tests.torture.processes import PATIENCE, Child, program, ran
 from tests.torture.rows import Outcomes, Row, some, verdict
 
-OURS = re.compile(rb"\x1b\[[0-9;]*m|\x1b\[\?25[hl]|\x1b\[2K|\x1b\[1A|\r")
-"""What the program's own drawing may hold: colours, the cursor, and a line drawn anew."""
+OWN = re.compile(rb"\x1b\[[0-9;]*m|\x1b\[\?25[hl]|\x1b\[2K|\x1b\[1A|\r")
+"""The control sequences that the program itself may send: colors, the cursor, redrawn lines."""
 
 ACTS = ("[31m", "[2J", "[H", "[6n", "[c", "[?1049h", "]0;title\a", "]52;c;ZXZpbA==\a", "P1$r\\",
         "]8;;http://evil\a", "(0", "c", "[3J", "[20A", "#8")  # fmt: skip
@@ -40,29 +40,29 @@ def sequences(count: int, seed: int) -> list[str]:
     return [*CONTROLS, *mixed][:count] if count > 100 else mixed
 
 
-def on_a_terminal(folder: Path, *words: str | Path, **variables: str) -> bytes:
-    """What a terminal of its own is sent by the program, with newlines as they were written."""
-    ours, theirs = pty.openpty()
-    child = Child(program(folder, *words, **variables), dict.fromkeys((0, 1, 2), theirs))
-    os.close(theirs)
+def on_a_terminal(folder: Path, *arguments: str | Path, **variables: str) -> bytes:
+    """Run the program on a terminal -> what it sends, with newlines as they were written."""
+    controller, terminal = pty.openpty()
+    child = Child(program(folder, *arguments, **variables), dict.fromkeys((0, 1, 2), terminal))
+    os.close(terminal)
     seen = b""
-    with contextlib.suppress(OSError):  # which is how a terminal without a program ends
-        while part := os.read(ours, 65_536):
+    with contextlib.suppress(OSError):  # raised when no program is on the terminal any more
+        while part := os.read(controller, 65_536):
             seen += part
-    os.close(ours)
+    os.close(controller)
     child.finish(PATIENCE)
     return seen.replace(b"\r\n", b"\n")
 
 
-def obeyed(seen: bytes) -> str:
-    """The control characters in what a terminal was sent, besides the program's own."""
-    rest = OURS.sub(b"", seen).decode("utf-8", "replace")
+def uncontrolled(seen: bytes) -> str:
+    """The control characters that a terminal was sent, except the program's own."""
+    rest = OWN.sub(b"", seen).decode("utf-8", "replace")
     bad = {c for c in rest if not c.isprintable() and c not in "\n\t"} - {" "}
     return f"{sorted(bad)!r} in {rest[-200:]!r}" if bad else ""
 
 
 def as_prompt(folder: Path, text: str) -> bytes:
-    """A prompt, written before its continuation."""
+    """A prompt, which is printed before its continuation."""
     return on_a_terminal(folder, "sample", "--length", "0", "--prompt", "a" + text)
 
 
@@ -72,12 +72,12 @@ def as_json(folder: Path, text: str) -> bytes:
 
 
 def as_unknown_run(folder: Path, text: str) -> bytes:
-    """The name of a run that is not there, in the error."""
+    """The name of a run that does not exist, in the error message."""
     return on_a_terminal(folder, "sample", "no" + text.replace("/", ""))
 
 
 def as_file(folder: Path, text: str) -> bytes:
-    """The name of a file that is not there, in the error."""
+    """The name of a file that does not exist, in the error message."""
     return on_a_terminal(folder, "train", "no" + text, *TINY)
 
 
@@ -87,8 +87,8 @@ def as_option(folder: Path, text: str) -> bytes:
 
 
 def as_metadata(folder: Path, text: str) -> bytes:
-    """A text in a checkpoint's header."""
-    path = folder / "stranger.safetensors"
+    """A string in a checkpoint's header."""
+    path = folder / "untrusted.safetensors"
     draft = forge.draft(Run(folder / "runs" / "corpus").path_of(20))
     draft.info["facts"]["versions"]["torch"] = text
     draft.info["facts"]["corpus"]["sha256"] = text
@@ -105,9 +105,9 @@ def as_run(folder: Path, text: str) -> bytes:
     name = "r" + re.sub(r"[/\0]", "", text)[:60]
     there = folder / "odd" / name
     there.mkdir(parents=True, exist_ok=True)
-    about = json.loads((folder / "runs" / "corpus" / "run.json").read_text())
-    about["recipe"]["sources"] = [text]
-    (there / "run.json").write_text(json.dumps(about))
+    description = json.loads((folder / "runs" / "corpus" / "run.json").read_text())
+    description["recipe"]["sources"] = [text]
+    (there / "run.json").write_text(json.dumps(description))
     path = Run(folder / "runs" / "corpus").path_of(20)
     (there / path.name).write_bytes(path.read_bytes())
     seen = on_a_terminal(folder, "runs", "--runs-dir", folder / "odd")
@@ -122,20 +122,20 @@ SITES = (as_prompt, as_json, as_unknown_run, as_file, as_option, as_metadata, as
 
 
 def controls(trials: int, seed: int, folder: Path) -> Outcomes:
-    """D8: control sequences at every print site, on a terminal; and raw in a pipe."""
+    """D8: control sequences at every place that prints, on a terminal; unchanged in a pipe."""
     trained(folder)
     for number, text in enumerate(sequences(trials, seed)):
         site = SITES[number % len(SITES)]
-        problem = obeyed(site(folder, text))
+        problem = uncontrolled(site(folder, text))
         piped = ran(folder, "sample", "--length", "0", "--prompt", "a" + text).out
         if not problem and piped != f"a{text}\n".encode():
             problem = f"in a pipe it is {piped!r}"
         yield verdict(problem and f"{text!r} {site.__name__}: {problem}")
-    yield verdict(obeyed(learned(folder, "".join(CONTROLS))))
+    yield verdict(uncontrolled(learned(folder, "".join(CONTROLS))))
 
 
 def learned(folder: Path, text: str) -> bytes:
-    """What a terminal is sent of a training on a text, and by its model."""
+    """What a terminal is sent by a training on a text, and by its model."""
     Shell(folder).write("odd.txt", (text + "the cat sat\n") * 20)
     seen = on_a_terminal(folder, "train", "odd.txt", *TINY, "--steps", "30", "--eval-every", "10")
     return seen + on_a_terminal(folder, "sample", "odd", "--length", "2000", "--seed", "1")
@@ -146,11 +146,11 @@ MARKUP = ("[red]", "[/]", "src/[id].txt", "[bold]x[/bold]", "[link=http://evil]x
 
 
 def markup(trials: int, seed: int, folder: Path) -> Outcomes:
-    """D9: markup of rich at every print site that shows the text is shown as it is."""
+    """D9: rich markup is shown unchanged at every place that prints the text."""
     trained(folder)
     sites = [site for site in SITES if site is not as_option]
     for text, site in some(list(itertools.product(MARKUP, sites)), trials, seed):
-        plain = OURS.sub(b"", site(folder, text)).decode("utf-8", "replace")
+        plain = OWN.sub(b"", site(folder, text)).decode("utf-8", "replace")
         shown = text.replace("/", "") if site in (as_unknown_run, as_run) else text
         shown = json.dumps(shown)[1:-1] if site is as_json else shown
         good = shown in plain or repr(shown)[1:-1] in plain
@@ -159,10 +159,11 @@ def markup(trials: int, seed: int, folder: Path) -> Outcomes:
 
 ROWS = (
     Row("D8", "control sequences from a prompt, a name, metadata, a model",
-        "the program forked, on a terminal each, at 7 print sites in turn: C0, C1, ESC, OSC, "
-        "bidirectional and invisible characters; raw in a pipe; a model that was taught them",
+        "the program is forked, each on a terminal, at 7 places that print, in turn: C0, C1, "
+        "ESC, OSC, bidirectional and invisible characters; unchanged in a pipe; a model trained "
+        "to produce them",
         "sequences", 7, 700, controls),
-    Row("D9", "markup of rich in a user's text",
-        "the program forked, on a terminal: 12 texts at 6 print sites",
+    Row("D9", "rich markup in a user's text",
+        "the program is forked, on a terminal: 12 texts at 6 places that print",
         "texts", 5, 10**6, markup),
 )  # fmt: skip

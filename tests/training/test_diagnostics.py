@@ -1,4 +1,4 @@
-"""What ails a network is reported from its numbers, and nothing is reported of a sound one."""
+"""Diagnostics: a network's problems are reported from its numbers, a healthy one has none."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def state(*outputs: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
     return [(h, torch.zeros_like(h)) for h in outputs]
 
 
-def sound(rows: int = 8, units: int = 8) -> torch.Tensor:
+def healthy(rows: int = 8, units: int = 8) -> torch.Tensor:
     return torch.linspace(-0.9, 0.9, rows * units).reshape(rows, units)
 
 
@@ -47,9 +47,9 @@ def sound(rows: int = 8, units: int = 8) -> torch.Tensor:
 def test_units_that_do_not_move_are_reported_by_layer(
     value: float, kind: str | None, stuck: int, reported: bool
 ) -> None:
-    h = sound()
+    h = healthy()
     h[:, :stuck] = -value
-    found = list(check_units(tiny_model(), state(sound(), h)))
+    found = list(check_units(tiny_model(), state(healthy(), h)))
     expected = [f"{kind} 1"] if kind and reported else []
     assert [issue.kind for issue in found] == expected
     for issue in found:

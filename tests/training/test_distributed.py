@@ -1,4 +1,4 @@
-"""Groups of processes: alone everything is free; two of them train the model that one trains."""
+"""Groups of processes: one exchanges nothing; two of them train the model that one trains."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ from tests.support.tiny import TEXT
 ALONE = Group(torch.device("cpu"))
 
 
-def test_alone_one_leads() -> None:
+def test_alone_one_process_is_the_main_one() -> None:
     assert (ALONE.rank, ALONE.world_size, ALONE.is_main) == (0, 1, True)
     assert not Group(torch.device("cpu"), 1, 2).is_main
 
@@ -39,14 +39,14 @@ def test_alone_averages_are_the_values_themselves(flag: int) -> None:
     assert ALONE.mean(1.25) == 1.25
 
 
-def test_alone_gathering_and_sharing_give_back_what_they_get() -> None:
+def test_alone_gathering_and_broadcasting_return_what_they_get() -> None:
     rows = torch.rand(3, 2)
     assert ALONE.gather(rows) is rows
     assert ALONE.broadcast("né\n") == "né\n"
     assert ALONE.broadcast("") == ""
 
 
-def test_alone_nobody_waits_and_nobody_leaves() -> None:
+def test_alone_a_barrier_and_leaving_return_at_once() -> None:
     ALONE.barrier()
     leave(ALONE)
 
@@ -83,7 +83,7 @@ def test_auto_takes_a_gpu_where_there_is_one(
     assert join("auto").device == torch.device(expected)
 
 
-def test_the_processor_can_be_chosen_beside_a_gpu(no_group: pytest.MonkeyPatch) -> None:
+def test_the_processor_can_be_chosen_where_there_is_a_gpu(no_group: pytest.MonkeyPatch) -> None:
     chosen = pretend(no_group, True, True)
     assert join("cpu").device == torch.device("cpu")
     assert chosen == []
@@ -106,7 +106,7 @@ def test_every_device_of_the_list_is_known(no_group: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(("device", "backend"), [("cpu", "gloo"), ("cuda", "nccl")])
-def test_torchruns_environment_says_who_is_who(
+def test_torchruns_environment_gives_rank_and_world_size(
     device: str, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("WORLD_SIZE", "4"), ("RANK", "3"), ("LOCAL_RANK", "1")):
@@ -153,7 +153,7 @@ def test_other_errors_pass_through_the_memory_limit(error: BaseException) -> Non
     assert caught.value is error
 
 
-def test_torchs_own_complaint_is_known() -> None:
+def test_torchs_own_out_of_memory_error_is_recognized() -> None:
     with (
         pytest.raises(MemoryLimitError, match="it does not fit"),
         memory_limit("it does not fit", ""),
@@ -167,7 +167,7 @@ def test_within_the_limit_nothing_happens() -> None:
     assert done
 
 
-TALK = """
+EXCHANGE = """
 import torch
 from charrnn.training.distributed import join, leave
 
@@ -267,9 +267,9 @@ def spawn(processes: int, *arguments: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_two_processes_tell_each_other_what_they_should_and_stop_together(tmp_path: Path) -> None:
-    (tmp_path / "talk.py").write_text(TALK + STOP)
-    spawn(2, tmp_path / "talk.py", tmp_path)
+def test_two_processes_exchange_what_they_should_and_stop_together(tmp_path: Path) -> None:
+    (tmp_path / "exchange.py").write_text(EXCHANGE + STOP)
+    spawn(2, tmp_path / "exchange.py", tmp_path)
     assert sorted(path.name for path in tmp_path.glob("done-*")) == ["done-0", "done-1"]
 
 

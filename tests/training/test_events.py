@@ -108,7 +108,7 @@ def test_a_saved_checkpoint_is_a_path_in_text() -> None:
     assert json.loads(json.dumps(data))["warnings"] == ["w"]
 
 
-def test_a_plan_is_logged_whole() -> None:
+def test_a_plan_is_logged_completely() -> None:
     data = to_json(PLANNED)
     assert data.keys() == {"event", "step", "run", "plan", "beside"}
     assert data["run"] == "runs/a"

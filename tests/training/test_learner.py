@@ -1,4 +1,4 @@
-"""One optimizer step after another: what a step does, and that a learner can be taken up again."""
+"""One optimizer step after another: what a step does, and that a learner can be restored."""
 
 import itertools
 import math
@@ -95,7 +95,7 @@ def test_other_devices_have_a_generator_to_seed_by_their_names() -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_steps_are_the_loop_that_the_modules_promise(cell: str) -> None:
+def test_steps_are_the_same_as_a_plain_torch_training_loop(cell: str) -> None:
     """The same few steps with torch's own parts: loss, clipping, AdamW, schedule, state carried."""
     made = learner(cell, train={"grad_clip": 0.5, "weight_decay": 0.1})
     model = build(made.network.config, 0)
@@ -156,7 +156,7 @@ def test_another_seed_is_another_training() -> None:
     assert everything(one) != everything(other)
 
 
-def test_the_seed_matters_for_dropout_and_not_only_for_start_values() -> None:
+def test_the_seed_matters_for_dropout_and_not_only_for_initial_weights() -> None:
     one, other = learner(**DROPOUT), learner(train={"seed": 1}, **DROPOUT)
     other.network.load_state_dict(one.network.state_dict())
     one.advance()
@@ -177,7 +177,7 @@ def test_each_step_drops_other_values() -> None:
 
 
 class Silent(Group):
-    """One of several processes, alone in its world: what it would tell the others stays here."""
+    """One of several processes, that exchanges nothing with the others."""
 
     def average(self, tensors: Sequence[torch.Tensor], flag: int) -> int:
         """Leave the tensors as they are."""
@@ -189,7 +189,7 @@ class Silent(Group):
 
 
 def test_each_rank_drops_other_values() -> None:
-    """Both read a text of one character, so that only dropout can tell them apart."""
+    """Both read a text of one character, so that only dropout can make a difference."""
     losses = []
     for rank in range(2):
         config, group = tiny_train(), Silent(torch.device("cpu"), rank, 2)
@@ -201,7 +201,7 @@ def test_each_rank_drops_other_values() -> None:
 
 
 @pytest.mark.parametrize("flag", [0, 2, 15])
-def test_a_step_hands_the_flag_back(flag: int) -> None:
+def test_a_step_returns_the_flag(flag: int) -> None:
     made = learner()
     assert made.advance(flag) == flag
     assert made.step == 1
@@ -245,7 +245,7 @@ def test_the_loss_before_any_step_is_zero_and_no_division_by_it() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_no_number_is_reported_with_step_and_remedy(value: float) -> None:
+def test_a_loss_that_is_not_finite_is_reported_with_step_and_remedy(value: float) -> None:
     made = advanced(2, train={"learning_rate": 0.25})
     made.loss_sum.fill_(value)
     words = "diverged at step 2: the loss is not a finite number"
@@ -256,7 +256,7 @@ def test_a_loss_that_is_no_number_is_reported_with_step_and_remedy(value: float)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_gradient_that_is_no_number_is_reported(value: float) -> None:
+def test_a_gradient_that_is_not_finite_is_reported(value: float) -> None:
     made = advanced(2)
     made.norm = torch.tensor(value)
     with pytest.raises(DivergedError, match="step 2: the gradient is not a finite number"):
@@ -264,7 +264,7 @@ def test_a_gradient_that_is_no_number_is_reported(value: float) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_one_weight_that_is_no_number_is_reported_wherever_it_is(value: float) -> None:
+def test_one_weight_that_is_not_finite_is_reported_wherever_it_is(value: float) -> None:
     shapes = parameter_shapes(learner().network.config)
     for name in shapes:
         made = learner()
@@ -298,7 +298,7 @@ def test_the_training_part_is_copies_too() -> None:
 
 
 @pytest.mark.parametrize(("cell", "dropout"), list(itertools.product(CELLS, [{}, DROPOUT])))
-def test_a_learner_taken_up_goes_on_bit_for_bit(cell: str, dropout: dict[str, Any]) -> None:
+def test_a_restored_learner_continues_bit_for_bit(cell: str, dropout: dict[str, Any]) -> None:
     whole = advanced(3, cell, **dropout)
     again = learner(cell, **dropout)
     again.restore(as_checkpoint(whole))
@@ -310,7 +310,7 @@ def test_a_learner_taken_up_goes_on_bit_for_bit(cell: str, dropout: dict[str, An
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_it_goes_on_bit_for_bit_through_a_file(cell: str, tmp_path: Path) -> None:
+def test_a_learner_restored_from_a_file_continues_bit_for_bit(cell: str, tmp_path: Path) -> None:
     whole = advanced(2, cell, **DROPOUT)
     files.save(as_checkpoint(whole), tmp_path / "a.safetensors")
     again = learner(cell, **DROPOUT)
@@ -320,7 +320,7 @@ def test_it_goes_on_bit_for_bit_through_a_file(cell: str, tmp_path: Path) -> Non
     assert everything(again) == everything(whole)
 
 
-def test_taking_up_leaves_the_checkpoint_as_it_was() -> None:
+def test_restoring_leaves_the_checkpoint_as_it_was() -> None:
     found = as_checkpoint(advanced(2))
     assert found.training is not None
     arrays = found.weights | found.training.moments | found.training.state
@@ -331,16 +331,16 @@ def test_taking_up_leaves_the_checkpoint_as_it_was() -> None:
     assert {name: array.tolist() for name, array in arrays.items()} == before
 
 
-def test_a_learner_that_went_astray_is_brought_back_whole() -> None:
+def test_restoring_replaces_all_of_a_learners_state() -> None:
     found = as_checkpoint(advanced(2))
-    astray = advanced(5, train={"seed": 9})
-    astray.restore(found)
+    other = advanced(5, train={"seed": 9})
+    other.restore(found)
     expected = learner()
     expected.restore(found)
-    assert everything(astray) | {"norm": 0} == everything(expected) | {"norm": 0}
+    assert everything(other) | {"norm": 0} == everything(expected) | {"norm": 0}
 
 
-def test_each_rank_takes_up_its_own_rows_of_the_state() -> None:
+def test_each_rank_restores_its_own_rows_of_the_state() -> None:
     whole = advanced(2)
     found = as_checkpoint(whole)
     rows = []
@@ -363,7 +363,7 @@ def test_rows_that_processes_cannot_divide_are_an_error_before_any_step() -> Non
         Learner(LANGUAGE, tiny_model(), config, batches, Group(torch.device("cpu"), 0, 2))
 
 
-def test_seeds_of_neighbours_are_all_different_and_fit_torch() -> None:
+def test_seeds_of_neighbouring_steps_and_ranks_are_different_and_fit_torch() -> None:
     seeds = {_mix(s, k, r) for s in range(12) for k in range(300) for r in range(4)}
     assert len(seeds) == 12 * 300 * 4
     assert all(0 <= seed < 2**63 for seed in seeds)

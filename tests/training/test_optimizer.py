@@ -1,4 +1,4 @@
-"""The learning rate's exact values, the optimizers' arithmetic, and moments that come back."""
+"""The learning rate's exact values, the optimizers' arithmetic, and restoring the moments."""
 
 import itertools
 import math
@@ -59,7 +59,7 @@ def test_a_run_of_one_step_has_its_peak() -> None:
     peak=st.floats(1e-8, 10.0, allow_nan=False),
 )
 @settings(max_examples=100, deadline=None)
-def test_the_rate_rises_straight_then_falls_and_keeps_its_bounds(
+def test_the_rate_rises_linearly_then_falls_and_keeps_its_bounds(
     steps: int, warmup: int, peak: float
 ) -> None:
     found = rates(steps=steps, warmup_steps=warmup, learning_rate=peak)
@@ -160,7 +160,7 @@ def test_asking_for_the_moments_first_changes_no_step() -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_moments_come_back_and_the_next_steps_are_equal_bit_for_bit(cell: str) -> None:
+def test_restored_moments_are_equal_and_the_next_steps_are_equal_bit_for_bit(cell: str) -> None:
     first, optimizer = optimized(cell)
     for seed in range(3):
         give_gradients(first, seed)
@@ -218,7 +218,7 @@ def test_adamw_is_torch_s_own(decay: float) -> None:
         assert torch.allclose(p, q, atol=1e-6), name
 
 
-def test_plain_descent_is_a_step_against_the_gradient_and_decay() -> None:
+def test_sgd_is_a_step_against_the_gradient_and_decay() -> None:
     model, optimizer = optimized(optimizer="sgd", weight_decay=0.5)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     give_gradients(model, 1)

@@ -1,4 +1,4 @@
-"""train(): its events, and that a run interrupted anywhere goes on bit for bit."""
+"""train(): its events, and that a run interrupted anywhere continues bit for bit."""
 
 import itertools
 import json
@@ -138,7 +138,7 @@ def newest(run: Run) -> Checkpoint:
 
 
 def interrupted(plan: Plan, corpus: Corpus, run: Run, stops: tuple[int, ...]) -> Result:
-    """The events of a run stopped at each of these steps and taken up again from its file."""
+    """The events of a run stopped at each of these steps and resumed from its file."""
     result: list[Event] = []
     for stop in (*stops, 0):
         start = newest(run) if result else None
@@ -163,7 +163,7 @@ MATRIX = list(itertools.product(CELLS, ["char", "subword"], [0.0, 0.5], [1, 2]))
 
 
 @pytest.mark.parametrize(("cell", "tokenizer", "dropout", "layers"), MATRIX)
-def test_an_interrupted_run_goes_on_bit_for_bit(
+def test_an_interrupted_run_continues_bit_for_bit(
     cell: str, tokenizer: str, dropout: float, layers: int, corpora: Corpora, tmp_path: Path
 ) -> None:
     """Weights, moments, hidden state, loss so far: the files are equal byte for byte."""
@@ -182,20 +182,20 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
 
 TECHNIQUES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "bfloat16": ({"precision": "bfloat16"}, {}),
-    "plain descent": ({"optimizer": "sgd", "schedule": "steps", "hold_steps": 5}, {}),
-    "a mean from early on": ({"average_from": 2}, {}),
-    "a mean from late on": ({"average_from": 8, "optimizer": "sgd"}, {}),
+    "sgd": ({"optimizer": "sgd", "schedule": "steps", "hold_steps": 5}, {}),
+    "an average from early on": ({"average_from": 2}, {}),
+    "an average from late on": ({"average_from": 8, "optimizer": "sgd"}, {}),
     "penalties": ({"output_penalty": 2.0, "change_penalty": 1.0}, {}),
-    "start values": ({"init_scale": 0.2}, {}),
+    "initial weights": ({"init_scale": 0.2}, {}),
     "variational": ({}, {"variational": True, "dropout": 0.3, "output_dropout": 0.3}),
-    "dropped weights": ({}, {"weight_dropout": 0.5}),
-    "dropped words": ({}, {"embedding_dropout": 0.3}),
-    "a narrow top": ({}, {"tie_weights": True, "embedding_size": 6, "residual": True}),
+    "weight dropout": ({}, {"weight_dropout": 0.5}),
+    "embedding dropout": ({}, {"embedding_dropout": 0.3}),
+    "a narrower top layer": ({}, {"tie_weights": True, "embedding_size": 6, "residual": True}),
 }
 
 
 @pytest.mark.parametrize("name", TECHNIQUES)
-def test_every_technique_matters_and_goes_on_bit_for_bit(
+def test_every_technique_matters_and_continues_bit_for_bit(
     name: str, corpus: Corpus, tmp_path: Path
 ) -> None:
     train, model = TECHNIQUES[name]
@@ -211,14 +211,14 @@ def test_every_technique_matters_and_goes_on_bit_for_bit(
     assert digest(newest(run).weights) != digest(newest(plain).weights)
 
 
-def test_what_is_evaluated_and_saved_is_the_mean(corpus: Corpus, tmp_path: Path) -> None:
-    """The mean of the weights after steps 13 and 14, as two runs without it have them."""
+def test_what_is_evaluated_and_saved_is_the_average(corpus: Corpus, tmp_path: Path) -> None:
+    """The average of the weights after steps 13 and 14, as two runs without it have them."""
     kept = {}
     for steps_kept in (13, 14):
         run = a_run(tmp_path, f"plain{steps_kept}")
         carry_out(plan_for(corpus, train={"save_every": 13}), corpus, run)
         kept[steps_kept] = files.load(run.path_of(steps_kept), training=True).weights
-    run = a_run(tmp_path, "mean")
+    run = a_run(tmp_path, "average")
     result = carry_out(plan_for(corpus, train={"average_from": 12}), corpus, run)
     found = newest(run)
     assert found.training is not None
@@ -245,7 +245,7 @@ def test_a_run_stopped_at_every_single_step_is_the_same_run(
 
 
 @pytest.mark.parametrize("step", [5, 6, 10, 12])
-def test_a_killed_run_goes_on_bit_for_bit_from_whatever_was_saved(
+def test_a_killed_run_continues_bit_for_bit_from_whatever_was_saved(
     step: int, corpus: Corpus, tmp_path: Path
 ) -> None:
     plan, run = plan_for(corpus, dropout=0.5), a_run(tmp_path)
@@ -263,7 +263,7 @@ def zeroed(arrays: files.Arrays) -> files.Arrays:
     return {name: np.zeros_like(array) for name, array in arrays.items()}
 
 
-def forgetful(found: Checkpoint, part: str) -> Checkpoint:
+def without(found: Checkpoint, part: str) -> Checkpoint:
     """The checkpoint without one part of the state."""
     assert found.training is not None
     moments, state = found.training.moments, found.training.state
@@ -302,7 +302,7 @@ def test_leaving_out_any_part_of_the_state_would_show(
     whole = carry_out(plan, corpus, a_run(tmp_path, "whole"))
     run = a_run(tmp_path)
     before = carry_out(plan, corpus, run, stop=stop)
-    after = carry_out(plan, corpus, run, forgetful(newest(run), part))
+    after = carry_out(plan, corpus, run, without(newest(run), part))
     same_figures = Result(before.events + after.events).figures() == whole.figures()
     same_file = bytes_of_step(run, STEPS) == bytes_of_step(a_run(tmp_path, "whole"), STEPS)
     assert not same_figures
@@ -358,9 +358,7 @@ def test_the_first_event_is_the_plan(corpus: Corpus, tmp_path: Path) -> None:
     assert run.entries() == []
 
 
-def test_the_plan_comes_with_what_the_loss_can_be_held_against(
-    corpus: Corpus, tmp_path: Path
-) -> None:
+def test_the_plan_comes_with_baselines_for_the_loss(corpus: Corpus, tmp_path: Path) -> None:
     run = a_run(tmp_path)
     (planned,) = carry_out(plan_for(corpus), corpus, run).of(Planned)
     assert list(planned.baselines) == ["uniform", "5-gram", "gzip", "xz"]
@@ -543,7 +541,7 @@ def test_a_resumed_run_without_a_validation_part_has_no_best_step(
     assert (result.of(Finished)[0].best, result.of(Finished)[0].best_step) == (None, 0)
 
 
-def test_a_checkpoint_says_what_it_learned_from(corpus: Corpus, tmp_path: Path) -> None:
+def test_a_checkpoint_records_what_it_was_trained_on(corpus: Corpus, tmp_path: Path) -> None:
     plan, run = plan_for(corpus), a_run(tmp_path)
     carry_out(plan, corpus, run)
     found = newest(run)
@@ -566,7 +564,7 @@ def test_versions_name_what_exactness_depends_on() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_saves_and_says_how_to_go_on(
+def test_a_signal_saves_and_says_how_to_continue(
     number: signal.Signals, corpus: Corpus, tmp_path: Path
 ) -> None:
     run = a_run(tmp_path, "mine")
@@ -582,7 +580,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     assert newest(run).info.step == 3
 
 
-def test_a_signal_at_an_evaluation_saves_at_once_and_evaluates_on_return(
+def test_a_signal_at_an_evaluation_saves_at_once_and_evaluates_when_resumed(
     corpus: Corpus, tmp_path: Path
 ) -> None:
     plan, run = plan_for(corpus), a_run(tmp_path)
@@ -608,7 +606,7 @@ def test_a_signal_at_the_last_step_leaves_the_last_evaluation_to_the_next_sessio
     assert [type(event) for event in second.events] == [Planned, Evaluated, Saved, Finished]
 
 
-def test_a_finished_run_taken_up_again_is_finished(corpus: Corpus, tmp_path: Path) -> None:
+def test_a_finished_run_that_is_resumed_is_finished(corpus: Corpus, tmp_path: Path) -> None:
     plan, run = plan_for(corpus), a_run(tmp_path)
     first = carry_out(plan, corpus, run)
     before = bytes_of_step(run, STEPS)
@@ -669,7 +667,7 @@ class Watching(Disk):
 
 @pytest.mark.parametrize("how", ["loss", "gradient", "weights", "a weight never used"])
 @pytest.mark.parametrize("step", [1, 2, 4, 5, 6, 7, 10, 12, 13, 14])
-def test_no_number_that_is_none_is_ever_saved_or_reported(
+def test_nothing_that_is_not_finite_is_ever_saved_or_reported(
     how: str, step: int, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, step, how)
@@ -719,7 +717,7 @@ def test_a_run_that_diverges_goes_back_once_with_half_the_rate(
     assert last.info.rollbacks == 1
 
 
-def test_a_run_taken_back_is_the_same_after_an_interruption(
+def test_a_run_rolled_back_is_the_same_after_an_interruption(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, runs = plan_for(corpus), [a_run(tmp_path, "whole"), a_run(tmp_path, "stopped")]
@@ -733,7 +731,7 @@ def test_a_run_taken_back_is_the_same_after_an_interruption(
     assert bytes_of_step(runs[0], STEPS) == bytes_of_step(runs[1], STEPS)
 
 
-def test_a_resumed_run_that_was_taken_back_is_not_taken_back_again(
+def test_a_resumed_run_that_was_rolled_back_is_not_rolled_back_again(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, run = plan_for(corpus), a_run(tmp_path)
@@ -748,7 +746,7 @@ def test_a_resumed_run_that_was_taken_back_is_not_taken_back_again(
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("how", ["loss", "gradient", "weights"])
-def test_any_number_that_is_none_is_found(
+def test_any_number_that_is_not_finite_is_found(
     how: str, value: float, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, 3, how, value)
@@ -759,7 +757,7 @@ def test_any_number_that_is_none_is_found(
     assert how == "weights" or result.of(Progress) == []
 
 
-def test_an_evaluation_of_no_numbers_is_not_reported(
+def test_an_evaluation_of_weights_that_are_not_finite_is_not_reported(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With no line of progress in between, the weights are looked at before they are evaluated."""
@@ -781,7 +779,7 @@ def test_a_diverged_run_that_is_stopped_has_diverged(
     assert run.entries() == []
 
 
-def test_a_learning_rate_beyond_reason_still_saves_nothing_but_numbers(
+def test_a_learning_rate_beyond_reason_still_saves_only_finite_numbers(
     corpus: Corpus, tmp_path: Path
 ) -> None:
     run = a_run(tmp_path)
@@ -878,7 +876,7 @@ def test_the_threads_of_the_plan_are_used(corpus: Corpus, tmp_path: Path) -> Non
     assert torch.get_num_threads() == 2
 
 
-def test_a_batch_that_the_processes_cannot_share_is_refused_before_anything(
+def test_a_batch_that_the_processes_cannot_divide_is_refused_before_anything(
     corpus: Corpus, tmp_path: Path
 ) -> None:
     plan, run = plan_for(corpus, train={"batch_size": 3}), a_run(tmp_path)
@@ -887,7 +885,7 @@ def test_a_batch_that_the_processes_cannot_share_is_refused_before_anything(
         next(train(plan, corpus, run, pair))
 
 
-def test_whoever_stops_listening_stops_the_training(corpus: Corpus, tmp_path: Path) -> None:
+def test_closing_the_iterator_stops_the_training(corpus: Corpus, tmp_path: Path) -> None:
     events: Iterator[Event] = train(plan_for(corpus), corpus, run := a_run(tmp_path), ALONE)
     for event in events:
         if isinstance(event, Saved):

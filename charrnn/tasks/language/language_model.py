@@ -65,6 +65,7 @@ class LanguageModel(Predictor):
         length: int = 500,
         seed: int | None = None,
         stop: str | Sequence[str] = (),
+        greedy: bool = False,
         beam: int = 0,
         ban: str | Sequence[str] = (),
         allow: str | None = None,
@@ -75,10 +76,10 @@ class LanguageModel(Predictor):
     ) -> Iterator[str]:
         """Prompt -> its continuation, in pieces as they are drawn.
 
-        length: tokens at most. seed: None draws one. stop: texts to end before. beam: width of a
-        beam search, 0 to sample. ban, allow, bias, regex, no_copy: constraints as in `charrnn
-        sample`. values: parameters of the filters, such as temperature=0.7, top_p=0.9. UsageError
-        for an unknown one.
+        length: tokens at most. seed: None draws one. stop: texts to end before. greedy: always take
+        the most likely token. beam: width of a beam search, 0 to sample. ban, allow, bias, regex,
+        no_copy: constraints as in `charrnn sample`. values: parameters of the filters, such as
+        temperature=0.7, top_p=0.9. UsageError for an unknown one.
         """
         unknown = sorted(values.keys() - PARAMETERS.keys())
         if unknown:
@@ -91,7 +92,7 @@ class LanguageModel(Predictor):
             lines=self.checkpoint.info.lines,
             stop=(stop,) if isinstance(stop, str) else tuple(stop),
             seed=secrets.randbits(32) if seed is None else seed,
-            values=dict(values),
+            values=values | ({"temperature": 0.0} if greedy else {}),
         )
         banned = (ban,) if isinstance(ban, str) else tuple(ban)
         constraints = Constraints(banned, allow, bias or {}, regex, no_copy)

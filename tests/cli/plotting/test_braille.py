@@ -20,7 +20,7 @@ def chart(*curves: Curve, log: bool = False) -> Chart:
 
 
 def canvas_of(text: str) -> list[str]:
-    """What stands right of the y axis."""
+    """What is to the right of the y axis."""
     return [re.split("[│┤]", line)[1] for line in text.splitlines() if re.search("[│┤]", line)]
 
 
@@ -30,7 +30,7 @@ def test_each_dot_of_a_character_is_its_bit() -> None:
     for (x, y), bit in (bits | {(1, 0): 128}).items():
         canvas = Canvas(1, 1)
         canvas.dot(x, y, 0)
-        assert canvas.row(0, color=False) == chr(BLANK + bit)
+        assert canvas.row(0, colored=False) == chr(BLANK + bit)
 
 
 def test_dots_of_one_character_come_together() -> None:
@@ -38,22 +38,22 @@ def test_dots_of_one_character_come_together() -> None:
     canvas.dot(0, 0, 0)
     canvas.dot(1, 0, 0)
     canvas.dot(3, 7, 0)
-    assert [canvas.row(i, color=False) for i in (0, 1)] == [" ⠈", "⣀ "]
+    assert [canvas.row(i, colored=False) for i in (0, 1)] == [" ⠈", "⣀ "]
 
 
 def test_a_line_has_no_gap_and_a_faint_one_has() -> None:
     whole, faint = Canvas(10, 1), Canvas(10, 1)
     whole.line([(0, 0), (10, 0), (19, 0)], 0)
     faint.line([(0, 0), (19, 0)], 0, every=3)
-    assert whole.row(0, color=False) == "⣀" * 10
-    assert faint.row(0, color=False).count("⣀") == 0
+    assert whole.row(0, colored=False) == "⣀" * 10
+    assert faint.row(0, colored=False).count("⣀") == 0
     assert 6 <= sum(bin(ord(c) - BLANK).count("1") for c in faint.row(0, False) if c != " ") <= 7
 
 
 def test_a_single_point_is_drawn() -> None:
     canvas = Canvas(2, 1)
     canvas.line([(2, 0)], 0)
-    assert canvas.row(0, color=False) == " ⡀"
+    assert canvas.row(0, colored=False) == " ⡀"
 
 
 def test_a_falling_curve_runs_from_the_upper_left_to_the_lower_right() -> None:
@@ -120,7 +120,7 @@ def test_labels_at_the_foot_are_pushed_up() -> None:
 
 def test_colors_are_a_terminals_own_and_only_where_asked() -> None:
     curves = [Curve("one", (0, 1), (0, 1), 0), Curve("two", (0, 1), (1, 0), 1)]
-    plain, colored = draw(chart(*curves), 60, 12), draw(chart(*curves), 60, 12, color=True)
+    plain, colored = draw(chart(*curves), 60, 12), draw(chart(*curves), 60, 12, colored=True)
     assert "\x1b" not in plain
     assert "\x1b[36mone 1.000\x1b[0m" in colored
     assert "\x1b[33mtwo 0\x1b[0m" in colored
@@ -131,7 +131,7 @@ def test_a_solid_curve_is_not_hidden_by_a_faint_one() -> None:
     solid = Curve("solid", (0, 1), (0, 1), 0)
     faint = Curve("faint", (0, 1), (0, 1), 1, faint=True)
     for order in ((solid, faint), (faint, solid)):
-        rows = canvas_of(draw(chart(*order), 60, 12, color=True))
+        rows = canvas_of(draw(chart(*order), 60, 12, colored=True))
         assert not any("\x1b[33m" in row.split("faint")[0][:-5] for row in rows)
 
 

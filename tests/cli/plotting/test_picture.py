@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from charrnn.cli.plotting.chart import Chart, Curve
-from charrnn.cli.plotting.picture import INKS, picture
+from charrnn.cli.plotting.picture import COLORS, picture
 from charrnn.errors import UsageError
 
 SOLID = Curve("validation", (1, 2, 3), (3.0, 2.0, 1.5), 0)
@@ -35,7 +35,7 @@ def test_an_svg_says_all_there_is_to_say() -> None:
     assert {word.lstrip("\u200b") for word in found} >= {"validation", "training"}
 
 
-def test_a_png_is_whole_and_of_some_size() -> None:
+def test_a_png_is_complete_and_of_the_documented_size() -> None:
     data = picture(chart(), "png")
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
     assert struct.unpack(">II", data[16:24]) == (1440, 840)
@@ -51,11 +51,11 @@ def test_the_same_chart_is_the_same_file(kind: str) -> None:
     assert picture(chart(), kind) == picture(chart(), kind)
 
 
-def test_inks_are_the_colours_of_the_curves() -> None:
+def test_curves_have_the_colours_in_their_order() -> None:
     curves = [Curve(f"c{i}", (1, 2), (i, i + 1), i) for i in range(3)]
     svg = picture(chart(*curves), "svg").decode()
-    assert all(color in svg for color in INKS[:3])
-    assert INKS[3] not in svg
+    assert all(color in svg for color in COLORS[:3])
+    assert COLORS[3] not in svg
 
 
 @pytest.mark.parametrize("name", ["a$b^2$", "_hidden", "$\\frac{", "<&>", "日本", "é"])
@@ -75,7 +75,7 @@ def test_a_curve_of_one_point_is_seen() -> None:
     uses = [
         len(
             re.findall(
-                rf'<use [^>]*style="fill: {INKS[2]}', picture(chart(SOLID, c), "svg").decode()
+                rf'<use [^>]*style="fill: {COLORS[2]}', picture(chart(SOLID, c), "svg").decode()
             )
         )
         for c in (dot, nothing)

@@ -1,4 +1,4 @@
-"""Yardsticks: each measures the same text in bits per character, exactly."""
+"""Baselines: each measures the same text in bits per character, exactly."""
 
 import gzip
 import lzma
@@ -14,43 +14,43 @@ from charrnn.tasks.language.baselines import baselines as measure
 from charrnn.tokenizers import TOKENIZERS
 from tests.support.tiny import TEXT, tiny_corpus
 
-JUDGED = "The old cat sat.\nAnd who went round the mill?\n" * 3
+SCORED = "The old cat sat.\nAnd who went round the mill?\n" * 3
 
 
-def test_without_a_corpus_only_the_packers_measure() -> None:
-    tokens = np.zeros(len(JUDGED), np.uint8)
-    assert [name for name, _ in measure(None, tokens, JUDGED)] == ["gzip", "xz"]
+def test_without_a_corpus_there_are_only_the_compressors() -> None:
+    tokens = np.zeros(len(SCORED), np.uint8)
+    assert [name for name, _ in measure(None, tokens, SCORED)] == ["gzip", "xz"]
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-def test_every_yardstick_is_exact(name: str, tmp_path: Path) -> None:
+def test_every_baseline_is_exact(name: str, tmp_path: Path) -> None:
     corpus = tiny_corpus(tmp_path, name)
-    tokens = corpus.tokenizer.encode(JUDGED)
-    found = dict(measure(corpus, tokens, JUDGED))
+    tokens = corpus.tokenizer.encode(SCORED)
+    found = dict(measure(corpus, tokens, SCORED))
     assert list(found) == ["uniform", "5-gram", "gzip", "xz"]
     choices = corpus.tokenizer.vocab_size - len(corpus.tokenizer.unsampled)
-    assert found["uniform"] == pytest.approx(math.log2(choices) * len(tokens) / len(JUDGED))
+    assert found["uniform"] == pytest.approx(math.log2(choices) * len(tokens) / len(SCORED))
     model = NGram(corpus.splits["train"].load(), corpus.tokenizer.vocab_size, order=5)
     bits = -np.log2(model.probabilities(tokens)).sum()
-    assert found["5-gram"] == pytest.approx(bits / len(JUDGED))
-    raw = JUDGED.encode()
+    assert found["5-gram"] == pytest.approx(bits / len(SCORED))
+    raw = SCORED.encode()
     assert found["gzip"] == pytest.approx(8 * len(gzip.compress(raw, 9)) / len(raw))
     assert found["xz"] == pytest.approx(8 * len(lzma.compress(raw, preset=9)) / len(raw))
 
 
-def test_a_text_like_the_corpus_is_foretold_better_than_by_guessing(tmp_path: Path) -> None:
+def test_a_text_like_the_corpus_is_predicted_better_than_by_a_uniform_guess(tmp_path: Path) -> None:
     corpus = tiny_corpus(tmp_path)
     found = dict(measure(corpus, corpus.tokenizer.encode(TEXT), TEXT))
     assert found["5-gram"] < 1 < 4 < found["uniform"]
 
 
-def test_bits_are_of_characters_and_not_of_bytes() -> None:
+def test_bits_are_per_character_and_not_per_byte() -> None:
     text = "é€" * 200
     found = dict(measure(None, np.zeros(400, np.uint8), text))
     assert found["gzip"] == 8 * len(gzip.compress(text.encode(), 9)) / 400
 
 
-def test_undecodable_bytes_are_packed_as_they_were() -> None:
+def test_undecodable_bytes_are_compressed_as_they_were() -> None:
     raw = np.random.default_rng(0).integers(128, 256, size=400, dtype=np.uint8).tobytes()
     text = raw.decode("utf-8", "surrogateescape")
     found = dict(measure(None, np.zeros(400, np.uint8), text))
@@ -61,21 +61,19 @@ def test_only_so_many_tokens_of_a_large_corpus_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus = tiny_corpus(tmp_path)
-    tokens = corpus.tokenizer.encode(JUDGED)
-    whole = dict(measure(corpus, tokens, JUDGED))["5-gram"]
+    tokens = corpus.tokenizer.encode(SCORED)
+    whole = dict(measure(corpus, tokens, SCORED))["5-gram"]
     monkeypatch.setattr(baselines, "MAX_COUNTED", 30)
     model = NGram(corpus.splits["train"].load()[:30], corpus.tokenizer.vocab_size)
-    part = dict(measure(corpus, tokens, JUDGED))["5-gram"]
-    assert part == pytest.approx(-np.log2(model.probabilities(tokens)).sum() / len(JUDGED))
+    part = dict(measure(corpus, tokens, SCORED))["5-gram"]
+    assert part == pytest.approx(-np.log2(model.probabilities(tokens)).sum() / len(SCORED))
     assert part > whole + 0.5
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 2.0**33, 1e15])
-def test_a_clock_that_is_far_off_changes_nothing(
-    seconds: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A gzip file holds the time in 32 bits; some machines start in 1970, or have been in 2106."""
-    tokens = np.zeros(len(JUDGED), np.uint8)
-    before = list(measure(None, tokens, JUDGED))
+def test_a_wrong_clock_changes_nothing(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gzip file contains the time in 32 bits, and a clock may be outside 1970 to 2106."""
+    tokens = np.zeros(len(SCORED), np.uint8)
+    before = list(measure(None, tokens, SCORED))
     monkeypatch.setattr("time.time", lambda: seconds)
-    assert list(measure(None, tokens, JUDGED)) == before
+    assert list(measure(None, tokens, SCORED)) == before

@@ -1,4 +1,4 @@
-"""A prepared corpus: where it is cut, what its parts hold, and when it is believed no more."""
+"""A prepared corpus: where it is split, what its splits contain, when it is not reopened."""
 
 import io
 import json
@@ -32,15 +32,15 @@ def texts_of(made: Corpus) -> dict[str, str]:
     return {name: made.tokenizer.decode(part.load()) for name, part in made.splits.items()}
 
 
-def made_of(folder: Path, text: str | bytes, name: str = "text.txt", **recipe: Any) -> Corpus:
-    """A corpus of one file with this text, by characters unless said otherwise."""
+def made_of(folder: Path, text: str | bytes, name: str = "text.txt", **fields: Any) -> Corpus:
+    """A corpus of one file with this text, by characters by default."""
     source = folder / name
     source.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return prepare(DataConfig((str(source),), **recipe), folder / "corpus")
+    return prepare(DataConfig((str(source),), **fields), folder / "corpus")
 
 
 @pytest.mark.parametrize("count", [100, 101, 109, 110, 123, 199, 256])
-def test_the_text_is_cut_at_nine_tenths_of_its_characters(tmp_path: Path, count: int) -> None:
+def test_the_text_is_split_at_nine_tenths_of_its_characters(tmp_path: Path, count: int) -> None:
     text = ("abcdefgh\néü😀" * 30)[:count]
     made = made_of(tmp_path, text)
     cut = int(count * 0.9)
@@ -66,7 +66,7 @@ def test_three_parts_follow_each_other_and_lose_nothing(tmp_path: Path) -> None:
     size=st.integers(1, 300),
 )
 @settings(max_examples=40, deadline=None)
-def test_no_character_is_lost_or_told_twice(
+def test_no_character_is_lost_or_repeated(
     tmp_path_factory: pytest.TempPathFactory, count: int, valid: float, test: float, size: int
 ) -> None:
     text = (TEXT * 2)[:count]
@@ -107,7 +107,7 @@ def test_the_tokenizer_is_learned_from_the_training_part_alone(tmp_path: Path, n
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 @pytest.mark.parametrize("lines", [False, True])
-def test_a_corpus_read_in_blocks_equals_one_read_whole(
+def test_a_corpus_read_in_blocks_equals_one_read_at_once(
     tmp_path: Path, name: str, lines: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = tiny_corpus(tmp_path / "whole", name, lines=lines)
@@ -120,7 +120,7 @@ def test_a_corpus_read_in_blocks_equals_one_read_whole(
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-def test_a_tokenizer_learned_in_blocks_equals_one_learned_whole(
+def test_a_tokenizer_learned_in_blocks_equals_one_learned_at_once(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = 330 if name == "subword" else None
@@ -132,7 +132,7 @@ def test_a_tokenizer_learned_in_blocks_equals_one_learned_whole(
 
 @given(texts=st.lists(st.text(alphabet="ab\r\n", min_size=1, max_size=9), max_size=6))
 @settings(max_examples=100, deadline=None)
-def test_whole_lines_are_cut_after_newlines_and_join_back(texts: list[str]) -> None:
+def test_blocks_of_lines_are_cut_after_newlines_and_join_back(texts: list[str]) -> None:
     cut = list(whole_lines(texts))
     assert "".join(cut) == "".join(texts)
     if all("\n" in text for text in texts):
@@ -150,7 +150,7 @@ def test_a_part_with_files_of_its_own_takes_nothing_from_the_text(tmp_path: Path
     assert texts_of(made) == {"train": TEXT[:cut], "valid": "the valid text", "test": TEXT[cut:]}
 
 
-def test_no_validation_part_is_wanted(tmp_path: Path) -> None:
+def test_without_a_validation_fraction_there_is_no_validation_part(tmp_path: Path) -> None:
     made = made_of(tmp_path, TEXT, valid_fraction=0.0)
     assert texts_of(made) == {"train": TEXT}
     assert not (tmp_path / "corpus" / "valid.npy").exists()
@@ -174,17 +174,19 @@ def test_a_folder_is_one_text_and_what_is_left_out_is_noted(tmp_path: Path) -> N
     assert len(made.notes) == 1
 
 
-def test_bytes_of_any_kind_can_be_learned(tmp_path: Path) -> None:
+def test_arbitrary_bytes_can_be_learned(tmp_path: Path) -> None:
     raw = bytes(range(256)) * 2
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "raw").write_bytes(raw)
-    recipe = DataConfig((str(tmp_path / "folder"),), tokenizer="byte", valid_fraction=0.0)
-    made = prepare(recipe, tmp_path / "corpus")
+    config = DataConfig((str(tmp_path / "folder"),), tokenizer="byte", valid_fraction=0.0)
+    made = prepare(config, tmp_path / "corpus")
     assert made.splits["train"].load().tobytes() == raw
 
 
 @pytest.mark.parametrize("newline", ["\r\n", "\r"])
-def test_newlines_of_other_systems_are_kept_in_a_running_text(tmp_path: Path, newline: str) -> None:
+def test_newlines_of_other_systems_are_kept_in_a_continuous_text(
+    tmp_path: Path, newline: str
+) -> None:
     text = TEXT.replace("\n", newline)
     assert "".join(texts_of(made_of(tmp_path, text)).values()) == text
 
@@ -196,13 +198,13 @@ def test_a_text_in_its_encoding_is_the_same_text(tmp_path: Path, encoding: str) 
     assert "".join(texts_of(made).values()) == text
 
 
-def test_a_folder_of_wide_characters_is_no_folder_of_binary_files(tmp_path: Path) -> None:
+def test_a_folder_of_utf_16_files_is_not_taken_for_binary_files(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.txt").write_bytes(TEXT.encode("utf-16"))
-    recipe = DataConfig((str(tmp_path / "folder"),), encoding="utf-16")
-    made = prepare(recipe, tmp_path / "corpus")
+    config = DataConfig((str(tmp_path / "folder"),), encoding="utf-16")
+    made = prepare(config, tmp_path / "corpus")
     assert "".join(texts_of(made).values()) == TEXT
-    assert current_sha256(recipe, tmp_path / "corpus") == made.sha256
+    assert current_sha256(config, tmp_path / "corpus") == made.sha256
 
 
 def test_a_byte_order_mark_is_not_learned(tmp_path: Path) -> None:
@@ -210,19 +212,19 @@ def test_a_byte_order_mark_is_not_learned(tmp_path: Path) -> None:
     assert "".join(texts_of(made).values()) == TEXT
 
 
-def test_what_is_no_text_names_file_and_byte(tmp_path: Path) -> None:
+def test_undecodable_bytes_are_reported_with_file_and_offset(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"text\.txt is not valid utf-8 at byte 3;.*--encoding"):
         made_of(tmp_path, b"caf\xc3\xe9" * 100)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "a" * (MINIMUM - 1), "😀" * (MINIMUM - 1)])
 def test_a_text_too_short_says_how_long_it_must_be(tmp_path: Path, text: str) -> None:
-    said = rf"text\.txt has {len(text)} characters and a model needs at least {MINIMUM}; give"
-    with pytest.raises(CorpusError, match=said):
+    message = rf"text\.txt has {len(text)} characters and a model needs at least {MINIMUM}; give"
+    with pytest.raises(CorpusError, match=message):
         made_of(tmp_path, text)
 
 
-def test_the_shortest_text_that_will_do_does(tmp_path: Path) -> None:
+def test_the_shortest_valid_text_is_accepted(tmp_path: Path) -> None:
     made = made_of(tmp_path, "😀" * MINIMUM)
     assert made.characters == MINIMUM
 
@@ -241,35 +243,35 @@ def test_a_part_that_would_be_empty_is_named(tmp_path: Path, name: str, content:
         made_of(tmp_path, TEXT, **own)
 
 
-def test_a_share_too_small_for_the_text_is_told(tmp_path: Path) -> None:
+def test_a_fraction_too_small_for_the_text_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"the valid part .* would be empty"):
         made_of(tmp_path, TEXT, valid_fraction=0.001)
 
 
 @pytest.mark.parametrize(("valid", "test"), [(0.91, 0.0), (0.0, 1.0), (0.5, 0.41)])
-def test_shares_leave_something_to_learn(valid: float, test: float) -> None:
+def test_fractions_must_leave_text_to_train_on(valid: float, test: float) -> None:
     with pytest.raises(UsageError, match="less than a tenth of the text to train on; make --valid"):
         DataConfig(("a",), valid_fraction=valid, test_fraction=test)
     DataConfig(("a",), valid_fraction=0.5, test_fraction=0.4)
 
 
 @pytest.mark.parametrize("encoding", ["utf-9", "", "hex", "rot13", "undefined", "a\0b", "ü"])
-def test_an_encoding_must_be_one_of_text(encoding: str) -> None:
+def test_an_encoding_must_be_a_text_encoding(encoding: str) -> None:
     with pytest.raises(UsageError, match=r"there is no encoding .*; give one like utf-8"):
         DataConfig(("a",), encoding=encoding)
 
 
-def test_standard_input_is_read_once_and_kept(
+def test_standard_input_is_read_once_and_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
-    recipe = DataConfig(("-",))
-    made = prepare(recipe, tmp_path / "corpus")
+    config = DataConfig(("-",))
+    made = prepare(config, tmp_path / "corpus")
     assert "".join(texts_of(made).values()) == TEXT
-    assert current_sha256(recipe, tmp_path / "corpus") == made.sha256
+    assert current_sha256(config, tmp_path / "corpus") == made.sha256
 
 
-def test_a_corpus_made_again_reads_the_kept_standard_input(
+def test_a_corpus_prepared_again_reads_the_saved_standard_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
@@ -301,7 +303,7 @@ def test_every_tenth_line_is_for_validation(tmp_path: Path) -> None:
     assert sorted(parts["train"] + parts["valid"]) == sorted(LINES.splitlines())
 
 
-def test_lines_for_validation_and_testing_take_turns(tmp_path: Path) -> None:
+def test_lines_for_validation_and_testing_alternate(tmp_path: Path) -> None:
     parts = lines_of(made_of(tmp_path, LINES, lines=True, test_fraction=0.1))
     assert parts["test"] == [f"line {n} of the names" for n in (5, 15, 25, 35)]
     assert parts["valid"] == [f"line {n} of the names" for n in (10, 20, 30, 40)]
@@ -310,7 +312,7 @@ def test_lines_for_validation_and_testing_take_turns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("valid", "test"), [(0.1, 0.1), (0.2, 0.1), (0.25, 0.125), (0.5, 0.25), (0.5, 0.4), (0.0, 0.1)]
 )
-def test_lines_are_shared_out_as_asked(tmp_path: Path, valid: float, test: float) -> None:
+def test_lines_are_split_by_the_fractions(tmp_path: Path, valid: float, test: float) -> None:
     made = made_of(tmp_path, LINES, lines=True, valid_fraction=valid, test_fraction=test)
     parts = lines_of(made)
     assert all_lines(made) == Counter(LINES.splitlines())
@@ -320,7 +322,7 @@ def test_lines_are_shared_out_as_asked(tmp_path: Path, valid: float, test: float
     assert gaps.max() <= 2 / test
 
 
-def test_lines_to_learn_are_shuffled_and_always_alike(tmp_path: Path) -> None:
+def test_training_lines_are_shuffled_in_the_same_order_every_time(tmp_path: Path) -> None:
     first = made_of(tmp_path, LINES, "a.txt", lines=True)
     second = made_of(tmp_path, LINES, "b.txt", lines=True)
     assert lines_of(first) == lines_of(second)
@@ -360,16 +362,16 @@ def test_blank_lines_are_left_out_and_noted(tmp_path: Path, newline: str) -> Non
     assert made.characters == 2 * len(LINES)
 
 
-def test_one_blank_line_is_one(tmp_path: Path) -> None:
+def test_one_blank_line_is_noted_in_the_singular(tmp_path: Path) -> None:
     made = made_of(tmp_path, "\n" + LINES, lines=True)
     assert made.notes == ("1 blank line is left out",)
 
 
-def test_blank_lines_are_no_note_in_a_running_text(tmp_path: Path) -> None:
+def test_blank_lines_of_a_continuous_text_are_not_noted(tmp_path: Path) -> None:
     assert made_of(tmp_path, "\n\n" + LINES).notes == ()
 
 
-def test_a_last_line_without_an_end_is_a_line(tmp_path: Path) -> None:
+def test_a_last_line_without_a_newline_is_a_line(tmp_path: Path) -> None:
     made = made_of(tmp_path, LINES.rstrip("\n"), lines=True)
     assert lines_of(made)["valid"][-1] == "line 40 of the names"
     assert texts_of(made)["valid"].endswith("\n")
@@ -383,14 +385,14 @@ def test_only_newlines_end_a_line(tmp_path: Path) -> None:
     assert "line 10\u2028\x0b\x85\rthe names\n" in parts["valid"]
 
 
-def test_lines_of_files_of_their_own_keep_their_order(tmp_path: Path) -> None:
+def test_lines_of_a_split_with_its_own_files_keep_their_order(tmp_path: Path) -> None:
     (tmp_path / "own").write_text("b\r\n\na\nc")
     made = made_of(tmp_path, LINES, lines=True, valid=(str(tmp_path / "own"),))
     assert texts_of(made)["valid"] == "b\na\nc\n"
     assert sorted(lines_of(made)["train"]) == sorted(LINES.splitlines())
 
 
-def test_only_blank_lines_teach_nothing(tmp_path: Path) -> None:
+def test_a_text_of_blank_lines_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"part of the text would be empty"):
         made_of(tmp_path, "\n" * 200, lines=True)
 
@@ -436,7 +438,7 @@ def test_a_full_disk_leaves_no_descriptor_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lines", [False, True])
-def test_a_corpus_is_opened_again_as_it_was(tmp_path: Path, lines: bool) -> None:
+def test_a_corpus_is_reopened_as_it_was(tmp_path: Path, lines: bool) -> None:
     made = made_of(tmp_path, TEXT, lines=lines, test_fraction=0.1)
     again = reopen(tmp_path / "corpus", made.tokenizer)
     assert again == made
@@ -444,14 +446,14 @@ def test_a_corpus_is_opened_again_as_it_was(tmp_path: Path, lines: bool) -> None
     assert texts_of(again) == texts_of(made)
 
 
-def test_notes_are_told_once(tmp_path: Path) -> None:
+def test_notes_are_not_repeated_when_reopening(tmp_path: Path) -> None:
     made = made_of(tmp_path, "\n" + LINES, lines=True)
     assert made.notes
     assert reopen(tmp_path / "corpus", made.tokenizer) == replace(made, notes=())
 
 
 @pytest.mark.parametrize("name", ["corpus.json", "train.npy", "valid.npy"])
-def test_a_corpus_cut_short_anywhere_is_not_opened(tmp_path: Path, name: str) -> None:
+def test_a_truncated_corpus_is_not_reopened(tmp_path: Path, name: str) -> None:
     made = made_of(tmp_path, TEXT)
     path = tmp_path / "corpus" / name
     for length in reversed(range(path.stat().st_size)):
@@ -474,7 +476,7 @@ def test_a_corpus_cut_short_anywhere_is_not_opened(tmp_path: Path, name: str) ->
         {"from a later version": 1},
     ],
 )
-def test_an_index_that_says_something_else_is_not_believed(
+def test_an_index_that_contradicts_the_arrays_is_not_reopened(
     tmp_path: Path, change: dict[str, Any]
 ) -> None:
     made = made_of(tmp_path, TEXT)
@@ -484,13 +486,13 @@ def test_an_index_that_says_something_else_is_not_believed(
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "null", '"x"', "{}", "\xff", "{", "NaN"])
-def test_an_index_that_is_no_index_is_not_believed(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_an_index_is_not_reopened(tmp_path: Path, text: str) -> None:
     made = made_of(tmp_path, TEXT)
     (tmp_path / "corpus" / "corpus.json").write_text(text, "latin-1")
     assert reopen(tmp_path / "corpus", made.tokenizer) is None
 
 
-def test_arrays_of_another_kind_are_not_opened(tmp_path: Path) -> None:
+def test_arrays_of_another_kind_are_not_reopened(tmp_path: Path) -> None:
     made = made_of(tmp_path, TEXT)
     path = tmp_path / "corpus" / "train.npy"
     tokens = np.load(path)
@@ -502,25 +504,25 @@ def test_arrays_of_another_kind_are_not_opened(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a", "a")
     assert reopen(tmp_path / "corpus", made.tokenizer) is None
-    path.write_bytes(b"PK\x03\x04 is no archive")
+    path.write_bytes(b"PK\x03\x04 is not an archive")
     assert reopen(tmp_path / "corpus", made.tokenizer) is None
 
 
-def test_nothing_is_opened_where_nothing_is(tmp_path: Path) -> None:
+def test_a_missing_folder_is_not_reopened(tmp_path: Path) -> None:
     assert reopen(tmp_path / "gone", tiny_tokenizer()) is None
 
 
-def test_the_current_hash_follows_the_text(tmp_path: Path) -> None:
+def test_the_current_hash_changes_with_the_text(tmp_path: Path) -> None:
     made = made_of(tmp_path, TEXT)
-    recipe = DataConfig((str(tmp_path / "text.txt"),))
-    assert current_sha256(recipe, tmp_path / "corpus") == made.sha256
+    config = DataConfig((str(tmp_path / "text.txt"),))
+    assert current_sha256(config, tmp_path / "corpus") == made.sha256
     (tmp_path / "text.txt").write_text(TEXT + "x")
-    assert current_sha256(recipe, tmp_path / "corpus") not in (made.sha256, None)
+    assert current_sha256(config, tmp_path / "corpus") not in (made.sha256, None)
     (tmp_path / "text.txt").unlink()
-    assert current_sha256(recipe, tmp_path / "corpus") is None
+    assert current_sha256(config, tmp_path / "corpus") is None
 
 
-def test_a_pipe_brings_its_text_once_and_is_not_waited_for_again(tmp_path: Path) -> None:
+def test_a_pipe_has_no_current_hash_and_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert current_sha256(DataConfig((str(tmp_path / "pipe"),)), tmp_path) is None
     assert os.listdir(tmp_path) == ["pipe"]
@@ -538,12 +540,12 @@ def test_a_text_that_cannot_be_read_any_more_has_no_hash(
     assert current_sha256(DataConfig((str(tmp_path / "a"),)), tmp_path) is None
 
 
-def test_standard_input_that_was_not_kept_has_no_hash(tmp_path: Path) -> None:
+def test_standard_input_that_was_not_saved_has_no_hash(tmp_path: Path) -> None:
     assert current_sha256(DataConfig(("-",)), tmp_path) is None
 
 
 @pytest.mark.parametrize(
-    "recipe",
+    "config",
     [
         DataConfig(("a",)),
         DataConfig(("a", "-"), "subword", 300, lines=True, valid=("b", "c"), test_fraction=0.2),
@@ -552,11 +554,11 @@ def test_standard_input_that_was_not_kept_has_no_hash(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_recipe_comes_back_from_its_json(recipe: DataConfig) -> None:
-    assert recipe.to_json() == asdict(recipe)
-    assert data_config_from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
-    later = recipe.to_json() | {"from a later version": [1]}
-    assert data_config_from_json(json.loads(json.dumps(later))) == recipe
+def test_a_data_config_comes_back_from_its_json(config: DataConfig) -> None:
+    assert config.to_json() == asdict(config)
+    assert data_config_from_json(json.loads(json.dumps(config.to_json()))) == config
+    later = config.to_json() | {"from a later version": [1]}
+    assert data_config_from_json(json.loads(json.dumps(later))) == config
 
 
 def test_the_splits_have_the_names_that_commands_offer() -> None:
@@ -573,8 +575,8 @@ def test_a_line_longer_than_a_block_is_one_document(
     assert int((made.splits["train"].load() == made.tokenizer.newline_id).sum()) == 21
 
 
-def test_the_fingerprint_tells_splits_of_the_same_text_apart(tmp_path: Path) -> None:
-    """What is learned from is the text and how it is parted, not the text alone."""
+def test_the_fingerprint_differs_for_other_splits_of_the_same_text(tmp_path: Path) -> None:
+    """The training data is the text and how it is split, not the text alone."""
     whole = made_of(tmp_path, TEXT, "a.txt")
     less = made_of(tmp_path, TEXT, "a.txt", valid_fraction=0.2)
     (tmp_path / "v.txt").write_text(TEXT[:200])
@@ -587,21 +589,21 @@ def test_the_fingerprint_tells_splits_of_the_same_text_apart(tmp_path: Path) -> 
     assert [found.count(each) for each in found] == [1] * len(found)
 
 
-def test_a_changed_file_of_a_part_is_a_changed_text(tmp_path: Path) -> None:
+def test_a_changed_file_of_a_split_changes_the_current_hash(tmp_path: Path) -> None:
     path = tmp_path / "v.txt"
     path.write_text(TEXT)
     (tmp_path / "a.txt").write_text(TEXT)
-    recipe = DataConfig((str(tmp_path / "a.txt"),), valid=(str(path),))
-    made = prepare(recipe, tmp_path / "corpus")
-    assert current_sha256(recipe, tmp_path / "corpus") == made.sha256
+    config = DataConfig((str(tmp_path / "a.txt"),), valid=(str(path),))
+    made = prepare(config, tmp_path / "corpus")
+    assert current_sha256(config, tmp_path / "corpus") == made.sha256
     path.write_text(TEXT + "more")
-    assert current_sha256(recipe, tmp_path / "corpus") not in (made.sha256, None)
+    assert current_sha256(config, tmp_path / "corpus") not in (made.sha256, None)
     path.unlink()
-    assert current_sha256(recipe, tmp_path / "corpus") is None
+    assert current_sha256(config, tmp_path / "corpus") is None
 
 
-def test_tokens_beyond_the_vocabulary_are_not_opened(tmp_path: Path) -> None:
-    """As in the folder of a stranger, or on a bad disk."""
+def test_tokens_beyond_the_vocabulary_are_not_reopened(tmp_path: Path) -> None:
+    """As in an untrusted folder, or on a failing disk."""
     made = made_of(tmp_path, TEXT)
     folder = made.splits["train"].path.parent
     assert reopen(folder, made.tokenizer) is not None
@@ -615,14 +617,14 @@ def test_tokens_beyond_the_vocabulary_are_not_opened(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["idna", "punycode", "IDNA"])
-def test_encodings_of_host_names_are_none_of_files(encoding: str) -> None:
+def test_encodings_of_host_names_are_refused(encoding: str) -> None:
     """Found by the fuzzer: read in blocks, they give another text than read whole."""
     with pytest.raises(UsageError, match=f"there is no encoding '{encoding}'"):
         DataConfig(("a.txt",), encoding=encoding)
 
 
 @pytest.mark.parametrize(
-    ("part", "facts"),
+    ("part", "entry"),
     [
         ("../other", {"tokens": 3, "characters": 3}),
         ("train", {"tokens": 3.0, "characters": 3}),
@@ -631,10 +633,8 @@ def test_encodings_of_host_names_are_none_of_files(encoding: str) -> None:
         ("train", 7),
     ],
 )
-def test_an_index_that_is_not_ours_is_not_believed(
-    tmp_path: Path, part: str, facts: object
-) -> None:
-    """A stranger's index may neither lead out of its folder nor hold what is no count."""
+def test_an_untrusted_index_is_not_reopened(tmp_path: Path, part: str, entry: object) -> None:
+    """An untrusted index may neither lead out of its folder nor contain what is not a count."""
     made = made_of(tmp_path, TEXT)
     folder = made.splits["train"].path.parent
     for name in ("train", "../other"):
@@ -643,5 +643,5 @@ def test_an_index_that_is_not_ours_is_not_believed(
     whole = index | {"splits": {"train": {"tokens": 3, "characters": 3}}}
     (folder / "corpus.json").write_text(json.dumps(whole))
     assert reopen(folder, made.tokenizer) is not None
-    (folder / "corpus.json").write_text(json.dumps(index | {"splits": {part: facts}}))
+    (folder / "corpus.json").write_text(json.dumps(index | {"splits": {part: entry}}))
     assert reopen(folder, made.tokenizer) is None

@@ -1,4 +1,4 @@
-"""Evaluation: each token once, as if read in one go; figures; torch behind the engine's face."""
+"""Evaluation: each token once, as if read in one row; figures; torch as a stepper."""
 
 import json
 import math
@@ -69,7 +69,7 @@ def test_a_long_text_cut_into_rows_scores_as_if_read_in_one(cell: str, size: int
 def test_many_short_rows_score_as_if_read_in_one(
     size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows of 64 tokens warmed up by 64: whatever divides what, the cut does not show."""
+    """Rows of 64 tokens warmed up by 64: whatever divides what, the cuts do not matter."""
     monkeypatch.setattr(evaluation, "ROW_TOKENS", 64)
     monkeypatch.setattr(evaluation, "WINDOW", 64)
     monkeypatch.setattr(evaluation, "WARM_UP", 64)
@@ -84,7 +84,7 @@ def test_warming_up_ends_with_a_window_and_never_begins_before_the_text() -> Non
 
 
 class Counting(CharRNN):
-    """A model that knows nothing, and so charges each token ln 11 nats wherever it stands."""
+    """A model with uniform predictions: each token costs ln 11 nats at every position."""
 
     def forward(self, ids: torch.Tensor, state: Any = None) -> Any:
         """Zeros for logits."""
@@ -130,7 +130,7 @@ def test_the_mode_of_the_model_neither_matters_nor_changes(size: int, training: 
     assert first.loss == pytest.approx(naive(model, tokens) / size, abs=1e-4)
 
 
-def test_evaluating_leaves_no_gradient_no_change_and_draws_nothing() -> None:
+def test_evaluating_leaves_no_gradient_and_changes_neither_weights_nor_random_state() -> None:
     model, tokens = made(dropout=0.5), tape(300)
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
     numbers = torch.random.get_rng_state()
@@ -190,7 +190,7 @@ def test_a_score_as_json_has_fields_and_figures() -> None:
     }
 
 
-def test_a_hopeless_score_has_a_finite_perplexity() -> None:
+def test_a_very_high_loss_has_a_finite_perplexity() -> None:
     score = Score(nats=1e9, tokens=1, characters=1)
     assert score.loss == 1e9
     assert math.isfinite(score.perplexity)
@@ -205,10 +205,11 @@ STEPPED = [
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("changes", STEPPED)
-def test_the_stepper_is_the_model_a_token_at_a_time(cell: str, changes: dict[str, Any]) -> None:
+def test_the_stepper_equals_the_model_token_by_token(cell: str, changes: dict[str, Any]) -> None:
     config = tiny_model(cell, **changes)
     model = from_weights(config, random_weights(config))
-    stepper, ids = TorchStepper(model, tiny_tokenizer()), tape(12).reshape(6, 2).astype(np.int64)  # (T, B)
+    stepper = TorchStepper(model, tiny_tokenizer())
+    ids = tape(12).reshape(6, 2).astype(np.int64)  # (T, B)
     with torch.no_grad():
         whole, last = model(torch.from_numpy(ids.T.copy()))
     state = stepper.zero_state(2)
@@ -222,7 +223,8 @@ def test_the_stepper_is_the_model_a_token_at_a_time(cell: str, changes: dict[str
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_stepper_reads_a_prompt_as_it_steps(cell: str) -> None:
-    stepper, ids = TorchStepper(made(cell), tiny_tokenizer()), tape(12).reshape(4, 3).astype(np.int64)
+    stepper = TorchStepper(made(cell), tiny_tokenizer())
+    ids = tape(12).reshape(4, 3).astype(np.int64)
     logits, state = stepper.read_prompt(ids, stepper.zero_state(3))
     other = stepper.zero_state(3)
     for row in ids:
@@ -244,7 +246,7 @@ def test_the_steppers_state_is_plain_arrays_that_can_be_picked_by_row(cell: str)
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_the_stepper_drops_nothing_and_leaves_the_mode(training: bool) -> None:
+def test_the_stepper_applies_no_dropout_and_restores_the_mode(training: bool) -> None:
     model = made(dropout=0.5, output_dropout=0.5).train(training)
     stepper = TorchStepper(model, tiny_tokenizer())
     results = [stepper.step(np.array([4]), stepper.zero_state(1))[0] for _ in range(2)]
@@ -275,7 +277,7 @@ def test_reading_a_text_counts_its_characters(name: str, write: Writer) -> None:
     assert tokenizer.decode(tokens.tolist()) == text
 
 
-def test_reading_a_text_of_odd_characters_counts_characters_and_not_tokens(write: Writer) -> None:
+def test_reading_unknown_characters_counts_characters_and_not_tokens(write: Writer) -> None:
     tokenizer = tiny_tokenizer("char")
     tokens, characters = read_text(write("a.txt", "né😀".encode()), tokenizer, "utf-8")
     assert characters == 3
@@ -289,7 +291,7 @@ def test_reading_in_another_encoding(write: Writer) -> None:
     assert tokenizer.decode(tokens.tolist()) == "café"
 
 
-def test_only_bytes_read_what_is_no_text(write: Writer) -> None:
+def test_only_the_byte_tokenizer_reads_undecodable_bytes(write: Writer) -> None:
     path = write("a.dat", b"ab\xff\0")
     tokens, characters = read_text(path, tiny_tokenizer("byte"), "utf-8")
     assert tokens.tolist() == [97, 98, 255, 0]

@@ -120,15 +120,15 @@ def test_each_layer_has_its_own_state(cell: str) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("residual", [False, True])
-def test_the_layers_are_stacked_as_written(cell: str, residual: bool) -> None:
-    """The same model by hand: embedding, layers, output; inputs added above the first layer."""
+def test_the_layers_are_stacked_as_documented(cell: str, residual: bool) -> None:
+    """A reference model: embedding, layers, output; inputs added above the first layer."""
     model, ids = made(cell, num_layers=3, residual=residual), some_ids()
     x = model.embedding.weight[ids]
     for index, layer in enumerate(model.layers):
         y, _ = layer(x)
         x = x + y if residual and index else y
-    by_hand = x @ model.output.weight.T + model.output.bias
-    assert torch.allclose(model(ids)[0], by_hand, atol=1e-5)
+    expected = x @ model.output.weight.T + model.output.bias
+    assert torch.allclose(model(ids)[0], expected, atol=1e-5)
 
 
 def test_residual_changes_nothing_in_one_layer_and_something_in_two() -> None:
@@ -144,7 +144,7 @@ def test_the_first_layer_may_be_of_another_width_than_its_input_with_residual() 
     assert model(some_ids())[0].shape == (2, 6, 11)
 
 
-def test_tied_weights_are_one_tensor_and_stay_so() -> None:
+def test_tied_weights_are_one_tensor_and_remain_so() -> None:
     model = made(tie_weights=True)
     assert model.output.weight is model.embedding.weight
     assert "output.weight" not in dict(model.named_parameters())
@@ -177,7 +177,7 @@ def test_each_dropout_acts_when_training_and_only_then(where: str) -> None:
     assert torch.equal(model(ids)[0], first)
 
 
-def test_no_dropout_draws_no_random_number() -> None:
+def test_without_dropout_no_random_number_is_drawn() -> None:
     model, ids = made().train(), some_ids()
     before = torch.random.get_rng_state()
     assert torch.equal(model(ids)[0], model.eval()(ids)[0])
@@ -191,7 +191,7 @@ def test_dropout_between_layers_needs_two_of_them() -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_dropout_does_not_touch_the_recurrence_of_the_first_layer(cell: str) -> None:
-    """Output dropout changes the scores; what is carried on stays what it was."""
+    """Output dropout changes the logits; the state stays the same."""
     model, ids = made(cell, num_layers=1, output_dropout=0.9), some_ids()
     _, plain = model(ids)
     _, after = model.train()(ids)
@@ -221,7 +221,7 @@ def test_loss_is_the_mean_nats_per_token(cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_state_that_loss_gives_back_is_detached_and_right(cell: str) -> None:
+def test_the_state_that_loss_returns_is_detached_and_right(cell: str) -> None:
     model, ids = made(cell), some_ids()
     _, after, _ = model.loss((ids, ids), some_state(model))
     _, expected = model(ids, some_state(model))
@@ -230,7 +230,7 @@ def test_the_state_that_loss_gives_back_is_detached_and_right(cell: str) -> None
         assert all(torch.equal(a, b) for a, b in zip(layer, other, strict=True))
 
 
-def test_a_flat_model_loses_the_logarithm_of_its_choices() -> None:
+def test_a_uniform_model_has_the_loss_of_a_uniform_guess() -> None:
     model = made()
     with torch.no_grad():
         model.output.weight.zero_()
@@ -247,7 +247,7 @@ def test_a_fresh_model_begins_near_the_uniform_distribution(cell: str, tied: boo
     assert loss.item() == pytest.approx(math.log(11), rel=0.1)
 
 
-def test_start_values_of_embedding_and_output() -> None:
+def test_initial_values_of_embedding_and_output() -> None:
     config = tiny_model(vocab_size=400, hidden_size=16, embedding_size=32)
     model = build(config, 0)
     assert model.embedding.weight.std().item() == pytest.approx(1.0, rel=0.05)
@@ -268,7 +268,7 @@ def test_building_depends_on_config_and_seed_alone() -> None:
     assert not torch.equal(first["embedding.weight"], third["embedding.weight"])
 
 
-def test_building_leaves_the_random_numbers_of_others_alone() -> None:
+def test_building_does_not_change_the_random_state() -> None:
     torch.manual_seed(7)
     before = torch.random.get_rng_state()
     build(tiny_model(), 3)
@@ -277,7 +277,7 @@ def test_building_leaves_the_random_numbers_of_others_alone() -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("tied", [False, True])
-def test_from_weights_holds_these_weights_and_copies_them(cell: str, tied: bool) -> None:
+def test_from_weights_copies_the_weights(cell: str, tied: bool) -> None:
     config = tiny_model(cell, tie_weights=tied)
     weights = random_weights(config)
     model = from_weights(config, weights)
@@ -287,7 +287,7 @@ def test_from_weights_holds_these_weights_and_copies_them(cell: str, tied: bool)
         assert weights[name].any()
 
 
-def test_from_weights_takes_arrays_that_cannot_be_written() -> None:
+def test_from_weights_accepts_read_only_arrays() -> None:
     config = tiny_model()
     weights = random_weights(config)
     for array in weights.values():
@@ -296,7 +296,7 @@ def test_from_weights_takes_arrays_that_cannot_be_written() -> None:
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_start_values_within_a_scale_are_uniform_and_biases_zero(tied: bool) -> None:
+def test_initial_values_within_a_scale_are_uniform_and_biases_zero(tied: bool) -> None:
     model = build(tiny_model(tie_weights=tied), 0, init_scale=0.05)
     for name, parameter in model.named_parameters():
         largest = float(parameter.detach().abs().max())
@@ -316,7 +316,7 @@ def test_a_variational_mask_is_the_same_at_all_steps(training: bool) -> None:
     assert not dropped.all()
 
 
-def test_a_dropped_word_is_dropped_wherever_it_stands() -> None:
+def test_a_dropped_token_is_dropped_at_every_position() -> None:
     model = build(tiny_model(embedding_dropout=0.5), 0).train()
     torch.manual_seed(1)
     ids = torch.arange(11).repeat(4)[None, :]
@@ -340,7 +340,7 @@ def test_penalties_are_mean_squares_of_the_output_and_of_its_change() -> None:
     assert torch.allclose(both, expected)
 
 
-def test_a_narrow_top_is_tied_and_not_added_to() -> None:
+def test_a_narrower_top_layer_is_tied_and_not_residual() -> None:
     config = tiny_model(tie_weights=True, embedding_size=5, hidden_size=9, residual=True)
     model = build(config, 0)
     logits, state = model(torch.zeros(1, 3, dtype=torch.long))

@@ -1,4 +1,4 @@
-"""The n-gram model: worked examples of Witten-Bell smoothing, and a slow model beside it."""
+"""The n-gram model: worked examples of Witten-Bell smoothing, and a slow reference model."""
 
 from collections import Counter
 
@@ -18,12 +18,12 @@ SOME = st.lists(st.integers(0, VOCAB - 1), max_size=40)
 
 
 def ids(values: list[int], kind: type[np.unsignedinteger] = np.uint8) -> Ids:
-    """An array as a corpus holds it."""
+    """An array of the type that a corpus has."""
     return np.array(values, kind)
 
 
 def slow(text: list[int], order: int, context: list[int], token: int) -> float:
-    """The same probability, counted anew for each question."""
+    """The same probability, counted again for each query."""
     p = 1.0 / VOCAB
     for size in range(1, min(order, len(context) + 1) + 1):
         before = tuple(context[len(context) - size + 1 :])
@@ -76,26 +76,28 @@ def test_probabilities_after_any_context_sum_to_one(
     text: list[int], order: int, context: list[int]
 ) -> None:
     model = NGram(ids(text), VOCAB, order)
-    shares = [likelihood(model, context, token) for token in range(VOCAB)]
-    assert all(share > 0 for share in shares)
-    assert sum(shares) == pytest.approx(1.0)
+    probabilities = [likelihood(model, context, token) for token in range(VOCAB)]
+    assert all(p > 0 for p in probabilities)
+    assert sum(probabilities) == pytest.approx(1.0)
 
 
 @given(text=SOME, order=st.integers(1, 6), sought=SOME)
 @settings(max_examples=200, deadline=None)
-def test_counting_once_equals_counting_anew(text: list[int], order: int, sought: list[int]) -> None:
+def test_counting_once_equals_counting_for_each_query(
+    text: list[int], order: int, sought: list[int]
+) -> None:
     found = NGram(ids(text), VOCAB, order).probabilities(ids(sought))
     expected = [slow(text, order, sought[:i], token) for i, token in enumerate(sought)]
     assert found.tolist() == pytest.approx(expected)
     assert found.dtype == np.float64
 
 
-def test_an_empty_text_knows_nothing() -> None:
+def test_an_empty_text_gives_the_uniform_distribution() -> None:
     assert NGram(ids([]), VOCAB).probabilities(ids([0, 3, 3])).tolist() == [0.25] * 3
 
 
 @pytest.mark.parametrize("size", range(6))
-def test_texts_shorter_than_the_order_are_counted_and_judged(size: int) -> None:
+def test_texts_shorter_than_the_order_can_be_counted_and_scored(size: int) -> None:
     short, long = list(range(size)), [0, 1, 2, 3, 2, 1, 0, 0, 1, 2]
     for text, sought in ((short, long), (long, short), (short, short)):
         model = NGram(ids(text), 6, order=5)
@@ -104,7 +106,7 @@ def test_texts_shorter_than_the_order_are_counted_and_judged(size: int) -> None:
         assert np.all((found > 0) & (found <= 1))
 
 
-def test_an_unseen_context_leaves_the_shorter_one_to_judge() -> None:
+def test_an_unseen_context_backs_off_to_the_shorter_one() -> None:
     model = NGram(ids([0, 1, 0, 2]), VOCAB, order=3)
     assert likelihood(model, [3, 0], 1) == likelihood(model, [0], 1)
     assert likelihood(model, [3, 3], 1) == likelihood(model, [], 1)
@@ -115,12 +117,12 @@ def test_a_context_seen_only_at_the_very_end_has_no_followers() -> None:
     assert likelihood(model, [3], 0) == likelihood(model, [], 0)
 
 
-def test_order_one_looks_at_no_context() -> None:
+def test_order_one_ignores_the_context() -> None:
     model = NGram(ids([0, 1, 1, 3]), VOCAB, order=1)
     assert likelihood(model, [0, 1], 1) == likelihood(model, [], 1)
 
 
-def test_a_longer_context_foretells_better() -> None:
+def test_a_longer_context_predicts_better() -> None:
     text = [0, 1, 2, 3] * 50
     losses = [-np.log(NGram(ids(text), VOCAB, n).probabilities(ids(text))).mean() for n in (1, 2)]
     assert losses[1] < 0.1 < 1.3 < losses[0]
@@ -134,20 +136,20 @@ def test_the_type_of_the_ids_does_not_matter(kind: type[np.unsignedinteger]) -> 
     assert found.tolist() == expected.tolist()
 
 
-def test_large_ids_are_told_apart() -> None:
+def test_large_ids_are_distinguished() -> None:
     text = [65_535, 0, 65_535, 1, 2**20]
     model = NGram(ids(text, np.uint32), 2**21, order=2)
     p = model.probabilities(ids([65_535, 0, 65_535, 2**20], np.uint32))
     assert p[1] > 0.2 > p[3]
 
 
-def test_orders_are_told_apart_by_position() -> None:
+def test_the_order_of_tokens_matters() -> None:
     # 1 2 was seen and 2 1 was not.
     model = NGram(ids([1, 2, 0, 0, 2, 0, 1, 0]), VOCAB, order=2)
     assert likelihood(model, [1], 2) > 2 * likelihood(model, [2], 1)
 
 
-def test_nothing_is_changed_and_the_answer_is_the_same_again() -> None:
+def test_inputs_are_not_modified_and_results_are_repeatable() -> None:
     text, sought = ids([0, 1, 2, 0, 1]), ids([0, 1, 2])
     model = NGram(text, VOCAB)
     first = model.probabilities(sought).tolist()

@@ -1,4 +1,4 @@
-"""Originality: the index against a plain search, copied spans, and text that copies nothing."""
+"""Originality: the suffix array against a plain search, copied spans, text without copies."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def copies(corpus: str, text: str, shortest: int) -> list[tuple[int, int]]:
 
 
 def marked(spans: list[tuple[int, int]]) -> set[int]:
-    """The characters that lie in spans."""
+    """The positions that lie in spans."""
     return {place for begin, length in spans for place in range(begin, begin + length)}
 
 
@@ -71,7 +71,7 @@ def test_finding_is_what_a_plain_search_finds(corpus: str, part: str) -> None:
 
 @given(corpus=CORPORA, part=FEW)
 @settings(max_examples=150, deadline=None)
-def test_the_interval_holds_all_suffixes_that_begin_so(corpus: str, part: str) -> None:
+def test_the_interval_contains_all_suffixes_with_the_prefix(corpus: str, part: str) -> None:
     raw = corpus.encode()
     ranked = sorted(range(len(raw)), key=lambda place: raw[place:])
     low, high = index_of(corpus).interval(part.encode())
@@ -91,7 +91,7 @@ def test_an_interval_can_be_narrowed() -> None:
 
 @given(corpus=CORPORA, text=FEW)
 @settings(max_examples=150, deadline=None)
-def test_the_longest_beginning_is_as_long_as_can_be(corpus: str, text: str) -> None:
+def test_the_longest_prefix_is_as_long_as_possible(corpus: str, text: str) -> None:
     raw, sought = corpus.encode(), text.encode()
     length, place = index_of(corpus).longest(sought)
     assert length == max(n for n in range(len(sought) + 1) if sought[:n] in raw)
@@ -100,7 +100,7 @@ def test_the_longest_beginning_is_as_long_as_can_be(corpus: str, text: str) -> N
 
 @pytest.mark.parametrize("length", [0, 1, 63, 64, 65, 127, 128, 129, 300])
 @pytest.mark.parametrize("rest", ["", "x", "x" * 500])
-def test_long_beginnings_are_measured_exactly(length: int, rest: str) -> None:
+def test_long_prefixes_are_measured_exactly(length: int, rest: str) -> None:
     corpus = "".join(chr(97 + i * i % 23) for i in range(300)) + "\n"
     assert index_of(corpus).longest((corpus[:length] + rest).encode())[0] == length
 
@@ -117,7 +117,7 @@ def test_spans_are_those_of_a_plain_search(corpus: str, text: str, shortest: int
 
 @given(corpus=CORPORA, text=FEW, shortest=st.integers(1, 5), longest=st.integers(1, 6))
 @settings(max_examples=250, deadline=None)
-def test_long_spans_told_in_pieces_cover_the_same_characters(
+def test_long_spans_reported_in_pieces_cover_the_same_characters(
     corpus: str, text: str, shortest: int, longest: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -135,7 +135,7 @@ def test_long_spans_told_in_pieces_cover_the_same_characters(
     )
 
 
-def test_a_span_longer_than_the_longest_goes_on_in_an_overlapping_one(
+def test_a_span_longer_than_the_maximum_continues_in_an_overlapping_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(suffix_array, "MAX_SPAN", 10)
@@ -163,7 +163,7 @@ def test_spans_exactly(text: str, shortest: int, spans: list[Span]) -> None:
     assert index_of("abcdef").spans(text, shortest) == spans
 
 
-def test_overlapping_spans_are_both_told_and_one_within_another_is_not() -> None:
+def test_overlapping_spans_are_both_reported_and_one_within_another_is_not() -> None:
     index = index_of("abcd|cdef|bc")
     assert [(s.begin, s.length) for s in index.spans("abcdef", 2)] == [(0, 4), (2, 4)]
 
@@ -176,7 +176,7 @@ def test_a_character_that_is_copied_in_part_does_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spans", "characters", "share"),
+    ("spans", "characters", "fraction"),
     [
         ([], 0, 0.0),
         ([], 5, 0.0),
@@ -188,20 +188,20 @@ def test_a_character_that_is_copied_in_part_does_not_count() -> None:
         ([(0, 6), (1, 2)], 8, 0.75),
     ],
 )
-def test_the_copied_share_counts_each_character_once(
-    spans: list[tuple[int, int]], characters: int, share: float
+def test_the_copied_fraction_counts_each_character_once(
+    spans: list[tuple[int, int]], characters: int, fraction: float
 ) -> None:
-    assert copied_fraction([Span(b, 0, n) for b, n in spans], characters) == share
+    assert copied_fraction([Span(b, 0, n) for b, n in spans], characters) == fraction
 
 
-def test_positions_have_the_lines_of_an_editor() -> None:
+def test_positions_have_line_numbers_from_one() -> None:
     index = index_of("one\ntwo\n\nthrée\nfour")
     lines = {word: index.line(index.find(word.encode())) for word in ("one", "two", "e\nf", "our")}
     assert lines == {"one": 1, "two": 2, "e\nf": 4, "our": 5}
 
 
 def windows(text: str, size: int) -> list[str]:
-    """All runs of so many characters."""
+    """All substrings of this length."""
     return [text[begin : begin + size] for begin in range(len(text) - size + 1)]
 
 
@@ -224,12 +224,12 @@ def test_without_the_filter_the_same_model_copies(name: str) -> None:
 
 
 def ruled_out(
-    rule: NoCopyConstraint, tokenizer: Tokenizer, text: str, alive: str = ""
+    rule: NoCopyConstraint, tokenizer: Tokenizer, text: str, possible: str = ""
 ) -> list[str]:
-    """What may not follow a text, of the tokens that were left alive."""
+    """The tokens that the constraint excludes after a text, of those that were possible."""
     ids = tokenizer.encode(text).tolist()
-    logits = np.full((1, tokenizer.vocab_size), -np.inf if alive else 0.0, np.float32)
-    logits[0, [int(tokenizer.encode(each)[-1]) for each in alive]] = 0.0
+    logits = np.full((1, tokenizer.vocab_size), -np.inf if possible else 0.0, np.float32)
+    logits[0, [int(tokenizer.encode(each)[-1]) for each in possible]] = 0.0
     before = logits.copy()
     for end in range(len(ids) + 1):
         left = rule(logits, Context(np.array([[-1, *ids[:end]]])))
@@ -254,15 +254,17 @@ def ruled_out(
         ("b", 1, ["c", "d"]),
     ],
 )
-def test_what_would_go_beyond_the_limit_is_out(text: str, limit: int, out: list[str]) -> None:
+def test_tokens_that_would_exceed_the_limit_are_excluded(
+    text: str, limit: int, out: list[str]
+) -> None:
     assert ruled_out(NoCopyConstraint(index_of("abcabd"), limit, LETTERS), LETTERS, text) == out
 
 
-def test_a_row_is_left_alone_where_every_token_copies() -> None:
+def test_a_row_is_left_unchanged_where_every_token_copies() -> None:
     rule = NoCopyConstraint(index_of("abcabd"), 2, LETTERS)
-    assert ruled_out(rule, LETTERS, "ab", alive="cd") == []
+    assert ruled_out(rule, LETTERS, "ab", possible="cd") == []
     rule = NoCopyConstraint(index_of("abcabd"), 2, LETTERS)
-    assert ruled_out(rule, LETTERS, "ab", alive="cda") == ["c", "d"]
+    assert ruled_out(rule, LETTERS, "ab", possible="cda") == ["c", "d"]
 
 
 @pytest.mark.parametrize(
@@ -279,14 +281,14 @@ def test_a_row_is_left_alone_where_every_token_copies() -> None:
         ("at\n", 2, " cat", ["\n"]),
     ],
 )
-def test_every_place_in_a_piece_of_several_characters_is_looked_at(
+def test_every_position_in_a_token_of_several_characters_is_checked(
     corpus: str, limit: int, text: str, out: list[str]
 ) -> None:
     assert ruled_out(NoCopyConstraint(index_of(corpus), limit, WORDS), WORDS, text) == out
 
 
 @pytest.mark.parametrize(("name", "character"), [("byte", "é"), ("byte", "😀"), ("char", "ñ")])
-def test_a_character_of_several_tokens_is_kept_from_being_completed(
+def test_a_character_of_several_tokens_is_excluded_at_its_last_token(
     name: str, character: str
 ) -> None:
     tokenizer = TRAINED[name]
@@ -301,7 +303,7 @@ def test_a_character_of_several_tokens_is_kept_from_being_completed(
         assert np.isinf(left[0, token]) == (token == ids[-1] and len(known) == 2 + len(ids))
 
 
-def test_rows_are_followed_apart() -> None:
+def test_rows_are_tracked_separately() -> None:
     rule, logits = NoCopyConstraint(index_of("abc"), 2, LETTERS), np.zeros((2, 21), np.float32)
     a, b, c, d = LETTERS.encode("abcd").tolist()
     for history in ([[0], [0]], [[a], [d]], [[a, b], [d, b]]):
@@ -309,7 +311,7 @@ def test_rows_are_followed_apart() -> None:
     assert np.argwhere(np.isinf(left)).tolist() == [[0, c]]
 
 
-def test_a_limit_out_of_reach_changes_nothing() -> None:
+def test_a_limit_that_is_never_reached_changes_nothing() -> None:
     tokenizer, model = TRAINED["char"], noise(TRAINED["char"].vocab_size)
     free = written(tokenizer, model, [], 50)
     assert (
@@ -345,9 +347,7 @@ def test_an_index_is_built_once_and_read_again(
 
 @pytest.mark.parametrize("name", ["train.txt", "suffixes.npy"])
 @pytest.mark.parametrize("left", [None, 0, 50, 300])
-def test_an_index_that_is_not_whole_is_built_again(
-    name: str, left: int | None, tmp_path: Path
-) -> None:
+def test_an_incomplete_index_is_built_again(name: str, left: int | None, tmp_path: Path) -> None:
     corpus, folder = tiny_corpus(tmp_path), tmp_path / "corpus"
     before = bytes(open_index(corpus, folder).text)
     if left is None:

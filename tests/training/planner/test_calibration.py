@@ -92,14 +92,14 @@ def test_steps_are_taken_until_the_time_is_over(
     assert taken == [0] * (3 + over) + [1]
 
 
-def test_a_rank_that_does_not_lead_never_ends_by_its_own_clock(
+def test_a_rank_that_is_not_the_main_one_never_ends_by_its_own_clock(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
 
     def advance(self: Learner, flag: int = 0) -> int:
         asked.append(flag)
-        return int(len(asked) == 10)  # rank 0 says that it is time
+        return int(len(asked) == 10)  # rank 0 ends the calibration
 
     monkeypatch.setattr(Learner, "advance", advance)
     monkeypatch.setattr(Group, "mean", lambda self, value: value)
@@ -157,7 +157,7 @@ def test_bfloat16_is_chosen_where_processor_and_model_make_it_pay(
     assert best_precision(model, ALONE) == ("bfloat16" if pays else "float32")
 
 
-def test_a_processor_that_does_not_say_is_taken_at_its_least(
+def test_a_processor_without_known_flags_gets_float32(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calibration, "CPU_INFO", tmp_path / "nowhere")

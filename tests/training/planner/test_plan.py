@@ -263,7 +263,7 @@ def test_any_text_and_machine_have_a_plan_that_fits(
     power=st.floats(1e8, 1e12),
 )
 @settings(max_examples=150, deadline=None)
-def test_evaluating_takes_its_share_of_the_time_at_most(
+def test_evaluating_takes_its_fraction_of_the_time_at_most(
     train: int, valid: int, minutes: float, power: float
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -284,7 +284,7 @@ def test_a_small_validation_part_is_read_whole_and_often() -> None:
     assert math.ceil(plan.train_config.steps / plan.train_config.eval_every) == 20
 
 
-def test_of_a_huge_validation_part_a_share_is_read() -> None:
+def test_of_a_huge_validation_part_a_fraction_is_read() -> None:
     plan = planned(100_000_000, 10_000_000, minutes=1)
     assert EVALUATION_TOKENS <= plan.train_config.eval_tokens < 1_000_000
 
@@ -337,20 +337,20 @@ def test_minutes_do_make_a_difference() -> None:
 
 
 @pytest.mark.parametrize("minutes", [0.5, 2.0, 20.0])
-def test_the_chosen_size_can_be_taught_and_the_next_cannot(
+def test_the_chosen_size_can_be_trained_and_the_next_cannot(
     minutes: float, machine: Machine
 ) -> None:
     plan = planned(10**8, minutes=minutes)
     index = SIZES.index((plan.model_config.num_layers, plan.model_config.hidden_size))
 
-    def taught(size: tuple[int, int]) -> bool:
+    def trainable(size: tuple[int, int]) -> bool:
         model = model_of(10**8, size)
         speed = machine.power / (num_parameters(model) + 10_000)
         return speed * minutes * 60 >= TOKENS_PER_PARAMETER * num_parameters(model)
 
     assert 0 < index < len(SIZES) - 1
-    assert taught(SIZES[index])
-    assert not taught(SIZES[index + 1])
+    assert trainable(SIZES[index])
+    assert not trainable(SIZES[index + 1])
 
 
 def test_no_model_is_measured_twice(machine: Machine) -> None:
@@ -377,7 +377,7 @@ def test_the_speed_is_that_of_the_chosen_model(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("tokens", [2, 10, 35])
-def test_a_text_too_small_is_an_error_that_says_how_much_it_takes(tokens: int) -> None:
+def test_a_text_too_small_is_an_error_that_says_how_much_is_needed(tokens: int) -> None:
     with pytest.raises(CorpusError, match=f"has {tokens} tokens and --batch-size 4") as caught:
         planned(tokens)
     assert "needs 36" in caught.value.problem
@@ -519,21 +519,21 @@ def test_the_precision_is_the_best() -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_is_planned_as_it_stands(name: str) -> None:
+def test_a_preset_is_planned_unchanged(name: str) -> None:
     plan, known = planned(20_000, preset=name), preset(name)
     assert plan.epochs == pytest.approx(known.epochs, rel=0.05)
     assert {key: found(plan, key) for key in known.given} == known.given
     assert plan.train_config.warmup_steps == 0
 
 
-def test_the_falls_of_a_preset_are_at_its_epochs() -> None:
+def test_the_decays_of_a_preset_are_at_its_epochs() -> None:
     train = planned(20 * 20 * 100, preset="ptb-small").train_config
     assert (train.hold_steps, train.decay_every, train.decay_factor) == (500, 100, 0.5)
     assert train.average_from == 0
     assert train.steps == 1300
 
 
-def test_the_mean_of_a_preset_begins_at_its_epoch() -> None:
+def test_the_average_of_a_preset_begins_at_its_epoch() -> None:
     assert planned(20 * 70 * 10, preset="awd-lstm").train_config.average_from == 600
 
 
@@ -545,7 +545,7 @@ def test_what_is_given_comes_before_the_preset() -> None:
     assert plan.model_config.embedding_size == 200
 
 
-def test_a_preset_that_is_none_is_an_error() -> None:
+def test_a_preset_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(UsageError, match="there is no preset 'ptb'; choose from ptb-small"):
         preset("ptb")
 
@@ -561,7 +561,7 @@ def test_layers_are_residual_unless_the_user_says_otherwise() -> None:
 
 
 @pytest.mark.parametrize(("hidden", "rate"), [(64, 0.016), (256, 0.008), (1024, 0.004)])
-def test_larger_models_learn_more_slowly(hidden: int, rate: float) -> None:
+def test_larger_models_have_lower_learning_rates(hidden: int, rate: float) -> None:
     plan = planned(10**7, hidden_size=hidden, steps=10)
     assert plan.train_config.learning_rate == pytest.approx(rate)
 
@@ -584,10 +584,10 @@ def test_every_process_goes_by_the_clock_of_the_first(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A plan that differs by a step among processes would have them wait for each other."""
-    told: list[str] = []
+    sent: list[str] = []
 
     def broadcast(group: Group, text: str) -> str:
-        told.append(text)
+        sent.append(text)
         return "30.0"
 
     monkeypatch.setattr(Group, "broadcast", broadcast)
@@ -597,14 +597,14 @@ def test_every_process_goes_by_the_clock_of_the_first(
         for began in (None, 5.0)
     ]
     assert all(plan == plans[0] for plan in plans)
-    half = len(told) // 2
-    assert all(float(own) >= 0 for own in told[:half])
-    assert set(told[half:]) == {""}
+    half = len(sent) // 2
+    assert all(float(own) >= 0 for own in sent[:half])
+    assert set(sent[half:]) == {""}
     monkeypatch.setattr(Group, "broadcast", lambda group, text: "75.0")
     assert planned(10**6, minutes=2.0).seconds < 0.6 * plans[0].seconds
 
 
-def test_what_a_text_is_worth_reading_exactly() -> None:
+def test_the_most_epochs_of_a_text_exactly() -> None:
     assert most_epochs(10) == most_epochs(1_000) == 16.0
     assert most_epochs(10**6) == pytest.approx(96.4, abs=0.1)
     for tokens in (10**3, 10**5, 10**8):
@@ -612,7 +612,7 @@ def test_what_a_text_is_worth_reading_exactly() -> None:
 
 
 @pytest.mark.parametrize("tokens", [2_000, 20_000, 200_000])
-def test_a_long_time_is_not_spent_on_learning_a_short_text_by_heart(
+def test_a_long_time_is_not_spent_on_overfitting_a_short_text(
     tokens: int, machine: Machine
 ) -> None:
     plan = planned(tokens, minutes=1_000.0)
@@ -660,7 +660,7 @@ def test_the_default_is_from_one_minute_to_ten(characters: int, minutes: float) 
     assert default_minutes(characters) == minutes
 
 
-def test_nothing_said_is_the_default_number_of_minutes() -> None:
+def test_without_a_budget_it_is_the_default_number_of_minutes() -> None:
     assert planned(1_000_000, 200_000) == planned(1_000_000, 200_000, minutes=4.0)
 
 
@@ -710,7 +710,7 @@ def test_sizes_grow() -> None:
 
 @given(steps=st.integers(1, 10**6), power=st.floats(1e6, 1e12))
 @settings(max_examples=60, deadline=None)
-def test_the_last_step_is_always_told_and_saved_in_time(steps: int, power: float) -> None:
+def test_the_last_step_is_always_logged_and_saved_in_time(steps: int, power: float) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planner, "calibrate", Machine(power))
         plan = planned(steps=steps)
@@ -720,7 +720,7 @@ def test_the_last_step_is_always_told_and_saved_in_time(steps: int, power: float
     assert plan.train_config.log_every <= max(1, steps // 20)
 
 
-def test_too_many_epochs_are_told_in_epochs(
+def test_too_many_epochs_are_reported_in_epochs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the most that is offered can be had."""

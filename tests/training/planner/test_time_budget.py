@@ -77,8 +77,8 @@ def test_the_plan_is_for_so_many_steps_and_not_for_ten_times_as_many() -> None:
 
 
 def test_without_a_validation_part_no_time_is_kept_for_it() -> None:
-    blind = throughput(evaluations=0, evaluating=0.0, left=80.0, validates=False)
-    assert blind.steps(1000, 1000, 100) == 900
+    without = throughput(evaluations=0, evaluating=0.0, left=80.0, validates=False)
+    assert without.steps(1000, 1000, 100) == 900
 
 
 @dataclass
@@ -159,7 +159,7 @@ SPEEDS = {
 
 
 @pytest.mark.parametrize("slow", SPEEDS.values(), ids=SPEEDS)
-def test_a_training_takes_its_time(
+def test_a_training_takes_the_time_it_was_given(
     slow: Callable[[int], float],
     corpus: Corpus,
     tmp_path: Path,
@@ -181,7 +181,7 @@ def test_a_training_takes_its_time(
     assert machine.rates[-1] < 0.01 * machine.rates[9]
 
 
-def test_a_fast_machine_reads_a_short_text_no_more_than_it_is_worth(
+def test_a_fast_machine_reads_a_short_text_no_longer_than_it_improves(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = Machine(lambda step: 0.5)
@@ -203,7 +203,7 @@ def test_without_a_time_the_steps_are_the_plans(
     assert seen[-1].step == 200
 
 
-def test_a_run_taken_up_again_has_the_steps_that_it_was_given_last(
+def test_a_resumed_run_has_the_steps_that_it_was_given_last(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bit for bit what it would have come to: the time is so short that half the steps remain."""
