@@ -69,9 +69,11 @@ def __getattr__(name: str) -> "Any":
     """A name of `__all__`, imported at its first use (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module 'charrnn' has no attribute {name!r}")
+    # Imported here, so that importing the package imports nothing else.
     import importlib
 
     module = importlib.import_module(f"charrnn.{_MODULES.get(name, 'errors')}")
+    # As a global, the name is found without calling this function again.
     value = globals()[name] = getattr(module, name)
     return value
 

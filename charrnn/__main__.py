@@ -1,4 +1,4 @@
-"""`python -m charrnn`, and so `torchrun -m charrnn train ...`."""
+"""What `python -m charrnn` runs, and so what `torchrun -m charrnn train ...` runs."""
 
 from charrnn.cli.main import run
 

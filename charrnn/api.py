@@ -55,8 +55,10 @@ def train(
     >>> import shutil
     >>> shutil.rmtree(folder)
     """
+    # Imported here, because training needs torch: `load` and sampling must not wait for it.
     from charrnn.training.session import make_request, start_run
 
+    # First of all: with minutes=, the time to read and prepare the text counts too.
     began = time.perf_counter()
     request = make_request(tuple(map(str, sources)), options, preset, task)
     return start_run(request, name, Path(runs_dir), device, _hooks(on_event, on_note), began)
@@ -95,6 +97,7 @@ def plan(
 
     began = time.perf_counter()
     request = make_request(tuple(map(str, sources)), options, preset, task)
+    # Planning needs the token arrays, but it makes no run to keep them in.
     with tempfile.TemporaryDirectory() as folder:
         return plan_run(request, Path(folder), device, began)[1]
 
@@ -120,6 +123,7 @@ def load(
         raise UsageError(
             f"{path} is a model of the task {loaded.task}, not {task}", "give another run"
         )
+    # Typed as a LanguageModel, that of the default task, so that editors can complete its methods.
     predictor: Any = get_task(loaded.task).predictor(
         loaded, path, threads=threads, precision=precision
     )
@@ -130,6 +134,7 @@ def load(
 def _name(run: str | Path | Run | None) -> str | None:
     if run is None:
         return None
+    # The folder, not the name: the run may be in another runs_dir than the default.
     return str(run.folder if isinstance(run, Run) else run)
 
 

@@ -1,8 +1,8 @@
 """Model and training configurations: frozen dataclasses with defaults, bounds and help.
 
-Standard library only. Every field carries its bounds and one line of help, from which the command
-line makes an option. The shapes of all parameters follow from a ModelConfig alone, so a checkpoint
-can be validated before anything is allocated.
+Standard library only. Every field has its bounds and one line of help, from which the command line
+makes an option. A ModelConfig alone determines the shapes of all parameters, so a checkpoint can be
+validated before anything is allocated.
 """
 
 import dataclasses
@@ -20,10 +20,10 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class CellSpec:
-    """What the shapes of a recurrent cell's parameters and state follow from.
+    """What determines the shapes of a recurrent cell's parameters and state.
 
     gates: blocks of H rows in its weight matrices. state: the tensors (B, H) of its hidden state,
-    its output first. two_biases: whether the second bias does more than add to the first.
+    its output first. two_biases: False if the second bias is only added to the first.
     """
 
     gates: int
@@ -41,11 +41,13 @@ CELLS: dict[str, CellSpec] = {
 
 def _number(default: float, low: float, high: float, text: str, added: bool = False) -> Any:
     """A field with bounds. added: whether files of version 0.1 do not have it."""
+    # The bounds also limit what an untrusted checkpoint can make the program allocate.
     bounds = {"low": low, "high": high}
     return field(default=default, metadata=bounds | {"help": text, "added": added})
 
 
 def _choice(choices: Collection[str], text: str, added: bool = False) -> Any:
+    # The first choice is the default.
     default = next(iter(choices))
     return field(default=default, metadata={"choices": choices, "help": text, "added": added})
 
@@ -76,6 +78,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _check_fields(self)
+        # Tied weights make the top layer as wide as the embedding. If it is the only layer,
+        # hidden_size would be ignored silently.
         if self.tie_weights and self.num_layers == 1 and self.embedding_size != self.hidden_size:
             raise UsageError(
                 f"tied weights of one layer need equal sizes, but embedding_size is "
@@ -121,6 +125,7 @@ class TrainConfig:
     save_every: int = _number(500, 1, 10**9, "Steps between checkpoints.")
     log_every: int = _number(50, 1, 10**9, "Steps between progress lines.")
     keep: int = _number(3, 1, 10_000, "Newest checkpoints to keep, besides the best.")
+    # Sums are divided among the threads, so their rounding depends on how many there are.
     threads: int = _number(2, 1, 1024, "Processor threads; exact resuming depends on them.")
 
     def __post_init__(self) -> None:
@@ -135,6 +140,7 @@ def read_config(kind: type[Config], data: Mapping[str, Any]) -> Config:
     fields = dataclasses.fields(kind)
     required = {item.name for item in fields if not item.metadata.get("added")}
     known = {item.name for item in fields}
+    # An unknown field is an error: ignoring a setting of a newer version would give another model.
     wrong = sorted((required - data.keys()) | (data.keys() - known))
     if wrong:
         raise UsageError(
@@ -170,6 +176,7 @@ def _check_field(item: dataclasses.Field[Any], value: Any) -> None:
                 f"{option} is {value!r}", f"choose one of {', '.join(meta['choices'])}"
             )
     elif "low" not in meta:
+        # A switch. JSON has its own booleans, so 0 and 1 are not accepted for them.
         if type(value) is not bool:
             raise UsageError(f"{option} is {value!r}", "it is either on or off")
     elif not _fits(value, type(item.default), meta["low"], meta["high"]):
@@ -180,6 +187,7 @@ def _check_field(item: dataclasses.Field[Any], value: Any) -> None:
 
 
 def _fits(value: Any, kind: type[Any], low: float, high: float) -> bool:
+    # bool is a subclass of int, so JSON's true would pass for 1.
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or (kind is int and not isinstance(value, int)):
         return False
@@ -196,11 +204,14 @@ def layer_sizes(config: ModelConfig) -> list[tuple[int, int]]:
     sizes = [config.hidden_size] * config.num_layers
     if config.tie_weights:
         sizes[-1] = config.embedding_size
+    # Each layer reads what the one before it outputs. Nobody reads the last, so it is left over.
     return list(zip([config.embedding_size, *sizes], sizes, strict=False))
 
 
 def residual_at(config: ModelConfig, layer: int) -> bool:
     """Whether this layer's input is added to its output."""
+    # The first layer's input is the embedding. With tied weights, the top layer may be narrower
+    # than its input, and then the two cannot be added.
     width, hidden = layer_sizes(config)[layer]
     return config.residual and layer > 0 and width == hidden
 
@@ -210,6 +221,7 @@ def recurrent_shapes(config: ModelConfig) -> dict[str, Shape]:
     shapes: dict[str, Shape] = {}
     for layer, (width, hidden) in enumerate(layer_sizes(config)):
         rows = CELLS[config.cell].gates * hidden
+        # Each layer is a torch module of one layer, hence the suffix _l0 in all of them.
         shapes[f"layers.{layer}.weight_ih_l0"] = (rows, width)
         shapes[f"layers.{layer}.weight_hh_l0"] = (rows, hidden)
         shapes[f"layers.{layer}.bias_ih_l0"] = (rows,)
@@ -221,6 +233,7 @@ def parameter_shapes(config: ModelConfig) -> dict[str, Shape]:
     """Parameter name -> shape of a language model, in the order of the network's own."""
     shapes: dict[str, Shape] = {"embedding.weight": (config.vocab_size, config.embedding_size)}
     shapes |= recurrent_shapes(config)
+    # A tied matrix is stored once, as the embedding; the bias of the output layer is its own.
     if not config.tie_weights:
         shapes["output.weight"] = (config.vocab_size, config.hidden_size)
     shapes["output.bias"] = (config.vocab_size,)
@@ -241,10 +254,18 @@ def state_shapes(config: ModelConfig, batch_size: int) -> dict[str, Shape]:
 
 
 def averaged_steps(train: TrainConfig, step: int) -> int:
-    """How many steps' weights are averaged in the model after `step` steps; 0 if none are."""
+    """The number of steps whose weights are averaged in the model after `step` steps; 0 for none.
+
+    >>> averaged_steps(TrainConfig(average_from=100), step=150)
+    50
+    """
     return max(0, step - train.average_from) if train.average_from else 0
 
 
 def num_parameters(config: ModelConfig) -> int:
-    """Number of parameters of a language model."""
+    """Number of parameters of a language model.
+
+    >>> num_parameters(ModelConfig(vocab_size=81, hidden_size=256, embedding_size=128))
+    426449
+    """
     return sum(math.prod(shape) for shape in parameter_shapes(config).values())

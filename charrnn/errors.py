@@ -21,6 +21,7 @@ class CharRNNError(Exception):
     exit_code = 1
 
     def __init__(self, problem: str, remedy: str) -> None:
+        # `str` of the error is the whole line, so it reads the same in a traceback and in a log.
         super().__init__(f"{problem}; {remedy}")
         self.problem = problem
         self.remedy = remedy

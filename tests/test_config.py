@@ -13,6 +13,8 @@ from charrnn.config import (
     CELLS,
     ModelConfig,
     TrainConfig,
+    _number,
+    config_to_json,
     num_parameters,
     parameter_shapes,
     read_config,
@@ -209,3 +211,25 @@ def test_parameters_are_counted_as_the_formula_says(config: ModelConfig) -> None
 @settings(max_examples=60, deadline=None)
 def test_model_configs_come_back_from_their_fields(config: ModelConfig) -> None:
     assert read_config(ModelConfig, asdict(config)) == config
+
+
+@dataclasses.dataclass(frozen=True)
+class Newer(ModelConfig):
+    """A configuration of a later version, with one field more."""
+
+    zoneout: float = _number(0.0, 0.0, 1.0, "Zoneout.", added=True)
+
+
+def test_a_field_that_was_added_later_may_be_missing() -> None:
+    assert read_config(Newer, asdict(ModelConfig())) == Newer()
+    assert read_config(Newer, asdict(Newer(zoneout=0.5))) == Newer(zoneout=0.5)
+
+
+def test_a_field_that_was_added_later_is_left_out_at_its_default() -> None:
+    assert config_to_json(Newer()) == config_to_json(ModelConfig()) == asdict(ModelConfig())
+    assert config_to_json(Newer(zoneout=0.5)) == asdict(Newer(zoneout=0.5))
+
+
+def test_a_field_that_was_added_later_has_its_bounds() -> None:
+    with pytest.raises(UsageError, match="--zoneout is 2"):
+        read_config(Newer, asdict(ModelConfig()) | {"zoneout": 2})

@@ -33,7 +33,9 @@ def test_every_row_has_a_name_of_its_own_and_a_longer_form() -> None:
 
 def test_the_docs_contain_every_row_in_the_words_of_the_program() -> None:
     lines = PAGE.read_text().splitlines()
-    documented = [line for line in lines if re.match(r"\| [A-Z]\d+ \|.* \| [0-9a-f]{7}\+? \|", line)]
+    documented = [
+        line for line in lines if re.match(r"\| [A-Z]\d+ \|.* \| [0-9a-f]{7}\+? \|", line)
+    ]
     assert table.HEAD in lines
     assert len(documented) == len(ROWS)
     for line, row in zip(documented, ROWS.values(), strict=True):
@@ -48,7 +50,10 @@ def test_a_forged_checkpoint_of_format_2_is_refused_for_the_right_reason(
     change, reason = FORMAT_2[kind]
     path = original(tmp_path)
     path.write_bytes(in_format_2(change, forge.draft(path)))
-    with forge.other_task(), pytest.raises(CheckpointError, match=f"^cannot use {path}: .*{reason}"):
+    with (
+        forge.other_task(),
+        pytest.raises(CheckpointError, match=f"^cannot use {path}: .*{reason}"),
+    ):
         checkpoint.load(path, training=True)
 
 

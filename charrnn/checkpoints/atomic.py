@@ -1,8 +1,8 @@
 """Write a file so that it is either complete or absent, whatever happens meanwhile.
 
-The order makes it safe: write a temporary file, fsync it, read it back, rename it, fsync the
-folder, and only then announce it. All operations go through `Disk`, so that a test can record, fail
-or reorder them.
+The order makes it safe: write a temporary file, fsync it, read it back, rename it, and fsync the
+folder; only then does the caller report it as saved. All operations go through `Disk`, so that a
+test can record, fail or reorder them.
 """
 
 import contextlib
@@ -25,6 +25,7 @@ class Disk:
 
     def create(self, path: Path) -> int:
         """Open a new file for writing, with mode 0666 & ~umask -> descriptor."""
+        # O_EXCL neither overwrites a file nor follows a link of this name.
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
     def write(self, descriptor: int, data: memoryview) -> int:
@@ -33,6 +34,7 @@ class Disk:
 
     def sync(self, descriptor: int) -> None:
         """Make the data survive a power loss. After a failure this file is never synced again."""
+        # After a failed fsync, Linux may count the data as written, and a second one would succeed.
         os.fsync(descriptor)
 
     def close(self, descriptor: int) -> None:
@@ -54,6 +56,7 @@ class Disk:
 
     def sync_folder(self, folder: Path) -> None:
         """Make the folder's entries survive a power loss."""
+        # A rename changes the folder, whose own data an fsync of the file does not write.
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
@@ -73,6 +76,8 @@ def write_durably(path: Path, parts: Iterable[bytes | memoryview], disk: Disk = 
 
     StorageError names the path, the cause and the number of bytes written.
     """
+    # It is in the same folder, because a rename is atomic only within one file system. The random
+    # digits keep two writers of the same target apart.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     written = 0
     expected = hashlib.sha256()
@@ -85,9 +90,11 @@ def write_durably(path: Path, parts: Iterable[bytes | memoryview], disk: Disk = 
             disk.sync(descriptor)
         finally:
             disk.close(descriptor)
+        # A disk may report success and have written something else.
         if disk.digest(temporary) != expected.hexdigest():
             raise OSError("the data read back differs from what was written")
         disk.rename(temporary, path)
+        # If only this fails, the new file is in place, but a power loss may bring back the old one.
         disk.sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -101,7 +108,9 @@ def write_durably(path: Path, parts: Iterable[bytes | memoryview], disk: Disk = 
 def _write_all(descriptor: int, data: memoryview, disk: Disk) -> int:
     done = 0
     while done < len(data):
+        # Python can handle a signal between two blocks, but not within one long write.
         taken = disk.write(descriptor, data[done : done + BLOCK])
+        # Otherwise a disk that takes nothing and reports no error would be tried for ever.
         if not taken:
             raise OSError("the disk accepts no more data")
         done += taken

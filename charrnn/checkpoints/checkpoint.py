@@ -54,6 +54,7 @@ class CheckpointInfo:
 
     def to_json(self) -> dict[str, Any]:
         """The object "facts" of format 1, with its keys in their order."""
+        # The old names of `valid` and `rollbacks` are part of the format, which version 0.1 reads.
         return {
             "step": self.step,
             "epoch": self.epoch,
@@ -117,6 +118,7 @@ def save(checkpoint: Checkpoint, path: Path, disk: Disk = DISK) -> None:
 
 def check_vocabulary(encoder: Encoder) -> None:
     """UsageError if an encoder is too large for a checkpoint; called before training starts."""
+    # The metadata is a JSON text within the JSON of the header, which escapes its quotes again.
     text = json.dumps(json.dumps(encoder.to_json()))
     container.check_size(
         len(text) + HEADER_ROOM, text.count("[") + text.count("{") + HEADER_ROOM // 10
@@ -129,12 +131,14 @@ def load(path: Path, training: bool | None = False) -> Checkpoint:
     training: whether to read moments and hidden state; None reads them if there are any. Memory: at
     most the file's size.
     """
+    # Inference needs only the weights; AdamW's moments take twice their memory.
     file = container.read(
         path, wanted=("model.",) if training is False else ("",), check=header.check
     )
     data, arrays = file.metadata, file.arrays
     task = header.task_of(data)
     schema = header.schema_of(task)
+    # `header.check` has validated these fields, so only the encoder can still fail.
     config = read_config(schema.config, data["model"])
     wants_training = data["training"] is not None if training is None else training
     with container.naming(path):
@@ -160,6 +164,7 @@ def read_info(path: Path) -> CheckpointInfo:
 def digest(arrays: Arrays) -> str:
     """Named arrays -> sha256: equal for equal weights, whatever file they came from."""
     total = hashlib.sha256()
+    # Names are hashed too, because two parameters of equal shape may be exchanged.
     for name in sorted(arrays):
         total.update(name.encode() + arrays[name].tobytes())
     return total.hexdigest()
@@ -168,6 +173,7 @@ def digest(arrays: Arrays) -> str:
 def _info(data: dict[str, Any]) -> CheckpointInfo:
     """Validated metadata -> the info of either format."""
     task = header.task_of(data)
+    # Format 1 names no metric and no direction: a language model has one score, lower is better.
     if task == LANGUAGE:
         facts = dict(data["facts"])
         valid, rollbacks = facts.pop("valid_nats_per_char"), facts.pop("setbacks")
@@ -192,6 +198,7 @@ def _metadata(checkpoint: Checkpoint) -> dict[str, Any]:
         },
     }
     encoder, info = checkpoint.encoder.to_json(), checkpoint.info
+    # Language models stay in format 1, so that version 0.1 can read them.
     if checkpoint.task == LANGUAGE:
         return common | {"format": 1, "tokenizer": encoder, "facts": info.to_json()}
     own = {"format": 2, "task": checkpoint.task, "encoder": encoder, "info": info.to_json_2()}
@@ -199,6 +206,7 @@ def _metadata(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _tensors(checkpoint: Checkpoint) -> Arrays:
+    # The prefixes decide what is read: inference wants model.* only.
     tensors = {f"model.{name}": array for name, array in checkpoint.weights.items()}
     if checkpoint.training:
         state = checkpoint.training
@@ -218,6 +226,7 @@ def _training_state(data: dict[str, Any], arrays: Arrays) -> TrainingState:
         config=read_config(TrainConfig, data["training"]["config"]),
         moments=_with_prefix("optimizer.", arrays),
         state=_with_prefix("state.", arrays),
+        # With these the first progress line after a resume equals that of an uninterrupted run.
         loss_sum=data["training"]["loss_sum"],
         loss_count=data["training"]["loss_count"],
         raw=_with_prefix("raw.", arrays),

@@ -30,11 +30,14 @@ Places = dict[str, tuple[tuple[int, ...], int, int]]
 KEY = "charrnn"
 CHECKSUM = re.compile(r"[0-9a-f]{64}")
 BLANK = "0" * 64
+# A header is read whole before anything in it is verified, so its declared length needs a bound.
 HEADER_LIMIT = 32 << 20
+# Each pair of brackets can be two bytes of text, and becomes an object of 56 bytes or more.
 NESTING_LIMIT = 200_000
 BLOCK = 1 << 20
 
 PICKLE_SUFFIXES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
+# These are pickles of protocols 2 to 5, and zip archives, which torch.save writes.
 PICKLE_MAGIC = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 
 
@@ -51,9 +54,11 @@ def serialize(metadata: dict[str, Any], tensors: Arrays) -> list[bytes | memoryv
     """Metadata and tensors -> the parts of a file, in order; equal contents give equal bytes."""
     from safetensors.numpy import save
 
+    # Keys are sorted, so that equal contents give equal bytes; `read` refuses NaN.
     text = json.dumps(
         metadata | {"seal": BLANK}, sort_keys=True, separators=(",", ":"), allow_nan=False
     )
+    # safetensors copies the memory of an array as it lies, whatever the strides are.
     blank = save({name: np.ascontiguousarray(a) for name, a in tensors.items()}, {KEY: text})
     size = 8 + struct.unpack_from("<Q", blank)[0]
     head, data = blank[:size], memoryview(blank)[size:]
@@ -64,7 +69,7 @@ def serialize(metadata: dict[str, Any], tensors: Arrays) -> list[bytes | memoryv
 
 
 def check_size(size: int, brackets: int) -> None:
-    """UsageError if `read` would refuse a header of so many bytes and brackets."""
+    """UsageError if a header has more bytes or brackets than `read` accepts."""
     if size > HEADER_LIMIT or brackets > NESTING_LIMIT:
         raise UsageError(
             f"a vocabulary that takes {size:,} bytes is too large for a checkpoint",
@@ -107,9 +112,12 @@ def _open(path: Path) -> BinaryIO:
     """Open a regular file; a link, pipe or device could hang the reader or never end."""
     if path.suffix.lower() in PICKLE_SUFFIXES:
         raise _pickled()
+    # This gives a better message; O_NOFOLLOW also refuses a link that is made after this line.
     if path.is_symlink():
         raise CheckpointError("it is a link", "name the file that it points to")
+    # Without O_NONBLOCK, opening a pipe would wait until another process writes to it.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    # This asks about the open file, because its name may belong to another file by now.
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise CheckpointError("it is not a regular file", "name a checkpoint file")
@@ -133,8 +141,10 @@ def _read_header(file: BinaryIO, check: Check) -> tuple[dict[str, Any], Places, 
     metadata = table.pop("__metadata__", None)
     if not isinstance(metadata, dict) or set(metadata) != {KEY}:
         raise CheckpointError("it was not written by charrnn", "name a checkpoint of a run")
+    # The text may hold a lone surrogate from an escape; passed on, it fails as wrong UTF-8.
     fields = _json_object(str(metadata[KEY]).encode("utf-8", "surrogatepass"))
     checksum = fields.pop("seal", None)
+    # A second occurrence would leave open which digits are the ones to read as zeros.
     is_checksum = isinstance(checksum, str) and CHECKSUM.fullmatch(checksum)
     if not is_checksum or raw.count(_field(checksum)) != 1:
         raise _broken("its checksum is missing")
@@ -146,6 +156,7 @@ def _read(file: BinaryIO, wanted: tuple[str, ...], check: Check) -> ContainerFil
     metadata, places, header = _read_header(file, check)
     total = hashlib.sha256(header)
     kept = {name: place for name, place in places.items() if name.startswith(wanted)}
+    # safetensors sorts tensors by name, so model.* come first and only they are held in memory.
     buffer = bytearray(max((end for _, _, end in kept.values()), default=0))
     if file.readinto(buffer) != len(buffer):  # type: ignore[attr-defined]
         raise _broken("it is truncated")
@@ -154,10 +165,12 @@ def _read(file: BinaryIO, wanted: tuple[str, ...], check: Check) -> ContainerFil
         total.update(block)
     if total.hexdigest() != metadata.pop("seal"):
         raise _broken("its checksum does not match: the file has been damaged or changed")
+    # The arrays share the buffer's memory; safetensors is little-endian on every machine.
     arrays = {
         name: np.frombuffer(buffer, "<f4", (end - begin) // 4, begin).reshape(shape)
         for name, (shape, begin, end) in kept.items()
     }
+    # A forged file has a correct checksum, and one NaN would spread to every later state.
     infinite = next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
     if infinite:
         raise _broken(f"its tensor {infinite} contains values that are not finite numbers")
@@ -179,6 +192,7 @@ def _places(table: dict[str, Any], shapes: dict[str, tuple[int, ...]], size: int
         offsets = entry["data_offsets"]
         if (
             entry["dtype"] != "F32"
+            # The types are compared first, because in Python [1.0] and [True] equal [1].
             or not (_are_counts(entry["shape"], len(shape)) and _are_counts(offsets, 2))
             or entry["shape"] != list(shape)
         ):
@@ -186,6 +200,7 @@ def _places(table: dict[str, Any], shapes: dict[str, tuple[int, ...]], size: int
         if offsets[1] - offsets[0] != 4 * count:
             raise _broken(f"its tensor {name!r} has the wrong number of bytes")
         places[name] = (shape, offsets[0], offsets[1])
+    # Bytes that belong to no tensor, or to two, could hide data in a file that looks valid.
     end = 0
     for _, begin, after in sorted(places.values(), key=lambda place: place[1]):
         if begin != end:
@@ -249,6 +264,7 @@ def parse_strict_json(raw: bytes) -> Any:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Of equal keys json keeps the last; another reader may keep the first and see another model.
     if len({key for key, _ in pairs}) < len(pairs):
         raise ValueError("duplicate key")
     return dict(pairs)
@@ -259,12 +275,14 @@ def _no_constant(text: str) -> Any:
 
 
 def _finite_float(text: str) -> float:
+    # A literal like 1e999 is valid JSON, and float turns it into infinity.
     if not math.isfinite(float(text)):
         raise ValueError("huge number")
     return float(text)
 
 
 def _small_int(text: str) -> int:
+    # int takes quadratic time in the digits; 20 characters suffice for every 64-bit integer.
     if len(text) > 20:
         raise ValueError("huge integer")
     return int(text)

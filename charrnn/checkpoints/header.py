@@ -90,6 +90,7 @@ def task_of(data: Mapping[str, Any]) -> str:
 def check(data: dict[str, Any]) -> dict[str, Shape]:
     """Metadata -> the tensors it requires, name -> shape. CheckpointError if it is not valid."""
     number = data.get("format")
+    # isinstance would accept True, which is an int in Python and equals 1.
     if type(number) is not int or number > FORMAT or number < 1:
         raise CheckpointError(
             f"its format number is {number!r} and this program reads up to {FORMAT}",
@@ -97,15 +98,18 @@ def check(data: dict[str, Any]) -> dict[str, Shape]:
         )
     known = {1: ("tokenizer", "facts"), 2: ("task", "encoder", "info")}[number]
     objects = {"model", *known} - {"task"}
+    # An unknown field is refused, because it may change the meaning of the others.
     if set(data) != {"format", "training", "model", *known} or not all(
         isinstance(data[key], dict) for key in objects
     ):
         raise broken("its metadata does not have the expected fields")
+    # A language model has one format only, so that equal models have equal files.
     if number > 1 and data["task"] == LANGUAGE:
         raise broken("its format number is not that of a language model")
-    schema = schema_of(task_of(data))
+    schema = schema_of(data.get("task", LANGUAGE))  # as it is in the file, which may be no string
     info = _checked_info(data["facts"] if number == 1 else data["info"], number)
     try:
+        # The bounds in the configs limit all shapes before anything is allocated.
         config = read_config(schema.config, data["model"])
         shapes = {f"model.{n}": shape for n, shape in schema.parameter_shapes(config).items()}
         if data["training"] is not None:
@@ -129,6 +133,7 @@ def _training_shapes(schema: Schema, config: ModelConfig, data: Any, step: int) 
         for moment in MOMENTS[train.optimizer]
         for name, shape in parameters.items()
     }
+    # Before the average begins, the model itself is the last weights.
     if averaged_steps(train, step):
         shapes |= {f"raw.{name}": shape for name, shape in parameters.items()}
     state = schema.state_shapes(config, train.batch_size)
@@ -154,6 +159,7 @@ def _is_score(value: Any) -> bool:
 
 
 COMMON_FIELDS: dict[str, Callable[[Any], bool]] = {
+    # The bound is that of TrainConfig.steps.
     "step": lambda value: type(value) is int and 0 <= value <= 10**9,
     "epoch": _is_number,
     "corpus": lambda value: isinstance(value, dict),
@@ -175,5 +181,7 @@ INFO_FIELDS: dict[int, dict[str, Callable[[Any], bool]]] = {
 def _checked_info(data: dict[str, Any], number: int) -> dict[str, Any]:
     fields = INFO_FIELDS[number]
     if set(data) != set(fields) or not all(valid(data[name]) for name, valid in fields.items()):
-        raise broken("its facts have the wrong types")
+        # Each format has its own key, so the message names the one that is in the file.
+        one, two = "its facts have the wrong types", "its info has the wrong types"
+        raise broken(one if number == 1 else two)
     return data

@@ -89,7 +89,11 @@ class Run:
         """
         with contextlib.ExitStack() as stack:
             try:
+                # The lock file is never deleted, because another process may already have opened it
+                # and would then lock a file without a name.
                 file = stack.enter_context((self.folder / "lock").open("a"))
+                # Unlike lockf, flock also excludes a second lock in the same process, and is not
+                # released when another descriptor of the file is closed.
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise RunLockedError(
@@ -100,6 +104,8 @@ class Run:
                 raise StorageError(
                     f"cannot write in {self.folder}: {error.strerror}", "check its permissions"
                 ) from None
+            # This is outside the try, because an error of the caller is not one of the lock. It
+            # needs the lock: unfinished files of a running writer look the same.
             remove_leftovers(self.folder)
             yield
 
@@ -142,6 +148,7 @@ class Run:
     def save(self, model: Checkpoint, keep: int, disk: Disk = DISK) -> tuple[Path, list[str]]:
         """Save durably, then delete older checkpoints -> the path, and warnings of the deletion."""
         path = self.path_of(model.info.step)
+        # After a failed save the file of this name can be the old or the new one.
         self._intact.pop(path, None)
         checkpoint.save(model, path, disk)
         self._intact[path] = True
@@ -161,6 +168,7 @@ class Run:
         completely. Unreadable files are never deleted.
         """
         removed, warnings = [], []
+        # A failure is only a warning: the file is a candidate again at the next save.
         for entry in self._dispensable(max(1, keep)):
             if entry.path == spared:
                 continue
@@ -178,10 +186,13 @@ class Run:
             return []
         intact: list[Entry] = []
         damaged: list[Entry] = []
+        # Verifying reads a whole file, so it starts at the newest and ends when there are enough.
         for entry in reversed(readable):
             if len(intact) < keep:
                 (intact if self._is_intact(entry) else damaged).append(entry)
         rest = list(readable)
+        # A header is not verified, so damage may make a bad model look like the best one; the next
+        # best is then kept instead.
         while (best := best_of(rest)) and not self._is_intact(best):
             rest.remove(best)
             damaged.append(best)
@@ -200,6 +211,8 @@ class Run:
     def log(self, event: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
         try:
+            # The file is closed after each event, so that a process that dies loses no line in a
+            # buffer.
             with self.metrics.open("a") as file:
                 file.write(json.dumps(event) + "\n")
         except OSError as error:
@@ -214,6 +227,7 @@ class Run:
 
     def rewind(self, step: int) -> None:
         """Remove the events after a step, because a resumed training will log them again."""
+        # Rewriting also drops a truncated last line, to which the next event would be appended.
         kept = [event for event in self.events() if event.get("step", 0) <= step]
         text = "".join(json.dumps(event) + "\n" for event in kept)
         write_durably(self.metrics, [text.encode()])
@@ -237,10 +251,12 @@ def _rank(entry: Entry) -> tuple[float, int]:
 
 def _entry(path: Path, step: int) -> Entry:
     """FileNotFoundError if the file has been deleted meanwhile."""
+    # lstat does not follow links, and neither does `container`.
     size = path.lstat().st_size
     try:
         return Entry(path, step, checkpoint.read_info(path), bytes=size)
     except CheckpointError as error:
+        # This fails if the file is gone: then it was pruned, and is not a damaged checkpoint.
         path.lstat()
         return Entry(path, step, None, error.problem, size)
 
@@ -253,6 +269,7 @@ def read_events(path: Path) -> tuple[list[dict[str, Any]], int]:
     events: list[dict[str, Any]] = []
     unreadable = 0
     with contextlib.suppress(FileNotFoundError):
+        # It reads bytes, because one line that is not UTF-8 must not hide the others.
         for line in path.read_bytes().splitlines():
             event = _parsed(line)
             if event is not None:
@@ -270,6 +287,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 def create_run(root: Path, name: str) -> Run:
     """A new folder in `root` called `name`, or `name-2`, `name-3` ... if that is taken."""
+    # Without separators and a leading dot, every name is one visible folder below the root.
     base = re.sub(r"[^\w.\-]+", "-", name).strip("-.")[:80]
     # File systems limit names in bytes, and a character has up to four.
     base = base.encode()[:240].decode(errors="ignore").strip("-.") or "run"
@@ -278,6 +296,8 @@ def create_run(root: Path, name: str) -> Run:
         for number in range(1, 100_000):
             folder = root / (base if number == 1 else f"{base}-{number}")
             with contextlib.suppress(FileExistsError):
+                # mkdir is the test for a free name, so two processes that start at once get
+                # different ones.
                 folder.mkdir()
                 return Run(folder)
     except OSError as error:
@@ -317,6 +337,7 @@ def find_run(root: Path, name: str | None) -> Run:
                 f"there is no run in {root}", "train one first: charrnn train corpus.txt"
             )
         return known[-1]
+    # os.path.isfile is False for a name too long for the disk, where Path.is_file can raise.
     for folder in (Path(name), root / name):
         if isfile(folder / "run.json"):
             return Run(folder)
@@ -326,13 +347,14 @@ def find_run(root: Path, name: str | None) -> Run:
 
 def find_checkpoint(root: Path, name: str | None, which: str = "best") -> Path:
     """A run's name, a folder, a checkpoint file or None (the last run) -> the checkpoint's path."""
+    # The suffix identifies a missing file too, so that the error is about a file and not a run.
     if name is not None and (isfile(name) or Path(name).suffix == SUFFIX):
         return Path(name)
     return find_run(root, name).pick(which).path
 
 
 def load_checkpoint(root: Path, name: str | None, which: str = "best") -> tuple[Path, Checkpoint]:
-    """The same -> the path and the checkpoint, without training state."""
+    """What `find_checkpoint` finds -> its path and the checkpoint, without training state."""
     path = find_checkpoint(root, name, which)
     try:
         return path, checkpoint.load(path)

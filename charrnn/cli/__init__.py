@@ -4,7 +4,7 @@ main            the program; the one place that turns errors into exit codes
 options         options that several commands share, and options made from config fields
 terminal        the terminal: consoles, tables, progress bars, the error line
 output          stdout as a pipe needs it
-signals         Ctrl-C and its relatives during a training
+signals         Ctrl-C and the other signals that stop a training
 progress        the events of a training as lines on stderr
 prompts         prompts from options, files and pipes
 sample_output   samples as text or JSON

@@ -8,7 +8,7 @@ import typer
 from charrnn.checkpoints import checkpoint as library
 from charrnn.checkpoints.run import Entry, Run, find_run, load_checkpoint
 from charrnn.cli import terminal
-from charrnn.cli.options import Json, RunName, RunsDir, Which, option
+from charrnn.cli.options import Json, RunFolder, RunName, RunsDir, Which, option
 from charrnn.cli.output import Output
 from charrnn.config import config_to_json
 from charrnn.errors import CheckpointError, UsageError
@@ -18,7 +18,7 @@ checkpoints = typer.Typer(help="List, show, prune, export and verify checkpoints
 
 
 @checkpoints.command("list")
-def list_(run: RunName = None, runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
+def list_(run: RunFolder = None, runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
     """List a run's checkpoints, with their validation loss in nats per character."""
     found = find_run(runs_dir, run)
     best, latest = found.best(), found.latest()
@@ -67,13 +67,14 @@ def show(
     checkpoint: Which = "best",
     json: Json = False,
 ) -> None:
-    """Show what a checkpoint says about itself, after verifying it completely."""
+    """Show a checkpoint's model, tokenizer and training, after verifying the whole file."""
     path, model = load_checkpoint(runs_dir, run, checkpoint)
     fields = {
         "path": str(path),
         "bytes": path.stat().st_size,
         "parameters": get_task(model.task).num_parameters(model.config),
         "weights_sha256": library.digest(model.weights),
+        # The encoder of another task may have no name.
         "tokenizer": getattr(model.encoder, "name", type(model.encoder).__name__),
         "model": config_to_json(model.config),
         "facts": model.info.to_json(),
@@ -97,12 +98,15 @@ def _flat(fields: dict[str, Any]) -> list[tuple[str, Any]]:
 
 @checkpoints.command()
 def prune(
-    run: RunName = None,
+    run: RunFolder = None,
     runs_dir: RunsDir = Path("runs"),
-    keep: Annotated[int, option(min=1, max=10_000, help="Newest checkpoints to keep.")] = 1,
+    keep: Annotated[
+        int, option(min=1, max=10_000, help="How many of the newest checkpoints to keep.")
+    ] = 1,
 ) -> None:
     """Remove a run's older checkpoints; the newest and the best are always kept."""
     found = find_run(runs_dir, run)
+    # Under the lock, because a training deletes old checkpoints of its run too.
     with found.lock():
         removed, warnings = found.prune(keep)
     out = Output()
@@ -127,21 +131,24 @@ def export(
         str,
         option(
             "--format",
+            # Typer derives the variable from the parameter, which is not called like the option.
             envvar="CHARRNN_CHECKPOINTS_EXPORT_FORMAT",
-            help="safetensors, or onnx for other programs.",
+            help="File format: safetensors, or onnx for use by other programs.",
         ),
     ] = "safetensors",
-    force: Annotated[bool, option("--force", help="Overwrite the file.")] = False,
+    force: Annotated[bool, option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write the model without its training state: the file to share."""
+    """Write a model to a file of its own, without its training state, for sharing."""
     if file_format not in ("safetensors", "onnx"):
         raise UsageError(f"there is no format {file_format!r}", "choose safetensors or onnx")
     path, model = load_checkpoint(runs_dir, run, checkpoint)
+    # A checkpoint in a run is called step-000001000: the run's name says more.
     stem = path.parent.name if (path.parent / "run.json").exists() else path.stem
     target = output or Path(f"{stem}.{file_format}")
     if target.exists() and not force:
         raise UsageError(f"{target} exists", "give another --output, or --force to overwrite it")
     if file_format == "onnx":
+        # Imported only here, as in all commands: what a command does not use costs it no time.
         from charrnn.inference.graphs import export as export_onnx
 
         export_onnx(model.without_training_state(), target)
@@ -154,10 +161,11 @@ def export(
 
 @checkpoints.command()
 def verify(run: RunName = None, runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
-    """Read checkpoints completely and verify every bit; exit code 4 if one is damaged.
+    """Read checkpoints completely and verify their checksums; exit code 4 if one is damaged.
 
     For each damaged one it prints what is wrong, and which older one to use instead.
     """
+    # A file is verified on its own, but its replacement is looked for in the whole run.
     if run is not None and Path(run).is_file():
         paths = [Path(run)]
         older = [entry.path for entry in Run(paths[0].parent).entries()]
@@ -188,6 +196,7 @@ def verify(run: RunName = None, runs_dir: RunsDir = Path("runs"), json: Json = F
 def _problem(path: Path) -> str:
     """What is wrong with a file, including its training state; empty if nothing is."""
     try:
+        # None: a checkpoint exported without its training state is no damage.
         library.load(path, training=None)
     except CheckpointError as error:
         return error.problem

@@ -28,24 +28,26 @@ MAX_VALUE = 24
 
 
 def compare(
-    run: Annotated[list[str] | None, run_names("all there are")] = None,
+    run: Annotated[list[str] | None, run_names("all runs")] = None,
     runs_dir: RunsDir = Path("runs"),
     order: Annotated[
-        Literal["best", "given"], option(help="The best run first, or the order given.")
+        Literal["best", "given"],
+        option(help="Order of the columns: the best run first, or as given."),
     ] = "best",
     json: Json = False,
 ) -> None:
     """Compare runs: how they ended, and where their settings differ.
 
     The best loss is on the validation part, in nats per character of the text, so that runs with
-    different tokenizers are comparable. The time is that of all sessions, the speed the median of
-    the logged values.
+    different tokenizers are comparable. The time is the sum over all sessions of a run; the speed
+    is the median of the logged values.
     """
     summaries = _named(runs_dir, run) if run else _all(runs_dir)
     for each in summaries:
         if each.problem:
             terminal.note(each.problem)
     names = comparison.differing(summaries)
+    # The table is shown all the same: the note says what it cannot be used for.
     if not comparison.same_text(summaries):
         terminal.note(
             "these runs were not evaluated on the same text, so their losses are not comparable"
@@ -63,7 +65,7 @@ def compare(
     ]
     if names:
         rows.append([""] * (len(summaries) + 1))
-    # A person knows a text by its name, not by its hash.
+    # A person knows a text by its name, which is a row too, and not by its hash.
     rows += [
         [name, *(_setting(each, name) for each in summaries)]
         for name in names
@@ -73,11 +75,12 @@ def compare(
 
 
 def _named(root: Path, names: list[str]) -> list[RunSummary]:
+    # A run that is named twice is one column, and one that cannot be read is an error.
     return [comparison.summarize(find_run(root, name)) for name in dict.fromkeys(names)]
 
 
 def _all(root: Path) -> list[RunSummary]:
-    """Every run that can be read, with a note for each of the others."""
+    """Every run that can be read, with a note on each of the others."""
     summaries = []
     for run in list_runs(root):
         try:
@@ -95,6 +98,7 @@ def _format(value: Any, shown: Callable[[Any], str]) -> str:
 
 def _setting(summary: RunSummary, name: str) -> str:
     value = summary.settings.get(name)
+    # Values come from run.json, a file that anyone may have edited, so their types are checked.
     if name == "text" and isinstance(value, list):
         value = " ".join(Path(str(source)).name for source in value)
     elif isinstance(value, bool):

@@ -4,7 +4,16 @@ from pathlib import Path
 from typing import Annotated
 
 from charrnn.checkpoints.header import LANGUAGE
-from charrnn.cli.options import Json, Precision, RunName, RunsDir, Threads, Which, option
+from charrnn.cli.options import (
+    Device,
+    Json,
+    Precision,
+    RunName,
+    RunsDir,
+    Threads,
+    Which,
+    option,
+)
 from charrnn.cli.output import Output
 from charrnn.data.config import DataConfig
 from charrnn.errors import UsageError
@@ -14,31 +23,36 @@ from charrnn.tasks.base import Predictor
 def evaluate(
     run: RunName = None,
     runs_dir: RunsDir = Path("runs"),
-    split: Annotated[str, option(help="train, valid or test.")] = "valid",
+    split: Annotated[
+        str, option(help="Part of the corpus to evaluate on: train, valid or test.")
+    ] = "valid",
     file: Annotated[
-        Path | None, option(help="A text to evaluate on instead.", show_default="none")
+        Path | None,
+        option(help="A text file to evaluate on instead of the corpus.", show_default="none"),
     ] = None,
     encoding: Annotated[str, option(help="Encoding of --file.")] = "utf-8",
     checkpoint: Which = "best",
     precision: Precision = "float32",
-    device: Annotated[str, option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
     threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Evaluate a model: loss, bits per character, perplexity.
 
-    Nats and bits per character are per character of the text, so they compare models with any
-    tokenizer.
+    Nats and bits are per character of the text, so that models with different tokenizers are
+    comparable; loss and perplexity are per token.
     """
     from charrnn import api
 
     if split not in ("train", "valid", "test"):
         raise UsageError(f"there is no split {split!r}", "choose train, valid or test")
-    DataConfig(sources=(), encoding=encoding)  # an error if there is no such encoding
+    # An unknown encoding is an error even without --file, and before the model is loaded.
+    DataConfig(sources=(), encoding=encoding)
     model = api.load(
         run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads, precision=precision
     )
     out = Output()
+    # The other tasks have other scores, and no text file to read instead of a split.
     if model.checkpoint.task != LANGUAGE:
         _evaluate_other(model, split, file, out, json)
         return

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from charrnn.tasks.language.network import CharRNN
 
 SMALL = ModelConfig(num_layers=1, hidden_size=128, embedding_size=128)
-"""Sizes of fresh models where no run gives any."""
+"""Sizes of fresh models if there is no run to take them from."""
 
 LAGS = (1, 10, 50, 100)
-"""Tokens back that the table shows, besides the last."""
+"""Numbers of tokens back that the table shows, besides --reach."""
 
+# A norm that vanishes entirely would stretch a logarithmic axis without end.
 LEAST = 1e-12
-"""Of the norm at k = 0: the chart shows nothing below."""
+"""Smallest ratio to the norm at k = 0 that the chart shows."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,20 @@ def gradients(
     runs_dir: RunsDir = Path("runs"),
     corpus: Annotated[
         list[str] | None,
-        option(help="Texts to measure on; without RUN, fresh models only.", show_default="none"),
+        option(
+            help="Text files to measure on, instead of the validation part; without RUN, fresh "
+            "models only.",
+            show_default="none",
+        ),
     ] = None,
     encoding: Annotated[str, option(help="Encoding of --corpus.")] = "utf-8",
     checkpoint: Which = "best",
     cell: Annotated[
         list[str] | None,
-        option(help=f"Cell of a fresh model: {', '.join(CELLS)}; repeatable.", show_default="all"),
+        option(
+            help=f"Cell of a fresh model: {', '.join(CELLS)}; may be given several times.",
+            show_default="all",
+        ),
     ] = None,
     num_layers: Annotated[
         int | None,
@@ -65,10 +73,14 @@ def gradients(
             min=1, max=16_384, help="Units of fresh models.", show_default="the run's, else 128"
         ),
     ] = None,
-    seed: Annotated[int, option(min=0, max=2**63 - 1, help="Seed of their initial weights.")] = 0,
-    reach: Annotated[int, option(min=2, max=100_000, help="Tokens to look back.")] = 100,
+    seed: Annotated[
+        int, option(min=0, max=2**63 - 1, help="Seed of the fresh models' initial weights.")
+    ] = 0,
+    reach: Annotated[
+        int, option(min=2, max=100_000, help="Largest k: how many tokens to look back.")
+    ] = 100,
     positions: Annotated[
-        int, option(min=1, max=10_000, help="Positions in the text to look back from.")
+        int, option(min=1, max=10_000, help="Positions t in the text to average over.")
     ] = 64,
     threads: Threads = None,
     width: show.Width = None,
@@ -77,21 +89,25 @@ def gradients(
     force: show.Force = False,
     json: Json = False,
 ) -> None:
-    """Measure how far back gradients reach.
+    """Measure how far back gradients reach, in a trained model and in fresh ones.
 
-    The chart shows the norm of d loss(t) / d h(t-k): how much the loss of token t depends on the
-    hidden state k tokens earlier, relative to k = 0; for an LSTM's cell state c as well. It is the
-    mean over many positions t of the validation part, for a run's model and for fresh ones.
+    A fresh model has the sizes of the trained one, and random initial weights. The chart shows the
+    norm of d loss(t) / d h(t-k), relative to k = 0: how much the loss of token t depends on the
+    hidden state k tokens earlier; for an LSTM also on its cell state c. The norm is averaged over
+    many positions t of the validation part.
 
-    The half-life is the number of tokens in which the norm halves, by a straight line through its
-    logarithm from k = 1 on. A gate is saturated below 0.1 or above 0.9, a tanh unit beyond 0.9.
+    The half-life is the number of tokens in which the norm halves, by a straight line fitted to its
+    logarithm from k = 1 on. A gate is saturated below 0.1 or above 0.9, a tanh unit below -0.9 or
+    above 0.9.
     """
     show.check_picture(output, force)
+    # From the simplest cell to the LSTM; CELLS begins with the default.
     cells = list(dict.fromkeys(cell or reversed(CELLS)))
     if unknown := [name for name in cells if name not in CELLS]:
         raise UsageError(f"--cell is {unknown[0]!r}", f"choose from {', '.join(CELLS)}")
     files = list(map(Path, corpus or []))
     path = None if files and run is None else find_checkpoint(runs_dir, run, checkpoint)
+    # Importing torch takes long, so the options are checked before it.
     import torch
 
     from charrnn.evaluation.gradient_flow import measure
@@ -109,6 +125,7 @@ def gradients(
         models = [(f"trained {config.cell}", True, network)]
     given = {"num_layers": num_layers, "hidden_size": hidden_size}
     sizes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    # With tied weights and one layer both sizes must be equal.
     if "hidden_size" in sizes and config.tie_weights:
         sizes["embedding_size"] = sizes["hidden_size"]
     for name in cells:
@@ -142,6 +159,7 @@ def _read_fresh(files: list[Path], encoding: str) -> tuple[Ids, ModelConfig]:
     config = DataConfig(tuple(map(str, files)), valid_fraction=0.0, encoding=encoding)
     with tempfile.TemporaryDirectory() as folder:
         made = prepare(config, Path(folder))
+        # A copy: the array is mapped from a file that disappears with the folder.
         tokens = np.array(made.splits["train"].load())
     return tokens, replace(SMALL, vocab_size=made.tokenizer.vocab_size)
 
@@ -165,6 +183,7 @@ def chart(title: str, found: list[Measured]) -> Chart:
     for color, each in enumerate(found):
         parts = [("h", each.flow.norms, False), ("c", each.flow.cell_norms, True)]
         for part, norms, faint in parts:
+            # The cell state too is relative to h at k = 0, so that the two can be compared.
             y = each.flow.relative(norms)
             name = each.name + (f" {part}" if each.flow.cell_norms else "")
             if y:

@@ -23,6 +23,7 @@ from charrnn.errors import (
 EPILOG = """Every option can also be set by an environment variable: CHARRNN_TRAIN_HIDDEN_SIZE for
 train --hidden-size, and so on; CHARRNN_RUNS for the runs folder."""
 
+# A context variable and not an argument: errors are handled in `run`, outside of typer's callback.
 TRACEBACKS = ContextVar("TRACEBACKS", default=False)
 """Whether errors keep their tracebacks."""
 
@@ -45,7 +46,7 @@ def main(
     ] = False,
     debug: Annotated[bool, option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
-    """Turn a text file into a recurrent language model, and the model back into text."""
+    """Train recurrent language models on text, and generate text with them."""
     TRACEBACKS.set(debug)
 
 
@@ -54,7 +55,9 @@ def program(names: Iterable[str] = COMMANDS) -> typer.Typer:
     app = typer.Typer(
         name="charrnn",
         no_args_is_help=True,
+        # Plain help: brackets in it are no markup, and `--help` need not import rich.
         rich_markup_mode=None,
+        # An error is one line, printed by `run`; typer would print a traceback in a box.
         pretty_exceptions_enable=False,
         context_settings={
             "auto_envvar_prefix": "CHARRNN",
@@ -67,6 +70,7 @@ def program(names: Iterable[str] = COMMANDS) -> typer.Typer:
     app.callback()(main)
     for name in names:
         command = getattr(importlib.import_module(f"charrnn.cli.{name}"), name)
+        # Only `checkpoints` has commands of its own.
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name, no_args_is_help=True)
         else:
@@ -76,7 +80,9 @@ def program(names: Iterable[str] = COMMANDS) -> typer.Typer:
 
 def _wanted(words: Sequence[str]) -> Iterable[str]:
     """Command line -> the command it names, so that the others are not imported."""
+    # Options before the command take no values, so the first word without a dash is the command.
     first = next((word for word in words if not word.startswith("-")), "")
+    # Help, completion and the message on an unknown command need all of them.
     return [first] if first in COMMANDS else COMMANDS
 
 
@@ -87,10 +93,12 @@ def run() -> NoReturn:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         code = _run()
+        # Here, where a full disk is still an error line and an exit code.
         sys.stdout.flush()
     except OSError as error:
         if TRACEBACKS.get():
             raise
+        # Files that the program opens itself have handlers closer by; without a name it is stdout.
         what = f"use {error.filename}" if error.filename else "write the output"
         code = _report(StorageError(f"cannot {what}: {error.strerror}", "check it"))
     # What is still buffered cannot be written; Python would report that at exit.
@@ -102,6 +110,7 @@ def _run() -> int:
     interrupted = 128 + signal.SIGINT
     try:
         app = program(_wanted(sys.argv[1:]))
+        # Otherwise typer would print errors itself and exit with codes of its own.
         code = app(prog_name="charrnn", standalone_mode=False) or 0
     except (CharRNNError, MemoryError) as error:
         if TRACEBACKS.get():
@@ -112,11 +121,13 @@ def _run() -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = interrupted
     except Exception as error:
+        # `run` handles an OSError, because its own flush of stdout can raise one too.
         if TRACEBACKS.get() or isinstance(error, OSError):
             raise
         return _report(_internal(error))
     # Typer itself returns this code after a Ctrl-C.
     if code == interrupted:
+        # Training handles its signals itself; the other commands have nothing to lose.
         _report(InterruptedTraining(signal.SIGINT, "interrupted", "nothing was lost"))
     return int(code)
 
@@ -146,6 +157,7 @@ def _report_usage(error: typer.TyperException) -> int:
 
     message = error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError":  # which Typer does not export
+        # The message is the whole help. It is not what was asked for, so it goes to stderr.
         terminal.say(message)
         return 2
     context = getattr(error, "ctx", None)
@@ -156,15 +168,19 @@ def _report_usage(error: typer.TyperException) -> int:
 
 
 def _guard_descriptors() -> None:
-    """Open closed standard descriptors on /dev/null, so that no file of ours takes their place.
+    """Open closed standard descriptors on /dev/null, so that no later file takes their place.
 
     They are opened in the wrong mode: lost output is then an error and not silence.
     """
+    # POSIX gives a new file the lowest free descriptor: with stdout closed (1>&-), the next file
+    # opened would be descriptor 1, and output would be written into a checkpoint or a log. In this
+    # order each os.open gets the descriptor that was found closed.
     for descriptor, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, mode)
+    # Python sets these to None for descriptors that were closed when it started.
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False)  # noqa: SIM115 - open for the life of the process
     if sys.stdout is None:

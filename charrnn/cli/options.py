@@ -22,16 +22,28 @@ RunsDir = Annotated[
 
 Json = Annotated[bool, option("--json", help="Print JSON on stdout, one object per line.")]
 
-Which = Annotated[str, option("--checkpoint", metavar="WHICH", help="best, latest, or a step.")]
+Which = Annotated[
+    str,
+    option(
+        "--checkpoint",
+        metavar="WHICH",
+        help="Checkpoint to load: best (in validation), latest, or a step.",
+    ),
+]
 
 Threads = Annotated[
     int | None,
     option(min=1, max=1024, help="Processor threads.", show_default="all cores, at most 4"),
 ]
 
+Device = Annotated[str, option(help="Device to compute on: auto, cpu, cuda or mps.")]
+
 Precision = Annotated[
     Literal["float32", "int8"],
-    option(help="float32, or int8: one byte per weight, faster for single texts of large models."),
+    option(
+        help="Weights as float32, or as int8 (one byte each), which is faster for single texts of "
+        "large models."
+    ),
 ]
 
 
@@ -40,31 +52,33 @@ def _run_names(context: typer.Context, incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+def _runs_argument(metavar: str, text: str) -> Any:
+    return typer.Argument(metavar=metavar, help=text, autocompletion=_run_names, show_default=False)
+
+
 RunName = Annotated[
     str | None,
-    typer.Argument(
-        metavar="[RUN]",
-        help="A run's name or folder, or a checkpoint file; the run trained last if left out.",
-        autocompletion=_run_names,
-        show_default=False,
+    _runs_argument(
+        "[RUN]", "A run's name or folder, or a checkpoint file; the run trained last if left out."
     ),
 ]
+
+RunFolder = Annotated[
+    str | None, _runs_argument("[RUN]", "A run's name or folder; the run trained last if left out.")
+]
+"""For commands that work on all checkpoints of a run."""
 
 
 def run_names(default: str) -> Any:
     """An argument of several runs; `default` says in the help which are taken if it is left out."""
-    return typer.Argument(
-        metavar="RUN",
-        help=f"Names or folders of runs; {default} if left out.",
-        autocompletion=_run_names,
-        show_default=False,
-    )
+    return _runs_argument("RUN", f"Names or folders of runs; {default} if left out.")
 
 
 def config_option(kind: type[ModelConfig] | type[TrainConfig], name: str) -> Any:
     """A config field -> its option, with the field's name, help and bounds."""
     item = next(each for each in dataclasses.fields(kind) if each.name == name)
     flag = "--" + name.replace("_", "-")
+    # Both forms, because an option that is left out is planned and so neither on nor off.
     if type(item.default) is bool:
         flag = f"{flag}/--no-{flag[2:]}"
     choices = ", ".join(item.metadata.get("choices", ()))
@@ -73,5 +87,6 @@ def config_option(kind: type[ModelConfig] | type[TrainConfig], name: str) -> Any
         help=item.metadata["help"].rstrip(".") + (f": {choices}." if choices else "."),
         min=item.metadata.get("low"),
         max=item.metadata.get("high"),
+        # All fields but these three are filled in by the planner, so the help states no number.
         show_default="planned" if name not in ("seed", "keep", "grad_clip") else str(item.default),
     )

@@ -13,25 +13,29 @@ from charrnn.cli.prompts import read_text
 
 
 def originality(
-    file: Annotated[str, typer.Argument(help="A text, or - for stdin.")],
+    file: Annotated[str, typer.Argument(help="A text file, or - for stdin.")],
     run: Annotated[
         str | None, option(help="The run whose corpus to search.", show_default="the last trained")
     ] = None,
     runs_dir: RunsDir = Path("runs"),
-    shortest: Annotated[int, option(min=2, max=10**6, help="Characters that make a copy.")] = 20,
+    shortest: Annotated[
+        int, option(min=2, max=10**6, help="Fewest characters in a row that count as a copy.")
+    ] = 20,
     show: Annotated[int, option(min=0, max=10**6, help="Copies to show, longest first.")] = 10,
     json: Json = False,
 ) -> None:
-    """Find what a text copies from the corpus: how much, the longest spans, and their lines."""
+    """Find what a text copies from the corpus: how much, the longest spans, and where they are."""
     from charrnn import api
     from charrnn.checkpoints.run import find_run
     from charrnn.tasks.language.originality import copied_fraction, open_index
 
     text = read_text(file)
     found = find_run(runs_dir, run)
+    # Only its tokenizer is used, and all checkpoints of a run have the same one.
     model = api.load(found, checkpoint="latest", task=LANGUAGE)
     index = open_index(model.corpus_or_error("train it again"), found.corpus_folder)
     spans = index.spans(text, shortest)
+    # Spans of equal length in the order of the text, so that the output is the same every time.
     longest = sorted(spans, key=lambda span: (-span.length, span.begin))
     facts: dict[str, Any] = {
         "characters": len(text),

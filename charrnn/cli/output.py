@@ -13,6 +13,8 @@ from typing import Any
 from charrnn.errors import StorageError
 
 BLOCK = 8192
+"""Characters after which a block is written to a pipe."""
+
 MAX_DELAY = 0.1
 """Seconds that a piece of text may wait in a block."""
 
@@ -23,6 +25,8 @@ class Output:
     def __init__(self, escapes: bool = True) -> None:
         """`escapes`: whether control characters are escaped in a terminal."""
         self._escapes = escapes
+        # Descriptor 1 and not sys.stdout, here and below: its encoding is the locale's, and its
+        # buffer would raise a late error at exit.
         self._is_terminal = os.isatty(1)
         self._held: list[str] = []
         self._size = 0
@@ -44,17 +48,22 @@ class Output:
     def flush(self) -> None:
         """Write out what is held. StorageError if stdout does not accept it."""
         text = "".join(self._held)
+        # Emptied before writing, so that after a failure nothing is written twice.
         self._held, self._size, self._since = [], 0, time.monotonic()
         if self._is_terminal and self._escapes:
             from charrnn.cli.terminal import visible
 
             text = visible(text)
+        # A lone surrogate, as in a file name that is not UTF-8, has no encoding and becomes "?".
         data = memoryview(text.encode("utf-8", "replace"))
         try:
+            # What was printed to sys.stdout before this text comes first.
             sys.stdout.flush()
+            # A write may accept only part of the data; the slices of a memoryview copy nothing.
             while data:
                 data = data[os.write(1, data) :]
         except BrokenPipeError:
+            # Not a failure of storage: a training saves its work when its reader leaves.
             raise
         except OSError as error:
             raise StorageError(

@@ -14,10 +14,11 @@ NOT_PLANNED = ("name", "runs_dir", "resume", "quiet")
 
 
 def plan(**values: Any) -> None:
-    """Show the plan that train would make for a text, without training.
+    """Show what train would do with a text, without training.
 
-    It takes train's options. A few steps are run to measure this machine.
+    The options are those of train. A few training steps are run to measure this machine.
     """
+    # Reading the text counts as part of --minutes, as in a training.
     began = time.perf_counter()
     from charrnn.cli.progress import dataset_lines, hint, plan_lines
     from charrnn.training.session import make_request, plan_run
@@ -40,10 +41,13 @@ def _signature() -> inspect.Signature:
     """The signature that typer reads: train's, with the text required."""
     own = inspect.signature(train.train)
     kept = [p for name, p in own.parameters.items() if name not in NOT_PLANNED]
+    # In train the text may be missing, because --resume needs none.
     kept[0] = kept[0].replace(default=inspect.Parameter.empty)
     return own.replace(parameters=kept)
 
 
+# Typer reads the signature for names and defaults, and the annotations for types and help. Made
+# from train's, so that an option of train is one of plan without a second list.
 plan.__signature__ = _signature()  # type: ignore[attr-defined]
 plan.__annotations__ = {
     name: kind for name, kind in train.train.__annotations__.items() if name not in NOT_PLANNED

@@ -24,10 +24,10 @@ def plot(
     runs_dir: RunsDir = Path("runs"),
     what: Annotated[
         Literal["loss", "learning-rate", "grad-norm", "speed"],
-        option(help="What to plot."),
+        option(help="Quantity on the y axis."),
     ] = "loss",
     x: Annotated[
-        Literal["steps", "epochs", "seconds"], option("--x", help="The x axis.")
+        Literal["steps", "epochs", "seconds"], option("--x", help="Quantity on the x axis.")
     ] = "steps",
     unit: Annotated[
         Literal["nats", "bits", "perplexity"],
@@ -37,10 +37,11 @@ def plot(
         float,
         option(
             "--from",
+            # Typer derives the variable from the parameter, which cannot be called `from`.
             envvar="CHARRNN_PLOT_FROM",
             min=0,
             max=1e15,
-            help="Leave out what comes before this x.",
+            help="First x to show.",
         ),
     ] = 0.0,
     log: Annotated[bool, option("--log", help="Use a logarithmic y axis.")] = False,
@@ -52,10 +53,11 @@ def plot(
 ) -> None:
     """Plot the learning curves of one or several runs.
 
-    The loss is that of training (dotted, with dropout) and of validation, per character of the
-    text, so that models with different tokenizers are comparable. Seconds count all sessions of a
-    run.
+    Each run has two curves of the loss: training (dotted, computed with dropout) and validation.
+    Both are per character of the text, so that models with different tokenizers are comparable.
+    Seconds are counted over all sessions of a run.
     """
+    # An output that cannot be written is an error before the logs are read.
     show.check_picture(output, force)
     names: list[str | None] = list(run) if run else [None]
     found = [read(runs_dir, name) for name in dict.fromkeys(names)]
@@ -64,7 +66,9 @@ def plot(
         print_series(lines, what, x, learning_curves.UNITS[unit] if what == "loss" else "")
         return
     label = f"loss, {learning_curves.UNITS[unit]}" if what == "loss" else LABELS[what]
+    # The order of the runs, which numbers their colours.
     drawn_runs = list(dict.fromkeys(line.run for line in lines))
+    # Names of folders may contain control characters, and a coloured chart is not escaped again.
     title = terminal.visible(", ".join(drawn_runs), keep="")
     drawn = tuple(curve(line, drawn_runs, what) for line in lines)
     show.show(Chart(title, x, label, drawn, log, start=start), width, height, output)

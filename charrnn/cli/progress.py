@@ -18,6 +18,7 @@ from charrnn.training.planner.plan import Plan
 
 EXHAUSTED = "more time would only overfit so short a text (--epochs overrides)"
 
+# A third of this is about the least that --minutes accepts.
 SHORT = 20.0
 """A training of fewer seconds needs no quicker alternative."""
 
@@ -47,6 +48,7 @@ class ProgressReporter:
 
     def report(self, event: Event) -> None:
         """Print one event."""
+        # A silent reporter has no line, which the methods below rely on.
         if self.silent:
             return
         match event:
@@ -77,6 +79,7 @@ class ProgressReporter:
         for line in (
             *dataset_lines(self.dataset, event.plan.train_config.eval_tokens),
             *plan_lines(event.plan),
+            # A resumed run keeps its plan, so there is nothing to suggest.
             *([] if event.step else [hint(event.plan)]),
             *([baseline_line(event.baselines, self._task.metric)] if event.baselines else []),
             f"run     {event.run}",
@@ -84,11 +87,13 @@ class ProgressReporter:
             terminal.say(line)
         if event.step:
             terminal.say(f"resumed at step {event.step:,} of {self._steps:,}")
+        # Its lifetime is from this event to the last one, which no `with` block can span.
         self._line = terminal.ProgressLine(self._steps)
         self._line.__enter__()
 
     def _progress(self, event: Progress) -> None:
         assert self._line
+        # Other tasks than the language model have no characters.
         bits = event.metrics.get("bits_per_char")
         figures = "" if bits is None else f"{bits:.3f} bits/char  "
         text = (
@@ -114,6 +119,7 @@ class ProgressReporter:
     def _finished(self, event: Finished) -> None:
         self._close()
         best = ""
+        # 0.0 is a value too, and a run may end without an evaluation.
         if event.best is not None:
             best = f"best {event.best:.4f} {self._task.metric.unit} at step {event.best_step:,}; "
         terminal.say(
@@ -137,6 +143,7 @@ def plan_lines(plan: Plan) -> list[str]:
     """What will be done, and what it costs."""
     model, train = plan.model_config, plan.train_config
     dropout = f", dropout {model.dropout:g}" if model.dropout else ""
+    # 4 bytes per parameter: weights are saved as float32, whatever the precision of training.
     return [
         f"model   {model.cell}, {model.num_layers} x {model.hidden_size} units, "
         f"{plan.parameters:,} parameters, {terminal.size(4 * plan.parameters)}",
@@ -155,6 +162,7 @@ def baseline_line(figures: dict[str, float], metric: Metric) -> str:
 
 def hint(plan: Plan) -> str:
     """What to type for a quicker result or a better one."""
+    # Four times a very short training would be rounded to 0.0, which --minutes refuses.
     minutes = max(plan.seconds / 60, 0.2)
     better = "more text" if plan.exhausted else f"--minutes {_rounded(minutes * 4)}"
     quicker = f"quicker: --minutes {_rounded(minutes / 3)}, " if plan.seconds > SHORT else ""

@@ -10,6 +10,8 @@ from charrnn.tokenizers import Tokenizer
 
 STDIN = "-"
 
+# It also matches incomplete and empty escapes, so that they are refused and not passed through. An
+# octal escape ends at \377: larger ones are deprecated in Python.
 ESCAPE = re.compile(
     r"""\\(?:x.{,2}|u.{,4}|U.{,8}|N(?:\{[^}]*\}?)?|[0-3]?[0-7]{1,2}|[\\'"abfnrtv]|)""", re.DOTALL
 )
@@ -23,6 +25,8 @@ def read_prompt(text: str, file: Path | None, escapes: bool) -> str:
     if file is not None or text == STDIN:
         text = _without_final_newline(read_text(str(file or STDIN), UsageError))
     else:
+        # Bytes of an argument that are not UTF-8 reach Python as lone surrogates. They are turned
+        # back into bytes, so that they are refused like those of a file.
         text = _decoded(text.encode("utf-8", "surrogateescape"), "the prompt", UsageError)
     return unescape(text) if escapes else text
 
@@ -30,11 +34,13 @@ def read_prompt(text: str, file: Path | None, escapes: bool) -> str:
 def read_prompts(file: Path, escapes: bool) -> list[str]:
     """A file, or - for stdin -> one prompt per line."""
     text = _without_final_newline(read_text(str(file), UsageError))
+    # Not splitlines: it also splits at form feeds, U+2028 and others, which a prompt may contain.
     lines = text.replace("\r\n", "\n").split("\n")
     return [unescape(line) if escapes else line for line in lines]
 
 
 def _without_final_newline(text: str) -> str:
+    # An editor or `echo` adds it; as part of the prompt it would begin a new line of the sample.
     return text.removesuffix("\n").removesuffix("\r")
 
 
@@ -44,6 +50,7 @@ def read_text(name: str, error: type[CharRNNError] = CorpusError) -> str:
     An error of the given class if it cannot be read or is not UTF-8.
     """
     try:
+        # Bytes, because the encoding of sys.stdin is the locale's.
         raw = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
     except OSError as problem:
         raise error(f"cannot read {name}: {problem.strerror}", "check it") from None
@@ -74,6 +81,7 @@ def _character(escape: re.Match[str]) -> str:
         if escape[0] == "\\":
             raise ValueError("no escape")
         character = codecs.decode(escape[0].encode(), "unicode_escape")
+        # UnicodeEncodeError, a ValueError, for a surrogate such as \ud800: it is half a character.
         character.encode()
     except ValueError:
         raise UsageError(

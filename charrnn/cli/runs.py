@@ -1,4 +1,4 @@
-"""`charrnn runs`: what has been trained."""
+"""`charrnn runs`: list the runs, and how far each has got."""
 
 import contextlib
 from pathlib import Path
@@ -38,6 +38,7 @@ def runs(runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
 
 def _facts(run: Run) -> dict[str, Any]:
     """The fields of `runs --json`."""
+    # One damaged run.json must not hide the other runs, so whatever is wrong in it is caught here.
     try:
         described = _described(run.description())
     except (CheckpointError, KeyError, TypeError, ValueError, OverflowError):
@@ -51,7 +52,7 @@ def _described(about: dict[str, Any]) -> dict[str, Any]:
     return {
         "corpus": [str(name) for name in recipe["sources"]],
         "characters": _length(about["corpus"]),
-        # What a step counts: a text's tokens by its tokenizer, else whatever the task has.
+        # The kind of token that the model reads; a task without a tokenizer shows its own name.
         "tokenizer": about.get("task", recipe["tokenizer"]),
         "cell": plan["model"]["cell"],
         "num_layers": plan["model"]["num_layers"],
@@ -73,6 +74,7 @@ def _reached(run: Run) -> dict[str, Any]:
     """How far a run has got, from its checkpoints; a training may be changing them meanwhile."""
     latest, best = run.latest(), run.best()
     total = 0
+    # A file may be deleted between being listed and being measured.
     for path in run.folder.rglob("*"):
         with contextlib.suppress(FileNotFoundError):
             total += 0 if path.is_dir() else path.stat().st_size
@@ -97,5 +99,5 @@ def _row(facts: dict[str, Any]) -> list[str]:
         f"{facts['step']}/{facts['steps']}",
         "" if best is None else f"{best:.4f}",
         terminal.size(facts["bytes"]),
-        facts["started"].replace("T", " ")[:16],
+        facts["started"].replace("T", " ")[:16],  # ISO 8601, to the minute
     ]

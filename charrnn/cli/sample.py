@@ -1,4 +1,4 @@
-"""`charrnn sample`: a model becomes text. torch is not imported."""
+"""`charrnn sample`: generate text with a model. torch, which loads slowly, is not imported."""
 
 import inspect
 import secrets
@@ -18,7 +18,7 @@ def sample(
         str, option(help="Text to continue; - reads it from stdin.", show_default="none")
     ] = "",
     prompt_file: Annotated[
-        Path | None, option(help="A file to continue.", show_default="none")
+        Path | None, option(help="A text file to continue.", show_default="none")
     ] = None,
     prompts: Annotated[
         Path | None,
@@ -26,14 +26,20 @@ def sample(
     ] = None,
     escapes: Annotated[
         bool,
-        option("--escapes", "-e", help="Read backslash escapes in prompts and --stop."),
+        option(
+            "--escapes",
+            "-e",
+            help="Interpret backslash escapes in prompts and --stop, as Python does.",
+        ),
     ] = False,
     echo: Annotated[bool, option(help="Print the prompt before its continuation.")] = True,
-    length: Annotated[int, option(min=0, max=10**9, help="Tokens to generate at most.")] = 500,
-    num_samples: Annotated[int, option(min=1, max=10**6, help="Samples to generate.")] = 1,
+    length: Annotated[int, option(min=0, max=10**9, help="Largest number of tokens.")] = 500,
+    num_samples: Annotated[
+        int, option(min=1, max=10**6, help="Samples to generate for each prompt.")
+    ] = 1,
     stop: Annotated[
         list[str] | None,
-        option(help="End before this text; may be given several times.", show_default="none"),
+        option(help="Stop before this text; may be given several times.", show_default="none"),
     ] = None,
     seed: Annotated[
         int | None,
@@ -47,44 +53,65 @@ def sample(
     ] = ";".join(FILTERS),
     logprobs: Annotated[
         int,
-        option(min=-1, max=1000, help="With --json: alternatives to each token; -1 for none."),
+        option(
+            min=-1,
+            max=1000,
+            help="With --json, add the log-probability of each token and those of the N most "
+            "likely ones; -1 for neither.",
+            metavar="N",
+        ),
     ] = -1,
     ban: Annotated[
         list[str] | None,
-        option(help="Never write this text; may be given several times.", show_default="none"),
+        option(help="Never generate this text; may be given several times.", show_default="none"),
     ] = None,
     allow: Annotated[
-        str | None, option(help="Write only these characters.", show_default="all")
+        str | None, option(help="Generate only these characters.", show_default="all")
     ] = None,
     bias: Annotated[
         list[str] | None,
-        option(metavar="TEXT=AMOUNT", help="Add to the logit of a token.", show_default="none"),
+        option(
+            metavar="TEXT=AMOUNT",
+            help="Add AMOUNT to the logit of the token TEXT; may be given several times.",
+            show_default="none",
+        ),
     ] = None,
     regex: Annotated[
         str | None,
-        option(help="Write a text that matches this expression.", show_default="none"),
+        option(help="Generate a text that matches this regular expression.", show_default="none"),
     ] = None,
     no_copy: Annotated[
         int | None,
         option(
             min=1,
             max=10**6,
-            help="At most N characters in a row from the corpus.",
+            help="Copy at most N characters in a row from the corpus.",
             metavar="N",
-            show_default="any",
+            show_default="no limit",
         ),
     ] = None,
     beam: Annotated[
         int,
-        option(min=0, max=1000, help="Beam search with N hypotheses; 0 samples instead."),
+        option(
+            min=0,
+            max=1000,
+            help="Beam search with N hypotheses; 0 to sample instead.",
+            metavar="N",
+        ),
     ] = 0,
     load_state: Annotated[
         Path | None,
-        option(help="Continue exactly where a text ended.", show_default="none"),
+        option(
+            help="Continue a text exactly where it ended, from the file of --save-state.",
+            show_default="none",
+        ),
     ] = None,
     save_state: Annotated[
         Path | None,
-        option(help="Save the end of the text, to continue from it.", show_default="none"),
+        option(
+            help="Save the model's state at the end of the text, for --load-state.",
+            show_default="none",
+        ),
     ] = None,
     precision: Precision = "float32",
     checkpoint: Which = "best",
@@ -94,7 +121,7 @@ def sample(
 ) -> None:
     """Generate text with a model.
 
-    The text goes to stdout as it is generated, and nothing else does.
+    The text is written to stdout as it is generated, and nothing else is.
     """
     from charrnn import api
     from charrnn.cli.prompts import note_unseen, read_prompt, read_prompts, unescape
@@ -104,8 +131,10 @@ def sample(
 
     if prompts and (prompt or prompt_file):
         raise UsageError("--prompts contradicts --prompt and --prompt-file", "give one of them")
+    # An empty text occurs everywhere, so every sample would end at once.
     if stop and "" in stop:
         raise UsageError("--stop is empty", "give the text to stop at")
+    # Prompts before the model: a wrong one should be an error at once.
     texts = (
         read_prompts(prompts, escapes) if prompts else [read_prompt(prompt, prompt_file, escapes)]
     )
@@ -122,6 +151,7 @@ def sample(
         length=length,
         lines=model.checkpoint.info.lines,
         stop=tuple(unescape(text) if escapes else text for text in stop or ()),
+        # Drawn here and not by numpy, so that --json can print it and the sample can be repeated.
         seed=secrets.randbits(32) if seed is None else seed,
         # In a fixed order: it is the order in which --json prints them.
         values={name: values[name] for name in PARAMETERS}
@@ -143,11 +173,13 @@ def _amounts(texts: list[str] | tuple[()]) -> dict[str, float]:
     """TEXT=AMOUNT pairs -> text -> amount."""
     found = {}
     for text in texts:
+        # The last "=", because the text may contain others.
         name, _, amount = text.rpartition("=")
         try:
             found[name] = float(amount)
         except ValueError:
             raise UsageError(f"--bias {text!r} has no amount", "write it as TEXT=AMOUNT") from None
+        # Written so that NaN, which compares as false, is refused too.
         if not name or not abs(found[name]) <= 1e6:
             raise UsageError(
                 f"--bias {text!r} is not a text and an amount", "give -1000000 to 1000000"
@@ -157,14 +189,14 @@ def _amounts(texts: list[str] | tuple[()]) -> dict[str, float]:
 
 def _filter_option(parameter: Parameter) -> Any:
     """A filter's parameter -> its option, with the parameter's help and bounds."""
-    neutral = f" {parameter.default:g} does nothing." if parameter.switch else ""
+    neutral = f" {parameter.default:g} has no effect." if parameter.switch else ""
     return option(min=parameter.low, max=parameter.high, help=parameter.help + neutral)
 
 
 def _signature() -> inspect.Signature:
     """The signature that typer reads: that of `sample`, with an option per filter parameter.
 
-    They come after --greedy, where a reader of the help looks for --temperature.
+    They come after --greedy, next to which a reader of the help looks for --temperature.
     """
     own = inspect.signature(sample)
     listed = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
@@ -181,6 +213,7 @@ def _signature() -> inspect.Signature:
     return own.replace(parameters=listed[:place] + options + listed[place:])
 
 
+# Typer reads the signature for names and defaults, and the annotations for types and help.
 SIGNATURE = _signature()
 sample.__signature__ = SIGNATURE  # type: ignore[attr-defined]
 sample.__annotations__ = {name: each.annotation for name, each in SIGNATURE.parameters.items()}

@@ -18,13 +18,18 @@ from charrnn.inference.generation import (
 from charrnn.tasks.language.language_model import LanguageModel
 from charrnn.tokenizers import Tokenizer
 
+# A sample does not depend on the batch, so this only trades memory for speed.
 ROWS = 64
 """Samples generated in parallel."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to generate, and how it is shown."""
+    """What to generate, and how it is shown.
+
+    seeded: whether the seed was given, and not drawn at random. beam: number of hypotheses of a
+    beam search, 0 to sample.
+    """
 
     prompts: list[str]
     num_samples: int
@@ -52,6 +57,7 @@ def write(job: Job, model: LanguageModel) -> None:
         )
     if job.beam and job.save_state:
         raise UsageError("a beam search draws nothing to continue", "leave --save-state out")
+    # Before generating, so that no text is lost to a state that cannot be saved.
     if job.save_state:
         _check_target(job.save_state, model)
     params, starts = _starts(job, model)
@@ -63,8 +69,10 @@ def write(job: Job, model: LanguageModel) -> None:
     end: GenerationState | None = None
     for first in range(0, job.count, ROWS):
         indices = range(first, min(job.count, first + ROWS))
+        # Sample i continues prompt i modulo their number: the prompts in turn, then all again.
         batch = [starts[i % len(starts)] for i in indices]
         if job.beam:
+            # The best hypothesis is known only at the end, so the text is one chunk.
             found = model.beam_search(batch[0], job.beam, params, job.constraints)
             text = model.text_of(found)
             chunks = iter([Chunk(0, text, len(found.ids), (), found.finish)])
@@ -83,12 +91,16 @@ def _starts(job: Job, model: LanguageModel) -> tuple[SamplingParams, list[Genera
     if job.load_state is None:
         return job.params, [begin(model.tokenizer, text) for text in job.prompts]
     start, seed = state_file.load(job.load_state, model.checkpoint)
+    # With its own seed the text continues as if it had not been interrupted.
     params = job.params if job.seeded else replace(job.params, seed=seed)
     return params, [resume(model.tokenizer, start, job.prompts[0])]
 
 
 def _check_target(path: Path, model: LanguageModel) -> None:
-    """Refuse to replace a file that is not a state of this model."""
+    """Refuse to replace a file that is not a state of this model.
+
+    A state of this model may be replaced: a text generated in pieces uses the same file each time.
+    """
     if not path.exists():
         return
     try:
@@ -108,6 +120,7 @@ class TextWriter:
     def __init__(self, prompts: list[str], params: SamplingParams) -> None:
         self.out = Output()
         self._prompts = prompts
+        # Samples of a corpus of lines are one line each, so they need no blank line between them.
         self._between = "" if params.lines else "\n"
         self._turn = 0
         self._waiting: dict[int, list[Chunk]] = {}
@@ -130,6 +143,7 @@ class TextWriter:
             self._write(prompt)
         self._write(chunk.text)
         if chunk.finish:
+            # The next sample, or the shell's prompt, begins on a line of its own.
             self._write("" if self._last == "\n" else "\n")
             self._turn, self._is_open = self._turn + 1, False
 

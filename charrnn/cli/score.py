@@ -1,4 +1,4 @@
-"""`charrnn score`: how well a model predicts a text. torch is not imported."""
+"""`charrnn score`: how well a model predicts a text. torch, which loads slowly, is not imported."""
 
 import math
 from pathlib import Path
@@ -25,14 +25,17 @@ def score(
     run: RunName = None,
     file: Annotated[
         str | None,
-        typer.Argument(help="A text, - for stdin; a file alone needs no RUN.", show_default=False),
+        typer.Argument(
+            help="A text file, or - for stdin; as the only argument it is scored by the last run.",
+            show_default=False,
+        ),
     ] = None,
     runs_dir: RunsDir = Path("runs"),
     per_line: Annotated[
-        bool, option("--per-line", help="Rank the lines, the most surprising first.")
+        bool, option("--per-line", help="Rank the lines, the least likely first.")
     ] = False,
     color: Annotated[
-        bool, option("--color", help="Show the text with each character's surprise.")
+        bool, option("--color", help="Show the text, with unlikely characters on red.")
     ] = False,
     yardsticks: Annotated[
         bool, option(help="Compare with baselines: a 5-gram model, gzip and xz.")
@@ -74,6 +77,7 @@ def _sort_arguments(run: str | None, file: str | None) -> tuple[str | None, str]
     """The run and the text; a single argument can be either."""
     if file is not None or run is None:
         return run, file or STDIN
+    # A checkpoint is a file too, but it is known by its suffix.
     is_text = run == STDIN or (Path(run).is_file() and Path(run).suffix != SUFFIX)
     return (None, run) if is_text else (run, STDIN)
 
@@ -108,6 +112,7 @@ def _print_whole(model: "LanguageModel", text: str, compare: bool, as_json: bool
 def _print_lines(model: "LanguageModel", text: str, as_json: bool) -> None:
     """Each line scored by itself, the most surprising first."""
     found: list[dict[str, Any]] = []
+    # Each line keeps its newline: where a line ends is part of what the model predicts.
     for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
         found.append({"line": number, "text": line} | _figures(model, line + "\n"))
     out = Output()
@@ -124,10 +129,12 @@ def _print_colored(model: "LanguageModel", text: str) -> None:
     from charrnn.tokenizers.base import Decoder
 
     tokens, logprobs = model.log_probabilities(text)
+    # `shaded` escapes the text; escaped once more, its colours would be shown as characters.
     decoder, bits, out = Decoder(model.tokenizer), 0.0, Output(escapes=False)
     for token, logprob in zip(tokens.tolist(), logprobs.tolist(), strict=True):
         bits -= logprob / math.log(2)
         piece = decoder.push(token)
+        # A token may be part of a character, whose surprise is the sum over its tokens.
         if piece:
             out.write(terminal.shaded(piece, bits / FULL_RED))
             bits = 0.0

@@ -9,6 +9,7 @@ from types import FrameType
 from charrnn.cli import terminal
 from charrnn.errors import InterruptedTraining
 
+# Ctrl-C, `kill` and job schedulers, and a terminal or connection that is closed.
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -24,9 +25,13 @@ class Interrupts:
 
     def handle(self, number: int, frame: FrameType | None = None) -> None:
         """The signal handler: stop at once before training, ask for a stop during training."""
+        # Clean-up, which may take long, is skipped. Checkpoints are written atomically, so at worst
+        # the one being written is missing.
         if self.number:
             os._exit(128 + number)
         self.number = number
+        # While the text is read and planned there is nothing to save, and the training loop, which
+        # looks at `number` before each step, does not run yet.
         if not self.deferring:
             raise InterruptedTraining(
                 number, "stopped before training began", "nothing was saved or lost"

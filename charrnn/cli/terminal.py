@@ -25,17 +25,21 @@ def visible(text: str, keep: str = "\n\t") -> str:
     >>> visible("a" + chr(27) + "[31mb")
     'a^[[31mb'
     """
+    # The common case, far faster than looking at each character.
     if text.isprintable():
         return text
     return "".join(c if c in keep or not _is_control(c) else _escaped(c) for c in text)
 
 
 def _is_control(character: str) -> bool:
+    # Control, format (such as bidirectional marks, which reorder a line) and surrogate characters,
+    # and the two separators that break a line.
     return unicodedata.category(character) in ("Cc", "Cf", "Cs") or character in "\u2028\u2029"
 
 
 def _escaped(character: str) -> str:
     code = ord(character)
+    # ^[ for ESC, as `cat -v` and terminals show it.
     if code < 32 or code == 127:
         return "^" + chr(code ^ 64)
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
@@ -51,6 +55,7 @@ class _Console(Console):
 
 def console(file: Any = None) -> Console:
     """A console on stderr, or on the file given, without markup, highlighting or line breaks."""
+    # Made anew for each use: a console keeps its stream, and sys.stderr may be replaced.
     return _Console(
         file=file or sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True
     )
@@ -58,6 +63,7 @@ def console(file: Any = None) -> Console:
 
 def say(text: str, style: str = "") -> None:
     """Print a line on stderr; nothing happens if stderr is closed."""
+    # A remark that nobody can read is no reason to end a training.
     with contextlib.suppress(OSError):
         console().print(Text(visible(text), style=style))
 
@@ -70,6 +76,7 @@ def note(text: str) -> None:
 def error_line(error: CharRNNError) -> None:
     """Print an error as one line on stderr."""
     with contextlib.suppress(OSError):
+        # keep="": an error is one line, even if a file's name contains a newline.
         line = Text("charrnn: error: ", style="bold red")
         console().print(line + Text(visible(str(error), keep="").strip(), style="not bold default"))
 
@@ -84,6 +91,7 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     cells = [[Text(visible(cell, keep="")) for cell in row] for row in rows]
     for row in cells:
         table.add_row(*row)
+    # Rich cuts cells to fit the console, which it takes to be 80 columns wide in a pipe.
     out = console(sys.stdout)
     out.width = 10_000
     out.print(table, soft_wrap=True)
@@ -104,6 +112,7 @@ def shaded(text: str, amount: float) -> str:
     """Text on a background from black (0) to red (1), in the terminal's 24-bit colours."""
     red = round(200 * max(0.0, min(1.0, amount)))
     background = f"\x1b[48;2;{red};{round(red * 0.15)};40m" if red else ""
+    # Each line ends its own background, which would otherwise fill the rest of the row.
     lines = visible(text).split("\n")
     return "\n".join(f"{background}{line}\x1b[0m" if line else "" for line in lines)
 
@@ -114,7 +123,9 @@ def number(value: float) -> str:
     >>> number(72_174), number(568_140)
     ('72.2k', '568k')
     """
+    # Up to four digits are shown in full, because 9.5k is no shorter than 9500.
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        # What would be rounded to 1000k is 1.0M.
         if value >= 0.9995 * limit:
             scaled = value / (1e3 if unit == "k" else limit)
             return f"{scaled:.{0 if scaled >= 100 else 1}f}{unit}"
@@ -124,6 +135,7 @@ def number(value: float) -> str:
 def size(value: float) -> str:
     """Bytes -> 21.0 MB."""
     for unit in ("B", "kB", "MB"):
+        # What would be rounded to 1000.0 kB is 1.0 MB; bytes are whole and not rounded.
         if value < (1000 if unit == "B" else 999.95):
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
@@ -132,6 +144,7 @@ def size(value: float) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds -> 1:05, or 2:03:04."""
+    # An estimate is infinite or NaN while the speed is not known.
     whole = max(0, round(seconds)) if math.isfinite(seconds) else 0
     hours, rest = divmod(whole, 3600)
     clock = f"{rest // 60}:{rest % 60:02d}"
@@ -146,8 +159,10 @@ class ProgressLine:
         self._plain_every = plain_every
         self._printed_at = -math.inf
         self._bar: Progress | None = None
+        # In a log file, redrawing would leave escape sequences and one endless line.
         if self._console.is_terminal:
             columns = BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)
+            # transient: the line is erased at the end, where the last message takes its place.
             self._bar = Progress(*columns, console=self._console, transient=True)
             self._task = self._bar.add_task("", total=total)
 

@@ -1,4 +1,4 @@
-"""`charrnn train`: a text becomes a model."""
+"""`charrnn train`: train a model on a text."""
 
 import signal
 import time
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from charrnn.checkpoints.header import LANGUAGE
-from charrnn.cli.options import Json, RunsDir, config_option, option
+from charrnn.cli.options import Device, Json, RunsDir, config_option, option
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import UsageError
 from charrnn.tasks import TASKS
@@ -36,16 +36,22 @@ def train(
     ] = None,
     runs_dir: RunsDir = Path("runs"),
     resume: Annotated[
-        bool, option("--resume", help="Continue a run exactly, --name or the last.")
+        bool,
+        option(
+            "--resume", help="Continue the run --name, or the last one, exactly where it ended."
+        ),
     ] = False,
     task: Annotated[str, option(help=f"Kind of model: {', '.join(TASKS)}.")] = LANGUAGE,
     preset: Annotated[
         str | None,
-        option(help=f"Hyperparameters from papers: {', '.join(PRESETS)}.", show_default="none"),
+        option(
+            help=f"Model and hyperparameters of a paper: {', '.join(PRESETS)}.",
+            show_default="none",
+        ),
     ] = None,
     tokenizer: Annotated[
         str | None,
-        option(help=f"Units of text: {', '.join(TOKENIZERS)}.", show_default="char"),
+        option(help=f"What a token is: {', '.join(TOKENIZERS)}.", show_default="char"),
     ] = None,
     vocab_size: Annotated[
         int | None,
@@ -53,25 +59,37 @@ def train(
             min=3,
             max=1_000_000,
             help="Vocabulary size of a word or subword tokenizer.",
-            show_default="by size",
+            show_default="by the text",
         ),
     ] = None,
     min_count: Annotated[
         int,
-        option(min=1, max=10**6, help="Characters with fewer occurrences are spelled in bytes."),
+        option(
+            min=1,
+            max=10**6,
+            help="Occurrences that give a character its own token; rarer characters become bytes.",
+        ),
     ] = 1,
     split_words: Annotated[
         str | None,
-        option(help="Split words at punctuation, or at spaces only.", show_default="punctuation"),
+        option(
+            help="Where the word tokenizer splits: punctuation (and spaces), or spaces only.",
+            show_default="punctuation",
+        ),
     ] = None,
     lines: Annotated[
-        bool, option("--lines", help="Treat each line as a document of its own, such as a name.")
+        bool,
+        option("--lines", help="Treat each line as a document of its own, as in a list of names."),
     ] = False,
     encoding: Annotated[str, option(help="Encoding of the files.")] = "utf-8",
     valid: Annotated[
-        list[str] | None, option(help="Files to validate on.", show_default="none")
+        list[str] | None,
+        option(help="Files to validate on, instead of part of the text.", show_default="none"),
     ] = None,
-    test: Annotated[list[str] | None, option(help="Files to test on.", show_default="none")] = None,
+    test: Annotated[
+        list[str] | None,
+        option(help="Files to test on, instead of part of the text.", show_default="none"),
+    ] = None,
     valid_fraction: Annotated[
         float, option(min=0.0, max=0.9, help="Fraction of the text to validate on.")
     ] = 0.1,
@@ -80,16 +98,21 @@ def train(
     ] = 0.0,
     minutes: Annotated[
         float | None,
-        option(min=0.1, max=1e5, help="Minutes to train.", show_default="by size"),
+        option(min=0.1, max=1e5, help="Minutes to train.", show_default="by the size of the text"),
     ] = None,
     epochs: Annotated[
         float | None,
-        option(min=0.001, max=1e6, help="Times to read the text.", show_default="by time"),
+        option(min=0.001, max=1e6, help="Passes over the text.", show_default="by --minutes"),
     ] = None,
     steps: Annotated[int | None, train_option("steps")] = None,
     max_parameters: Annotated[
         int | None,
-        option(min=1, max=10**12, help="Largest model to choose.", show_default="by text and time"),
+        option(
+            min=1,
+            max=10**12,
+            help="Most parameters that the planned model may have.",
+            show_default="by text and time",
+        ),
     ] = None,
     cell: Annotated[str | None, model_option("cell")] = None,
     num_layers: Annotated[int | None, model_option("num_layers")] = None,
@@ -126,15 +149,17 @@ def train(
     log_every: Annotated[int | None, train_option("log_every")] = None,
     keep: Annotated[int | None, train_option("keep")] = None,
     threads: Annotated[int | None, train_option("threads")] = None,
-    device: Annotated[str, option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
     json: Json = False,
     quiet: Annotated[bool, option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Train a model of a text: plan, train, evaluate, save.
+    """Train a model on a text: plan, train, evaluate, save.
 
-    What is not given is planned from the text, the time and this machine.
+    Options that are left out are planned: from the text, the time and the speed of this machine.
     """
+    # The first statement, while the parameters are the only local variables.
     values = dict(locals())
+    # --minutes counts from here, so it includes reading the text and planning.
     began = time.perf_counter()
     # A reader that leaves the pipe costs a training its output, not its work.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -147,10 +172,12 @@ def train(
     from charrnn.cli.signals import Interrupts
 
     interrupts, reporter = Interrupts(), ProgressReporter(silent=quiet)
-    hooks = _hooks(interrupts, reporter, json)
+    # That a damaged checkpoint was skipped is worth a line even to --quiet; a new name is not.
+    hooks = _hooks(interrupts, reporter, json, notes=resume or not quiet)
     if resume:
         _refuse_changes(values)
     with interrupts.listen(), reporter:
+        # Under `listen`, because it imports torch, which takes long enough for a Ctrl-C to arrive.
         from charrnn.training.session import make_request, resume_run, start_run
 
         if resume:
@@ -168,7 +195,7 @@ def chosen(values: dict[str, Any]) -> dict[str, Any]:
 NOT_CHOSEN = (
     "corpus", "name", "runs_dir", "resume", "task", "preset", "device", "json", "quiet",
 )  # fmt: skip
-"""Options that say where a run is and how it is shown, and those that the library takes apart."""
+"""Options of the command itself, and those that the library takes as arguments of their own."""
 
 DEFAULTS = {
     "lines": False, "encoding": "utf-8", "min_count": 1, "valid_fraction": 0.1,
@@ -180,6 +207,7 @@ DEFAULTS = {
 def _refuse_changes(values: dict[str, Any]) -> None:
     """UsageError if an option would change the plan of a run that is resumed."""
     options = chosen(values) | {"preset": values["preset"]}
+    # A default that is given explicitly cannot be seen here, and changes nothing.
     given = sorted(k for k, v in options.items() if v not in (None, [], DEFAULTS.get(k)))
     if given:
         option = "--" + given[0].replace("_", "-")
@@ -189,7 +217,7 @@ def _refuse_changes(values: dict[str, Any]) -> None:
         )
 
 
-def _hooks(interrupts: Any, reporter: Any, json: bool) -> Any:
+def _hooks(interrupts: Any, reporter: Any, json: bool, notes: bool) -> Any:
     """What the command does with a session: print events, pass on signals."""
     from charrnn.cli import terminal
     from charrnn.cli.output import Output
@@ -200,8 +228,10 @@ def _hooks(interrupts: Any, reporter: Any, json: bool) -> Any:
 
     def ready(session: Session) -> None:
         nonlocal out
+        # From here on there is work that a signal must not lose.
         interrupts.deferring = True
         reporter.dataset = session.dataset
+        # Under torchrun every process is here, and one of them speaks for all.
         reporter.silent = reporter.silent or not session.group.is_main
         out = Output() if json and session.group.is_main else None
 
@@ -216,7 +246,7 @@ def _hooks(interrupts: Any, reporter: Any, json: bool) -> Any:
             interrupts.number = 13  # SIGPIPE: whoever reads the events has left
 
     def note(text: str) -> None:
-        if not reporter.silent:
+        if notes:
             terminal.note(text)
 
     return Hooks(report, note, ready, lambda: interrupts.number)

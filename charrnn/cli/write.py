@@ -34,11 +34,11 @@ Type more text to add it, or one of these:
 def write(
     run: RunName = None,
     runs_dir: RunsDir = Path("runs"),
-    prompt: Annotated[str, option(help="How the text begins.", show_default="empty")] = "",
+    prompt: Annotated[str, option(help="Beginning of the text.", show_default="empty")] = "",
     temperature: Annotated[
         float, option(min=0, max=1e6, help="Temperature of the continuations.")
     ] = 0.8,
-    length: Annotated[int, option(min=1, max=10**6, help="Tokens offered at a time.")] = 80,
+    length: Annotated[int, option(min=1, max=10**6, help="Tokens of each continuation.")] = 80,
     seed: Annotated[
         int | None,
         option(min=0, max=2**63 - 1, help="Seed of the random draws.", show_default="random"),
@@ -48,7 +48,7 @@ def write(
 ) -> None:
     """Write a text together with a model, in the terminal.
 
-    It offers a continuation; you accept it, draw another, edit, undo, or type your own.
+    It offers a continuation; you accept it, ask for another, edit, undo, or type your own.
     """
     from charrnn import api
     from charrnn.cli import terminal
@@ -57,10 +57,12 @@ def write(
     seed = secrets.randbits(32) if seed is None else seed
     draft = Draft(model, prompt, temperature, length, seed)
     terminal.say(HELP, "dim")
+    # The end of the text is enough to continue from; /show prints all of it.
     while (line := terminal.ask(draft.text[-400:], draft.offer)) is not None:
         try:
             if not _obey(draft, line):
                 return
+        # A mistyped command must not cost the writer the text.
         except UsageError as error:
             terminal.note(str(error))
 
@@ -82,6 +84,8 @@ class Draft:
         self.temperature, self.length = temperature, length
         self._model, self._seed = model, seed
         self._revisions = [Revision(prompt, begin(model.tokenizer, prompt))]
+        # Number of the sample to draw: each continuation has random numbers of its own, and equal
+        # seeds and commands give equal texts.
         self._tries = 0
         self.again()
 
@@ -101,6 +105,7 @@ class Draft:
 
     def accept(self) -> None:
         """Add the continuation to the text."""
+        # The last chunk of a sample always has its end.
         assert self._after is not None
         self._revisions.append(Revision(self.text + self.offer, self._after))
         self.again()
@@ -162,6 +167,7 @@ def _number(text: str, low: float, high: float) -> float:
         value = float(text)
     except ValueError:
         value = float("nan")
+    # NaN compares as false, so it fails this test, whether typed or from above.
     if not low <= value <= high:
         raise UsageError(f"{text.strip()!r} is not a number", f"give one from {low:g} to {high:g}")
     return value
@@ -171,6 +177,7 @@ def _save(text: str, path: Path) -> None:
     from charrnn.cli import terminal
 
     try:
+        # "x" fails if the file exists, so that no text is overwritten by mistake.
         with path.open("x", encoding="utf-8") as file:
             file.write(text if text.endswith("\n") else text + "\n")
     except OSError as error:

@@ -2,8 +2,8 @@
 
 The array is read as a circular tape by `batch_size` readers at equal distances. Each reader moves
 on by one window per step and never jumps, except where the end of the tape meets its beginning. So
-every token is read once per epoch, every window is complete, and the hidden state carried from step
-to step always belongs to the text just before.
+every token is read once per epoch, every window is complete, and the hidden state that is carried
+from step to step always belongs to the text just before.
 """
 
 from dataclasses import dataclass
@@ -46,10 +46,14 @@ class Batches:
     def __getitem__(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Step -> inputs and targets (B/W, T); the targets are the inputs one token later."""
         size, read = len(self.tokens), step * self.seq_length
+        # A function of the step alone: resuming needs no state of the data. Python's integers do
+        # not overflow, however large the step.
         begins = [(row * size // self.batch_size + read) % size for row in self.rows]
         positions = np.array(begins)[:, None] + np.arange(self.seq_length + 1)[None, :]
         # One fancy index for the whole batch: row by row, cutting cost 4% of a small model's step.
+        # int64, because torch's embedding and cross-entropy take no unsigned ids.
         windows = self.tokens[positions % size].astype(np.int64)  # (B/W, T + 1)
+        # Two views of one array: inputs and targets share all but their first and last token.
         return windows[:, :-1], windows[:, 1:]
 
 
@@ -75,6 +79,7 @@ def steps_for(epochs: float, tokens: int, per_step: int, most: int) -> int:
     """
     steps = max(1, round(epochs * tokens / per_step))
     if steps > most:
+        # A little less than the limit: rounded to four digits, it must still be valid.
         fewer = 0.999 * most * per_step / tokens
         raise UsageError(
             f"--epochs {epochs:g} takes {steps:,} steps of {per_step:,} tokens, and {most:,} is "

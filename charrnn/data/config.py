@@ -44,7 +44,9 @@ class DataConfig:
                 "make --valid-fraction or --test-fraction smaller",
             )
         try:
+            # Unlike `codecs.lookup`, this refuses codecs that are not of text, such as base64.
             "".encode(self.encoding)
+            # By the codec's own name, because an encoding may be given by an alias.
             if codecs.lookup(self.encoding).name in UNUSABLE_ENCODINGS:
                 raise LookupError
         except (LookupError, ValueError):
@@ -56,7 +58,8 @@ class DataConfig:
 
     @property
     def binary(self) -> bool:
-        """Whether files with NUL bytes are read too."""
+        """Whether files of a folder that contain NUL bytes are read too."""
+        # In utf-16 and the like, ASCII characters contain NUL: every text would look binary.
         return self.tokenizer == "byte" or b"\0" in "a".encode(self.encoding)
 
     def with_saved_stdin(self, folder: Path) -> "DataConfig":
@@ -98,6 +101,7 @@ def data_config_from_json(data: Mapping[str, Any]) -> DataConfig:
             value = data[item.name]
             if not _is_valid(item.name, value):
                 raise ValueError(f"{item.name} is {value!r}")
+            # JSON has no tuples; with lists, this config would not equal the one that was written.
             values[item.name] = tuple(value) if isinstance(value, list) else value
     return DataConfig(**values)
 
@@ -110,4 +114,5 @@ def _is_valid(name: str, value: Any) -> bool:
         return value is None or type(value) is int
     if name in ("valid_fraction", "test_fraction"):
         return type(value) in (int, float) and 0 <= value <= 1
+    # The exact type: True is an instance of int, and would pass for a min_count of 1.
     return type(value) is type(DataConfig.__dataclass_fields__[name].default)

@@ -18,7 +18,7 @@ from typing import BinaryIO
 from charrnn.errors import CorpusError, StorageError
 
 BLOCK = 4 << 20
-"""Bytes read at a time."""
+"""Bytes read at a time, which bounds the memory that a text of any size needs."""
 
 STDIN = "-"
 
@@ -40,6 +40,8 @@ class Sources:
 
     def sha256(self) -> str:
         """The hash of one file, or of several files' hashes; file names do not count."""
+        # Of the hashes and not of all bytes in a row: where files end is part of the text, because
+        # a newline is put between them.
         hashes = []
         for path in self.files:
             with path.open("rb") as file:
@@ -56,6 +58,7 @@ class Sources:
         for path in self.files:
             if last != "\n":
                 yield "\n"
+            # Now the text ends in a newline, and an empty file must not add a second one.
             last = "\n"
             for text in _decode(path, encoding, exact):
                 last = text[-1]
@@ -63,10 +66,18 @@ class Sources:
 
 
 def find(names: Iterable[str], spool: Path, binary: bool = False) -> Sources:
-    """Command-line arguments -> files; the contents of pipes are saved in the folder `spool`.
+    r"""Command-line arguments -> files; the contents of pipes are saved in the folder `spool`.
 
     CorpusError if one is missing, unreadable or has no text. `binary` also takes files that do not
     look like text.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "a.txt").write_text("one")
+    ...     _ = Path(folder, "b.txt").write_text("two")
+    ...     found = find([folder + "/*.txt"], spool=Path(folder))
+    ...     "".join(found.texts("utf-8", exact=False))
+    'one\ntwo'
     """
     files: list[Path] = []
     notes: list[str] = []
@@ -81,6 +92,7 @@ def find(names: Iterable[str], spool: Path, binary: bool = False) -> Sources:
 
 def digest(parts: Mapping[str, Sources]) -> str:
     """The hash of a corpus: of its text, and of which parts have files of their own."""
+    # With one part it is the hash of its text, which for a single file is what sha256sum prints.
     hashes = {name: source.sha256() for name, source in parts.items()}
     if len(hashes) == 1:
         return next(iter(hashes.values()))
@@ -112,8 +124,11 @@ def whole_lines(texts: Iterable[str], patient: bool = False) -> Iterator[str]:
 
 
 def _expand(name: str) -> list[Path]:
+    # A file may have a name with [ or *, so a pattern is tried last. lexists is also true of a
+    # broken link, which then gets the system's own error message.
     if os.path.lexists(name):
         return [Path(name)]
+    # glob returns names in the order of the file system, which differs between machines.
     found = sorted(glob.glob(name, recursive=True))
     if not found:
         raise CorpusError(f"there is no file or folder {name}", "check the path")
@@ -127,6 +142,7 @@ def _files(path: Path, spool: Path, binary: bool, notes: list[str]) -> list[Path
         raise CorpusError(f"cannot read {path}: {error.strerror}", "check the path") from None
     if stat.S_ISDIR(mode):
         return _folder(path, binary, notes)
+    # Named by their number in the folder: several pipes, as from <(command), may be given at once.
     if stat.S_ISFIFO(mode):
         with path.open("rb") as file:
             return [_save_pipe(file, spool / f"pipe-{len(list(spool.iterdir()))}.txt")]
@@ -138,9 +154,12 @@ def _files(path: Path, spool: Path, binary: bool, notes: list[str]) -> list[Path
 def _folder(folder: Path, binary: bool, notes: list[str]) -> list[Path]:
     """All text files in a folder and its subfolders, by name; hidden files are left out."""
     found: list[Path] = []
+    # By default os.walk leaves out folders that it cannot read.
     for root, folders, names in os.walk(folder, onerror=_unreadable):
+        # Changed in place: os.walk descends into what is left in this list, in its order.
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = [Path(root, name) for name in sorted(names) if not name.startswith(".")]
+        # Reading a pipe or a device in a folder could wait for ever.
         found += [path for path in paths if path.is_file()]
     texts = [path for path in found if binary or not _looks_binary(path)]
     if not texts:
@@ -159,6 +178,7 @@ def _unreadable(error: OSError) -> None:
 def _looks_binary(path: Path) -> bool:
     try:
         with path.open("rb") as file:
+            # Text in UTF-8 or an 8-bit encoding contains no NUL; many binary formats do, early on.
             start = file.read(8192)
     except OSError as error:
         raise CorpusError(f"cannot read {path}: {error.strerror}", "check it") from None
@@ -177,6 +197,7 @@ def _save_pipe(pipe: BinaryIO, target: Path) -> Path:
 
 
 def _next_block(pipe: BinaryIO) -> bytes:
+    # Apart from writing, so that an error names the side that failed.
     try:
         return pipe.read(BLOCK)
     except OSError as error:
@@ -185,9 +206,12 @@ def _next_block(pipe: BinaryIO) -> bytes:
 
 def _decode(path: Path, encoding: str, exact: bool) -> Iterator[str]:
     """A file -> its text in non-empty blocks."""
+    # By the codec's own name, which is the same for utf8, U8 and UTF-8.
     plain = codecs.lookup(encoding).name == "utf-8"
+    # utf-8-sig leaves out a byte order mark, which would become a character of the vocabulary.
     name = "utf-8-sig" if plain and not exact else encoding
     errors = "surrogateescape" if exact else "strict"
+    # Incremental: a character may begin in one block and end in the next.
     decoder = codecs.getincrementaldecoder(name)(errors)
     read = 0
     try:
@@ -198,13 +222,15 @@ def _decode(path: Path, encoding: str, exact: bool) -> Iterator[str]:
                     yield text if plain else _encodable(text, errors)
             if text := decoder.decode(b"", final=True):
                 yield text if plain else _encodable(text, errors)
+    # From `_encodable`. Before UnicodeError, of which it is a subclass.
     except UnicodeEncodeError:
         raise CorpusError(
             f"{path}, read as {encoding}, contains a lone surrogate, half a character",
             "give the right --encoding",
         ) from None
     except UnicodeError as error:
-        # The decoder's object ends at the last byte read, and includes bytes of earlier blocks.
+        # The error's object ends at the last byte read, and may begin with bytes of earlier blocks.
+        # utf-16 without a byte order mark raises a plain UnicodeError, which has no object.
         seen = getattr(error, "object", b"")
         offset = read - len(seen) + getattr(error, "start", 0)
         raise CorpusError(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from charrnn.errors import StorageError
 
 MAX_BYTES = 2**31 - 1
-"""Size of the largest text that can be indexed: positions are 32-bit integers."""
+"""Bytes of the largest text that can be indexed: positions are 32-bit integers."""
 
 MAX_SPAN = 10_000
 """A span of more characters than this may be reported in several overlapping pieces."""
@@ -50,6 +50,8 @@ class SuffixArray:
     def interval(self, part: bytes, low: int = 0, high: int | None = None) -> tuple[int, int]:
         """Bytes -> the range of suffixes, by rank, that start with them."""
         end = len(self._suffixes) if high is None else high
+        # Suffixes with a common prefix are neighbours in the order, so two binary searches find
+        # them all: O(M log N) for M bytes in a text of N.
         first = self._bisect(part, low, end, before=True)
         return first, self._bisect(part, first, end, before=False)
 
@@ -57,6 +59,7 @@ class SuffixArray:
         while low < high:
             middle = (low + high) // 2
             at = int(self._suffixes[middle])
+            # Only the compared bytes are copied, so a memory-mapped text stays on disk.
             prefix = bytes(self.text[at : at + len(part)])
             if prefix < part or (not before and prefix == part):
                 low = middle + 1
@@ -66,6 +69,7 @@ class SuffixArray:
 
     def longest(self, text: bytes) -> tuple[int, int]:
         """Bytes -> length and position of their longest prefix that occurs in the corpus."""
+        # If a prefix occurs, so do all shorter ones: the longest can be found by bisection.
         low, high = 0, len(text)
         # Double the bound before bisecting: a copy is much shorter than the rest of the text.
         bound = 64
@@ -81,9 +85,16 @@ class SuffixArray:
         """Text -> its longest copied spans of at least `shortest` characters, left to right.
 
         A span inside another one is left out; of two that overlap, both are reported.
+
+        >>> text = b"the cat sat"
+        >>> order = np.array(sorted(range(len(text)), key=lambda i: text[i:]), np.int32)
+        >>> SuffixArray(text, order).spans("a cat sits", shortest=4)
+        [Span(begin=1, source=3, length=6)]
         """
         found: list[Span] = []
         begin = reached = 0
+        # The text is encoded again at each copied position; without a limit, a long copy would
+        # cost the square of its length.
         most = max(MAX_SPAN, 2 * shortest)
         while begin + shortest <= len(text):
             # Only a span that extends beyond the last one is reported.
@@ -91,8 +102,11 @@ class SuffixArray:
             if end > len(text) or self.find(text[begin:end].encode()) < 0:
                 begin += 1
                 continue
+            # UTF-8 is self-synchronizing: bytes that begin with a whole character can occur only
+            # where a character begins.
             part = text[begin : begin + most].encode()
             length, source = self.longest(part)
+            # The longest match in bytes may end within a character, which is then not copied.
             characters = len(part[:length].decode(errors="ignore"))
             found.append(Span(begin, source, characters))
             reached = begin + characters
@@ -112,6 +126,7 @@ def open_suffix_array(text_path: Path, array_path: Path) -> SuffixArray | None:
         mapped = np.memmap(text_path, np.uint8, "r")
     except (OSError, ValueError, EOFError):
         return None
+    # A build that was interrupted may leave a text and an array of different lengths.
     return SuffixArray(mapped.data, suffixes) if len(mapped) == len(suffixes) else None
 
 
@@ -119,6 +134,7 @@ def build_suffix_array(text: bytes, text_path: Path, array_path: Path) -> None:
     """Text -> both files of its index. StorageError if they cannot be written."""
     from pydivsufsort import divsufsort
 
+    # A copy, because divsufsort refuses read-only arrays, as those of bytes are.
     suffixes = divsufsort(np.frombuffer(text, np.uint8).copy()).astype(np.int32)
     try:
         text_path.write_bytes(text)

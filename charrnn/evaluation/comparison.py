@@ -56,6 +56,7 @@ def summarize(run: Run) -> RunSummary:
     plan, recipe, corpus = (_object(about.get(name)) for name in ("plan", "recipe", "corpus"))
     model, train = _object(plan.get("model")), _object(plan.get("train"))
     text = {"text": recipe.get("sources"), "text_sha256": corpus.get("sha256")}
+    # vocab_size is the model's here: what was requested may be None, and is not what was learned.
     rest = {name: value for name, value in recipe.items() if name not in ("sources", "vocab_size")}
     versions = {f"version of {k}": v for k, v in _object(about.get("versions")).items()}
     settings = {**text, **rest, **model, **train, **versions}
@@ -69,6 +70,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 def _outcome(log: Log, parameters: Any) -> Outcome:
     evaluated = [
+        # The step is negated so that `min` takes the later of equal losses.
         (nats, -logged.step)
         for logged in log.events
         if logged.kind == "evaluated" and (nats := nats_per_char(logged.event)) is not None
@@ -85,6 +87,7 @@ def _outcome(log: Log, parameters: Any) -> Outcome:
         epochs=None if rate is None else rate * step,
         parameters=parameters if type(parameters) is int else None,
         seconds=max((logged.seconds for logged in log.events), default=0.0),
+        # The median, because a start or a stall has speeds that are far from the usual one.
         tokens_per_second=statistics.median(known) if known else None,
     )
 
@@ -104,6 +107,7 @@ def best_first(summaries: Sequence[RunSummary]) -> list[RunSummary]:
 
     def place(summary: RunSummary) -> tuple[bool, float]:
         best = summary.outcome.best_nats_per_char
+        # False sorts before True; `sorted` keeps the order of those without a loss.
         return best is None, best or 0.0
 
     return sorted(summaries, key=place)

@@ -55,6 +55,7 @@ class GradientFlow:
         It is fitted from k = 1 to the last norm above zero. NaN if there are fewer than two.
         """
         norms = np.array(self.norms[1:])
+        # argmin of a boolean array is the first False: a norm of zero has no logarithm.
         last = int(np.argmin(norms > 0)) if (norms <= 0).any() else len(norms)
         if last < 2:
             return math.nan
@@ -91,9 +92,11 @@ def measure(
             f"give more text or a --reach of at most {max(1, len(tokens) - 2)}",
         )
     warm_up = min(WARM_UP, len(tokens) - reach - 2)
+    # A window is the warm-up, reach + 1 tokens whose states are measured, and the target.
     begins = np.linspace(0, len(tokens) - reach - 2 - warm_up, positions).round().astype(int)
     windows = begins[:, None] + np.arange(warm_up + reach + 2)[None, :]
     ids = torch.from_numpy(tokens[windows].astype(np.int64))  # (B, warm-up + reach + 2)
+    # In float32, gradients over a long reach would underflow to zero.
     own = copy.deepcopy(model).cpu().double().eval().requires_grad_(False)
     state = own.zero_state(positions)
     if warm_up:
@@ -108,18 +111,24 @@ def _backward(model: Any, ids: Tensor, target: Tensor, state: list[State]) -> Gr
     counts: dict[str, list[float]] = {}
     read = list(unrolled(model, ids, state, counts))
     states, x = [after for _, after in read], read[-1][0]
+    # The rows do not depend on each other, so the derivative of the sum contains each row's own.
     loss = F.cross_entropy(model.output(x), target, reduction="sum")
     parts = range(len(state[0]))
+    # For k = 0, 1 ..., for each part of the state: the tensors of all layers.
     wanted = [[layer[part] for layer in each] for each in reversed(states) for part in parts]
+    # Materialized: the cell state c after the last token is not read by the loss, and would give
+    # None instead of zeros.
     flat = torch.autograd.grad(
         loss, [one for layers in wanted for one in layers], materialize_grads=True
     )
+    # The norm over the units of all layers (B, layers * H), averaged over the positions.
     depth = len(state)
     norms = [
         float(torch.cat(flat[i : i + depth], dim=1).norm(dim=1).mean())
         for i in range(0, len(flat), depth)
     ]
     saturated = {gate: float(np.mean(fractions)) for gate, fractions in counts.items()}
+    # The norms alternate between the parts: h first, and for an LSTM then c.
     cells = norms[1 :: len(parts)] if len(parts) > 1 else []
     return GradientFlow(tuple(norms[:: len(parts)]), tuple(cells), saturated, len(target))
 
@@ -136,6 +145,7 @@ def unrolled(
     for column in ids.T:
         x, after = model.embed(column), []
         for index, layer in enumerate(model.layers):
+            # A sequence of one token: (B, D) -> (B, 1, D).
             _, new = layer(x[:, None], state[index])
             for name, fraction in saturation(layer, x, state[index][0], new[0]).items():
                 saturated.setdefault(name, []).append(fraction)

@@ -86,17 +86,22 @@ def read_log(run: Run) -> Log:
         kind, step = event.get("event"), event.get("step")
         if kind not in KINDS or type(step) is not int:
             continue
+        # Each session begins with this event, at the step from which it continues.
         begins = kind == "planned"
         seconds = finite(event.get("seconds", 0.0 if begins else last))
         seconds = last if seconds is None else seconds
+        # A clock that goes back is a new session, too: its first line may have been lost. What the
+        # earlier session did beyond the step of the checkpoint has been done again.
         if begins or seconds < last:
             reached = step if begins else step - 1
             events = {key: logged for key, logged in events.items() if logged.step <= reached}
+            # Time spent on steps that were repeated is not counted.
             before = max((logged.seconds for logged in events.values()), default=0.0)
         last = seconds
         if begins:
             plan = event["plan"] if isinstance(event.get("plan"), dict) else plan
         else:
+            # The later of two equal events replaces the earlier one.
             events[kind, step] = LoggedEvent(kind, step, before + seconds, event)
     ordered = sorted(events.values(), key=lambda logged: (logged.step, logged.seconds))
     return Log(run.name, tuple(ordered), plan, unreadable)
@@ -104,6 +109,7 @@ def read_log(run: Run) -> Log:
 
 def finite(value: Any) -> float | None:
     """A field of a log -> its number; None if it is not a finite number."""
+    # json.loads also reads NaN and Infinity, and true is an instance of int.
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
@@ -162,6 +168,7 @@ def _height(logged: LoggedEvent, name: str, unit: str) -> float | None:
     nats = nats_per_char(logged.event)
     if nats is None or unit == "nats":
         return nats
+    # math.exp raises OverflowError from about 710 on.
     return nats / math.log(2) if unit == "bits" else math.exp(min(nats, 700.0))
 
 

@@ -48,6 +48,7 @@ class Score:
     @property
     def perplexity(self) -> float:
         """The exponential of the loss, per token."""
+        # math.exp raises OverflowError from about 710 on.
         return math.exp(min(self.loss, 700.0))
 
     @property
@@ -80,11 +81,14 @@ def log_probabilities(
     The first token is predicted from `start_id`; the state is carried to the end.
     """
     state, last = engine.zero_state(1), start_id
+    # In blocks, because the logits of all tokens (N, V) could take more memory than there is.
     for begin in range(0, len(tokens), READ_LENGTH):
         targets = tokens[begin : begin + READ_LENGTH].astype(np.int64)
+        # Each input is the token before its target; the first is the last one of the block before.
         inputs = np.concatenate([[last], targets[:-1]])
         logits, state = engine.read(inputs[:, None], state)
         last = int(targets[-1])
+        # Logits (T, 1, V) of a batch of one row -> the log-probability of each target (T,).
         yield log_softmax(logits[:, 0])[np.arange(len(targets)), targets]
 
 
@@ -100,6 +104,7 @@ def read_text(
     path: Path, tokenizer: Tokenizer, encoding: str
 ) -> tuple[NDArray[np.unsignedinteger], int]:
     """A file -> its tokens, and the characters they encode. CorpusError if it is empty."""
+    # The path may be a pipe, whose contents are saved there while they are read.
     with tempfile.TemporaryDirectory() as spool:
         found = find([str(path)], Path(spool), tokenizer.name == "byte")
         texts = list(found.texts(encoding, tokenizer.name == "byte"))

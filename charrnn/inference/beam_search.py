@@ -49,10 +49,14 @@ def beam_search(
         # Every hypothesis gets a row number of its own, so that stateful filters keep them apart.
         rows = tuple(range(count, count + len(beam)))
         count += len(beam)
+        # All hypotheses in the beam have the same length, so their histories form one array.
         known = np.stack([np.concatenate([history, each.ids]) for each in beam]).astype(int)
         allowed = rule_out(logits, Context(known, np.zeros((len(rows), 2)), rows))
+        # The log-probabilities are normalized over the whole vocabulary: a ban does not make the
+        # tokens that are left look more likely.
         scores = np.where(np.isfinite(allowed), log_softmax(logits), -np.inf)
         scores += np.array([[each.logprob] for each in beam])
+        # All B * V extensions compete at once. A stable sort makes ties fall to the lower id.
         best = np.argsort(-scores, axis=None, kind="stable")[:width]
         best = best[np.isfinite(scores.ravel()[best])]
         parents, tokens = np.unravel_index(best, scores.shape)
@@ -66,6 +70,8 @@ def beam_search(
         complete += [each for each in grown if each.finish != "length"]
         going = [place for place, each in enumerate(grown) if each.finish == "length"]
         beam = [grown[place] for place in going]
+        # More tokens can raise the log-probability per token, so the search goes on while an
+        # unfinished hypothesis leads.
         if not beam or (len(complete) >= width and _best(complete) is _best(complete + beam)):
             return _best(complete)
         state = [part[parents[going]] for part in state]
@@ -74,4 +80,5 @@ def beam_search(
 
 
 def _best(hypotheses: list[Hypothesis]) -> Hypothesis:
+    # max returns the first of equals: a complete hypothesis, which is listed before the beam.
     return max(hypotheses, key=lambda each: each.logprob / max(1, len(each.ids)))

@@ -1,7 +1,8 @@
 """What a generated text must or must not contain: banned texts, an alphabet, a regex, no copies.
 
 Constraints are filters that know the text behind the ids. Each tracks the text of every row it has
-seen, so one object serves one generation. `Constraints` holds the options and makes the filters.
+seen, so an object can be used for one generation only. `Constraints` holds the options and makes
+the filters.
 """
 
 import re
@@ -57,6 +58,7 @@ class Constraints:
         """
         amounts = token_biases(self.bias, tokenizer)
         if self.allow is not None:
+            # The alphabet overrides the biases, so that no amount brings back an excluded token.
             amounts |= alphabet_bias(self.allow, tokenizer)
         filters: list[Filter] = []
         if amounts:
@@ -84,6 +86,7 @@ class TextTracker:
     def update(self, context: Context) -> list[str]:
         """Context -> the text of each row so far, without its prompt."""
         for place, row in enumerate(context.rows):
+            # A known row has one new token per step; the tokens before it are in its text already.
             since = 1
             if row not in self.texts:
                 # A new row branched off another hypothesis, or nothing is written yet.
@@ -101,8 +104,10 @@ class TextTracker:
 
     def _push(self, row: int, token: int) -> tuple[str, str]:
         """The text that a token completes, and U+FFFD if it leaves a character incomplete."""
+        # Most tokens are whole characters after whole characters, and need no decoder.
         if self.pieces[token] and not self._incomplete[row]:
             return self.pieces[token], ""
+        # Each token gets a new decoder: most are only tried, and a decoder cannot take one back.
         decoder = Decoder(self._tokenizer)
         for each in self._incomplete[row]:
             decoder.push(each)
@@ -121,6 +126,7 @@ def token_texts(tokenizer: Tokenizer) -> list[str]:
     """The text of each id by itself; empty for an id that is only part of a character."""
     texts = []
     for token in range(tokenizer.vocab_size):
+        # Each id gets a new byte decoder, because one may keep half a byte of the id before.
         raw = tokenizer.byte_decoder()(token)
         try:
             texts.append(raw.decode())
@@ -137,6 +143,8 @@ class BanConstraint:
         self._tracker = TextTracker(tokenizer)
         self._always: set[int] = set()
         self._after: dict[str, list[int]] = {}
+        # The tokens that complete a banned text after each of its beginnings are found once, so
+        # that a step only compares the text's end with the beginnings.
         for token, piece in enumerate(self._tracker.pieces):
             for text in texts:
                 if text in piece:
@@ -166,6 +174,7 @@ class BanConstraint:
 
     def _completing(self, row: int, text: str, logits: Logits) -> list[int]:
         """The tokens that complete a banned text whose last character takes several tokens."""
+        # A banned text that ends in the token contains no more than this of the text before it.
         end = text[-max(map(len, self._texts)) :]
         candidates = self._breakers if self._tracker.is_incomplete(row) else self._parts
         return [
@@ -183,6 +192,7 @@ class RegexConstraint:
     """
 
     def __init__(self, pattern: str, tokenizer: Tokenizer) -> None:
+        # The expansion of a{0} is shorter than the pattern, but the compiler reads all of it.
         length = max(len(pattern), expanded_length(pattern))
         if length > MAX_PATTERN:
             raise UsageError(
@@ -191,6 +201,8 @@ class RegexConstraint:
                 "repeat less",
             )
         try:
+            # The regex package has partial matches; re cannot say that a text may still come to
+            # match.
             self._pattern = regex.compile(pattern)
         except (regex.error, ValueError, RecursionError) as error:
             raise UsageError(f"--regex cannot be read: {error}", "correct the pattern") from None
@@ -201,6 +213,7 @@ class RegexConstraint:
         """The filter. UsageError if no token can continue a match."""
         left = np.full_like(logits, RULED_OUT)
         for place, text in enumerate(self._tracker.update(context)):
+            # Each token costs a match, so those that are ruled out already are not tried.
             alive = np.flatnonzero(np.isfinite(logits[place]))
             kept = [token for token in alive.tolist() if self._continues(text, token)]
             if self._pattern.fullmatch(text):
@@ -211,6 +224,8 @@ class RegexConstraint:
                     "--regex",
                     "widen the pattern, or allow its characters",
                 )
+            # An earlier filter may have ruled out the newline, which has to remain possible as the
+            # end.
             left[place, kept] = np.maximum(logits[place, kept], np.float32(-1e30))
         return left
 
@@ -220,6 +235,7 @@ class RegexConstraint:
 
     def ends(self, row: int, token: int) -> bool:
         """Whether this token is the newline that ends the text, and not part of it."""
+        # The tracker reads a token at the next step, so its text here is the one before the token.
         return token == self._newline and not self._continues(self._tracker.texts[row], token)
 
 
@@ -236,6 +252,8 @@ class NoCopyConstraint:
 
     def _contains_copy(self, piece: str) -> bool:
         """Whether a piece by itself has more than `limit` characters of the corpus in a row."""
+        # A copy of more than `limit` characters contains one of limit + 1, so only these are
+        # searched.
         size = self._limit + 1
         windows = (piece[i : i + size] for i in range(len(piece) - self._limit))
         return any(self._index.find(window.encode()) >= 0 for window in windows)
@@ -258,6 +276,8 @@ class NoCopyConstraint:
             for k in range(1, min(self._longest, self._limit) + 1)
             if len(text) >= self._limit + 1 - k
         }
+        # These few searches serve all tokens; where none finds its tail, no token can extend a
+        # copy.
         risky = {k: tail for k, tail in tails.items() if self._index.find(tail.encode()) >= 0}
         added = self._tracker.added_text
         return [
@@ -279,6 +299,7 @@ def alphabet_bias(characters: str, tokenizer: Tokenizer) -> dict[int, float]:
     excluded = {
         token: -np.inf
         for token, piece in enumerate(token_texts(tokenizer))
+        # A part of a character may become one that is not allowed.
         if not piece or not set(piece) <= known
     }
     if len(excluded.keys() | set(tokenizer.unsampled)) == tokenizer.vocab_size:
@@ -312,11 +333,14 @@ def expanded_length(pattern: str) -> int:
     lengths, last = [0], 0
     for found in PATTERN_TOKEN.finditer(pattern):
         if found["least"] and last:
+            # int refuses thousands of digits, and ENDLESS has 13.
             count = int(found["least"]) if len(found["least"]) < 13 else ENDLESS
+            # What is repeated has been counted once already.
             lengths[-1] = min(ENDLESS, lengths[-1] + last * max(0, count - 1))
             last = min(ENDLESS, last * max(1, count))
         elif found["nothing"]:
             lengths[-1] += 1
+            # With the flag x, white space does not end what a repetition after it repeats.
             last = last or 1
         elif found[0] == "(":
             lengths.append(0)
@@ -326,4 +350,5 @@ def expanded_length(pattern: str) -> int:
         else:
             lengths[-1] += 1
             last = 1
+    # Groups that are never closed count too; the compiler reports them as an error.
     return min(ENDLESS, sum(lengths))

@@ -1,7 +1,8 @@
 """A checkpoint -> step(ids, state) -> (logits, state), by ONNX Runtime. torch is never imported.
 
-The model becomes small ONNX graphs in memory, whose weights stay packed between calls. That, and
-starting without torch, is why sampling is fast: one graph reads a token, another whole sequences.
+The model becomes two small ONNX graphs in memory: one reads a token, the other whole sequences.
+Sampling is fast because their weights stay packed between calls, and because it starts without
+torch.
 """
 
 import functools
@@ -21,6 +22,7 @@ from charrnn.tokenizers import Tokenizer
 State = list[NDArray[np.float32]]
 """A hidden state: one array (B, H) for each part of each layer."""
 
+# A call makes the logits of all its tokens, (T, B, V), so a long prompt is read in parts.
 READ_LENGTH = 256
 """Tokens of a prompt read per call."""
 
@@ -30,6 +32,7 @@ READ_FROM = 64
 
 def default_threads() -> int:
     """One thread per core, at most four: a single text keeps no more of them busy."""
+    # Unlike cpu_count, the affinity counts only cores that this process may use; macOS has none.
     return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
 
 
@@ -98,6 +101,7 @@ class Engine:
     def step(self, ids: NDArray[np.integer], state: State) -> tuple[NDArray[np.float32], State]:
         """One token for each of B rows, (B,) -> logits (B, V) and the state after it."""
         feed: dict[str, NDArray[Any]] = dict(zip(self._parts, state, strict=True))
+        # ONNX Runtime does not convert types, and a tokenizer's ids are small unsigned integers.
         feed["ids"] = ids.astype(np.int64, copy=False)
         logits, *after = self._stepper.run(self._names, feed)
         return logits, after
@@ -124,11 +128,13 @@ class Engine:
 
 
 def _session(model: Any, threads: int) -> Any:
+    # It is imported here, because commands that only read headers do not need it.
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # The library would log to stderr, among the lines of progress and errors; 4 is fatal only.
     options.log_severity_level = 4
     # One token takes microseconds, less than waking a sleeping thread.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")

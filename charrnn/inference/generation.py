@@ -112,6 +112,7 @@ class Sample:
             self.finish = "length"
         if self.finish:
             self._held += self._decoder.finish()
+        # Searching the held text suffices: no shown character can be part of a stop text.
         if self._params.stop:
             self._stop()
         shown = len(self._held) if self.finish else len(self._held) - self._overlap()
@@ -131,6 +132,7 @@ class Sample:
     def _overlap(self) -> int:
         """How many last characters could be the beginning of a stop text, and are held back."""
         longest = max(map(len, self._params.stop), default=1) - 1
+        # The longest overlap decides: a shorter one inside it would show characters too early.
         for size in range(min(longest, len(self._held)), 0, -1):
             if any(stop.startswith(self._held[-size:]) for stop in self._params.stop):
                 return size
@@ -139,6 +141,7 @@ class Sample:
 
 def begin(tokenizer: Tokenizer, prompt: str) -> GenerationState:
     """Prompt -> the state that continues it. Every text is preceded by a newline."""
+    # The newline also gives an empty prompt one token, without which there are no logits.
     ids = tokenizer.encode(prompt).astype(np.int64)
     return GenerationState(np.concatenate([[tokenizer.newline_id], ids]).astype(np.int64))
 
@@ -168,12 +171,15 @@ def generate(
         for index, start in zip(indices, starts, strict=True):
             yield Chunk(index, "", 0, (), "length", start)
         return
+    # Constraints come first, so that a filter like top-k counts only tokens that may be drawn.
     own = sampling.filters(params.values, params.order)
     apply = sampling.chain([sampling.exclude(model.tokenizer.unsampled), *extra, *own])
     batch = _Batch(model, starts, params, indices)
     while batch.samples:
         context = batch.context()
+        # The draw has a random number of its own, so no filter changes the numbers of later draws.
         drawn = sampling.draw(apply(batch.logits, context), context.uniform[:, 1])
+        # Text is shown before the next step, and a sample that ends does not read its last token.
         yield from batch.take(drawn, ends)
         batch.step(drawn)
 
@@ -190,11 +196,15 @@ class _Batch:
     ) -> None:
         tokenizer = model.tokenizer
         self._engine, self._params = model.engine, params
+        # A character may take several tokens, of which the last one completes it.
         self._breakers = frozenset(int(tokenizer.encode(c)[-1]) for c in DRY_BREAKERS)
+        # Each pair of seed and sample has a stream, so that a sample does not depend on the batch.
         self._generators = [np.random.default_rng([params.seed, i]) for i in indices]
         for generator, start in zip(self._generators, starts, strict=True):
+            # Two numbers per token have been used; PCG64 skips them without drawing them.
             generator.bit_generator.advance(2 * start.drawn)  # type: ignore[attr-defined]
         self._drawn = np.array([start.drawn for start in starts])
+        # Its shape is (B, steps, 2), and no numbers are drawn yet.
         self._uniform = np.empty((len(starts), 0, 2))
         self._used = 0
         # A buffer that is moved back only when it is full: no copy at each token.
@@ -209,6 +219,7 @@ class _Batch:
     def context(self) -> Context:
         """What the filters know at this step; two random numbers (B, 2) are used up by it."""
         if self._used == self._uniform.shape[1]:
+            # A call of a generator costs far more than a number, so each draws for many steps.
             self._uniform = np.stack([g.random((RANDOM_STEPS, 2)) for g in self._generators])
             self._used = 0
         self._used += 1
@@ -238,6 +249,7 @@ class _Batch:
 
     def _state_of(self, row: int) -> GenerationState:
         """Where a continuation of this sample starts: its last token has not been read yet."""
+        # All parts are copied, because the caller keeps them and the buffer is overwritten.
         known = self._history[row, self._end - HISTORY : self._end - 1]
         return GenerationState(
             self._history[row, self._end - 1 : self._end].copy(),
@@ -261,6 +273,7 @@ class _Batch:
 
 def _read_starts(engine: Stepper, starts: Sequence[GenerationState]) -> tuple[Logits, State]:
     """Logits (B, V) and state after the starts' ids; a start that samples share is read once."""
+    # Samples of one prompt share the object, so no arrays need to be compared.
     read: dict[int, tuple[Logits, State]] = {}
     for start in starts:
         if id(start) not in read:
@@ -273,6 +286,7 @@ def _read_starts(engine: Stepper, starts: Sequence[GenerationState]) -> tuple[Lo
 
 def _with_alternatives(logits: NDArray[np.float32], token: int, count: int) -> Token:
     """Logits (V,) -> the token with its log-probability and the `count` most likely ones."""
+    # The limit makes a probability that underflows to 0 a finite number, as JSON needs it.
     logprobs = np.log(np.maximum(sampling.probabilities(logits[None])[0], 1e-300))
     best = np.argsort(-logprobs, kind="stable")[:count]
     return Token(token, float(logprobs[token]), tuple((int(i), float(logprobs[i])) for i in best))

@@ -39,6 +39,7 @@ class Operator:
 
 OPERATORS = {
     "lstm": Operator("LSTM", (0, 3, 1, 2), {}),  # torch i f g o -> ONNX i o f c
+    # linear_before_reset makes the reset gate act after the product, as in torch.
     "gru": Operator("GRU", (1, 0, 2), {"linear_before_reset": 1}),  # torch r z n -> ONNX z r h
     "rnn": Operator("RNN", (0,), {}),
 }
@@ -68,6 +69,7 @@ def export(checkpoint: Checkpoint, path: Path) -> None:
         model = sequence_graph(checkpoint, DOCUMENT)
     else:
         model = step_graph(checkpoint, document=STEP_DOCUMENT)
+    # Sorted keys make two exports of the same model equal, byte for byte.
     text = json.dumps(checkpoint.tokenizer.to_json(), sort_keys=True)
     helper.set_model_props(model, {"charrnn.tokenizer": text})
     write_durably(path, [model.SerializeToString()])
@@ -89,6 +91,7 @@ def step_graph(checkpoint: Checkpoint, precision: str = "float32", document: str
     Inputs: `ids` (B,) int64 and each part of the state, `0.h` (B, H) and so on. Outputs: `logits`
     (B, V) and each part of the state after the token, `0.h.after` (B, H).
     """
+    # onnx is slow to import and only needed where a graph is built.
     from onnx import helper, numpy_helper
 
     with np.errstate(over="ignore", invalid="ignore"):  # weights of an untrusted file can be huge
@@ -113,6 +116,7 @@ def _model(
         nodes,
         "charrnn",
         [
+            # A text instead of a number is a symbolic size, so any T and B can be read.
             helper.make_tensor_value_info("ids", TensorProto.INT64, axes),
             *(helper.make_tensor_value_info(n, floats, ["B", s[1]]) for n, s in shapes.items()),
         ],
@@ -126,6 +130,7 @@ def _model(
         constants,
         doc_string=document,
     )
+    # onnx would write its own newest versions, which an older ONNX Runtime refuses.
     opsets = [helper.make_opsetid("", OPSET)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=IR, producer_name="charrnn")
 
@@ -144,6 +149,8 @@ def _step_network(config: ModelConfig, weights: Arrays, precision: str) -> Nodes
         if residual_at(config, layer):
             whole.node("Add", [out, f"x{layer}"], [f"x{layer + 1}"])
         else:
+            # The next layer reads x<n> in both cases; the output itself is already named as a
+            # state.
             whole.node("Identity", [out], [f"x{layer + 1}"])
     output = weights["embedding.weight" if config.tie_weights else "output.weight"]
     top, bias = f"x{config.num_layers}", weights["output.bias"]
@@ -155,6 +162,7 @@ def _sequence_network(config: ModelConfig, weights: Arrays) -> tuple[list[Any], 
     """The nodes from ids (T, B) to logits (T, B, V), and their constants."""
     from onnx import helper, numpy_helper
 
+    # Unlike the step graph this has no table: an exported file has every weight once, as trained.
     constants = {"embedding": weights["embedding.weight"]}
     nodes = [helper.make_node("Gather", ["embedding", "ids"], ["x0"])]
     for layer in range(config.num_layers):
@@ -190,6 +198,7 @@ def _layer(
         for n, r in zip(before, raised, strict=True)
     ]
     nodes += recurrent
+    # The layer's output is (T, 1, B, H), the 1 being the direction.
     nodes += [helper.make_node("Squeeze", [f"directed{layer}", "axis1"], [out])]
     nodes += [
         helper.make_node("Squeeze", [r, "axis0"], [f"{n}.after"])
@@ -211,12 +220,14 @@ def _operator(
     order = np.concatenate([np.arange(size) + gate * size for gate in operator.gates])
     assert len(order) == rows
     constants: dict[str, NDArray[Any]] = {
+        # Their shapes are (1, gates * H, D), (1, gates * H, H) and (1, 2 * gates * H).
         f"W{layer}": own["weight_ih"][order][None],
         f"R{layer}": own["weight_hh"][order][None],
         f"B{layer}": np.concatenate([own["bias_ih"][order], own["bias_hh"][order]])[None],
     }
     node = helper.make_node(
         operator.name,
+        # The empty name leaves out sequence_lens: all texts of a batch have the same length.
         [f"x{layer}", f"W{layer}", f"R{layer}", f"B{layer}", "", *before],
         [f"directed{layer}", *after],
         hidden_size=size,

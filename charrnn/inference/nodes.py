@@ -62,9 +62,14 @@ class Nodes:
 def float_product(
     name: str, source: str, weights: NDArray[np.float32], add: str, bound: float = 1.0
 ) -> Nodes:
-    """`name` (B, N) = `source` (B, K) @ weights (N, K).T + `add`, in float32."""
+    """`name` (B, N) = `source` (B, K) @ weights (N, K).T + `add`, in float32.
+
+    `bound` is not used; both products take the same arguments.
+    """
     nodes = Nodes()
+    # torch stores (N, K); transposed here, it is not transposed in every call.
     matrix = nodes.constant(f"{name}.weights", np.ascontiguousarray(weights.T))
+    # Gemm adds the bias within the product, where MatMul would need a second node.
     return nodes.node("Gemm", [source, matrix, add], [name])
 
 
@@ -72,10 +77,12 @@ def int8_product(
     name: str, source: str, weights: NDArray[np.float32], add: str, bound: float = 1.0
 ) -> Nodes:
     """The same product in int8, for values of `source` within -bound .. bound."""
+    # The lower limit avoids a division by zero where every input is zero.
     step = np.float32(max(bound, 1e-30) / 127)
     values, scale = quantize(weights)
     nodes = Nodes()
     unit = nodes.constant(f"{name}.step", np.array(step))
+    # The input is uint8 around 128, because x86 processors multiply unsigned by signed bytes.
     zero = nodes.constant(f"{name}.zero", np.array(128, np.uint8))
     nodes.node("QuantizeLinear", [source, unit, zero], [f"{name}.source"])
     matrix = nodes.constant(f"{name}.weights", values)
@@ -91,6 +98,8 @@ PRODUCTS = {"float32": float_product, "int8": int8_product}
 
 def quantize(weights: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """(N, K) -> int8 (K, N) and scales (N,), with weights[n] close to int8[:, n] * scale[n]."""
+    # Each row has a scale, so that one large weight does not make the other rows coarse. The lower
+    # limit keeps a row of zeros from becoming NaN.
     scale = np.maximum(np.abs(weights).max(axis=1), np.float32(1e-30)) / np.float32(127)
     nearest = np.rint(weights / scale[:, None]).clip(-127, 127).astype(np.int8)
     return np.ascontiguousarray(nearest.T), scale.astype(np.float32)
@@ -117,15 +126,18 @@ def layer_input(
     """
     nodes = Nodes()
     weight, bias = own["weight_ih"], own["bias_ih"]
+    # A GRU's second bias is inside the reset gate's product and cannot be added here.
     if not CELLS[config.cell].two_biases:
         bias = bias + own["bias_hh"]
     if layer == 0 and len(embedding) * len(weight) <= MAX_TABLE_SIZE:
+        # The table is (V, gates * H); a row of it replaces the product for a token.
         table = nodes.constant("table", embedding @ weight.T + bias)
         return nodes.node("Gather", [table, "ids"], ["in0"])
     # The input of layer n with residuals is a sum of n outputs, each within -1 .. 1.
     bound = float(layer if config.residual else 1)
     if layer == 0:
         nodes.node("Gather", [nodes.constant("embedding", embedding), "ids"], ["x0"])
+        # An embedding is the one input that no activation function limits.
         bound = float(np.abs(embedding).max())
     add = nodes.constant(f"bias{layer}", bias)
     return nodes.add(PRODUCTS[precision](f"in{layer}", f"x{layer}", weight, add, bound))
@@ -136,6 +148,7 @@ def lstm_step(own: Arrays, layer: int, precision: str) -> Nodes:
     hidden = own["weight_hh"].shape[1]
     name = f"{layer}."
     nodes = PRODUCTS[precision](f"{name}sum", f"{name}h", own["weight_hh"], f"in{layer}")
+    # Three gates share one sigmoid: in a small layer a node costs more than its arithmetic.
     sizes = nodes.constant(f"{name}sizes", np.array([3 * hidden, hidden]))
     nodes.node("Split", [f"{name}sum", sizes], [f"{name}ifo.sum", f"{name}g.sum"], axis=1)
     nodes.node("Sigmoid", [f"{name}ifo.sum"], [f"{name}ifo"])
@@ -164,6 +177,7 @@ def gru_step(own: Arrays, layer: int, precision: str) -> Nodes:
     nodes.node("Mul", [f"{name}r", f"{name}back.n"], [f"{name}reset"])
     nodes.node("Add", [f"{name}in.n", f"{name}reset"], [f"{name}n.sum"])
     nodes.node("Tanh", [f"{name}n.sum"], [f"{name}n"])
+    # n + z (h - n) takes one product fewer than (1 - z) n + z h.
     nodes.node("Sub", [f"{name}h", f"{name}n"], [f"{name}gap"])
     nodes.node("Mul", [f"{name}z", f"{name}gap"], [f"{name}kept"])
     return nodes.node("Add", [f"{name}n", f"{name}kept"], [f"{name}h.after"])

@@ -27,9 +27,11 @@ def save(path: Path, end: GenerationState, seed: int, model: Checkpoint) -> None
     metadata = {
         "format": FORMAT,
         "kind": "state",
+        # The digest is of the weights only, so that an exported model can continue the text too.
         "weights": digest(model.weights),
         "ids": end.ids.tolist(),
         "history": end.history.tolist(),
+        # The number of draws and the seed give the position in the random stream.
         "drawn": end.drawn,
         "seed": seed,
     }
@@ -46,6 +48,7 @@ def load(path: Path, model: Checkpoint) -> tuple[GenerationState, int]:
     """
     file = container.read(path, wanted=("",), check=lambda data: _check(data, model))
     data = file.metadata
+    # The arrays are views, which would keep the buffer of the whole file in memory.
     state = [file.arrays[f"state.{name}"].copy() for name in state_shapes(model.config, 1)]
     ids, history = np.array(data["ids"], np.int64), np.array(data["history"], np.int64)
     return GenerationState(ids, state, history, data["drawn"]), data["seed"]
@@ -68,6 +71,7 @@ def _check(data: dict[str, Any], model: Checkpoint) -> dict[str, tuple[int, ...]
     valid = (
         set(data) == {"format", "kind", "weights", "ids", "history", "drawn", "seed"}
         and _are_ids(data["ids"], size, MAX_IDS)
+        # A start without ids has no logits to draw the next token from.
         and len(data["ids"]) > 0
         and _are_ids(data["history"], size, HISTORY)
         and type(data["drawn"]) is int
@@ -84,5 +88,6 @@ def _are_ids(value: Any, vocab_size: int, longest: int) -> bool:
     return (
         isinstance(value, list)
         and len(value) <= longest
+        # isinstance would accept True, which is an int in Python.
         and all(type(i) is int and 0 <= i < vocab_size for i in value)
     )

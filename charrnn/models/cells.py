@@ -36,6 +36,7 @@ class RecurrentLayer(nn.Module):
         super().__init__(input_size, hidden_size, batch_first=True)
         # torch's second bias is only added to the first in most cells. If both were trained, each
         # would get the same gradient, and their sum would learn twice as fast as intended.
+        # It is still a parameter, because the fused operator and the checkpoints have both biases.
         self.get_parameter("bias_hh_l0").requires_grad_(CELLS[self.cell].two_biases)
 
     def reset_parameters(self) -> None:
@@ -43,7 +44,7 @@ class RecurrentLayer(nn.Module):
         init_weights(self)
 
     def gates(self, inputs: Tensor, states: Tensor, after: Tensor) -> Gates:
-        """What input and state add to the pre-activations, (B, gates * H), and h after -> gates.
+        """Pre-activations from input and from state, each (B, gates * H), and the new h -> gates.
 
         For diagnostics: torch's modules compute the gates but do not return them.
         """
@@ -57,6 +58,7 @@ class RecurrentLayer(nn.Module):
         `weight_dropout`: dropout of recurrent weights, the same for all T steps (Wan et al. 2013;
         in recurrent networks Merity et al. 2017).
         """
+        # The parameters keep their values: the next step drops other weights of them.
         flat_weights: list[Tensor] = self._flat_weights  # type: ignore[has-type]
         if weight_dropout:
             first, recurrent, *biases = flat_weights
@@ -70,6 +72,7 @@ class RecurrentLayer(nn.Module):
                 parts = tuple(part.unsqueeze(0) for part in state)
                 y, last = super().forward(x, parts if len(parts) > 1 else parts[0])
         finally:
+            # Evaluations, and the next step's dropout, must find the complete weights again.
             self._flat_weights = flat_weights
         last = last if isinstance(last, tuple) else (last,)
         return y, tuple(part.squeeze(0) for part in last)
@@ -81,8 +84,9 @@ class LSTM(RecurrentLayer, nn.LSTM):  # type: ignore[misc]
     cell = "lstm"
 
     def reset_parameters(self) -> None:
-        """`init_weights`, and a forget bias of 1 (Jozefowicz et al. 2015, section 2.2)."""
+        """As `init_weights`, with a forget bias of 1 (Jozefowicz et al. 2015, section 2.2)."""
         init_weights(self)
+        # A forget gate near one passes gradients on, so long dependencies can be learned early.
         forget = slice(self.hidden_size, 2 * self.hidden_size)  # torch's rows: i, f, g, o
         self.get_parameter("bias_ih_l0").data[forget] = 1.0
 
@@ -101,6 +105,7 @@ class GRU(RecurrentLayer, nn.GRU):  # type: ignore[misc]
     def gates(self, inputs: Tensor, states: Tensor, after: Tensor) -> Gates:
         """Reset and update gate, and the tanh of the candidate."""
         (r, z, n), (hr, hz, hn) = inputs.chunk(3, dim=1), states.chunk(3, dim=1)
+        # The reset gate scales `hn` alone, second bias included; hence a GRU trains both biases.
         reset = (r + hr).sigmoid()
         return {"reset": reset, "update": (z + hz).sigmoid(), "tanh": (n + reset * hn).tanh()}
 
@@ -149,6 +154,7 @@ class SteppedLayer(nn.Module):
     ) -> tuple[Tensor, State]:
         """(B, T, D) and a state -> (B, T, H) and the state after the last of the T inputs."""
         if state is None:
+            # One tensor serves for all parts, because `step` returns new ones.
             zeros = x.new_zeros(len(x), self.hidden_size)
             state = tuple(zeros for _ in CELLS[self.cell].state)
         weight_hh: Tensor = self.weight_hh_l0
@@ -156,7 +162,9 @@ class SteppedLayer(nn.Module):
             weight_hh = dropout(weight_hh, weight_dropout)
         bias: Tensor = self.bias_ih_l0
         if not CELLS[self.cell].two_biases:
+            # Zero in a new layer, but weights from a file may have other values.
             bias = bias + self.bias_hh_l0
+        # The input's product does not depend on the state, so one large product serves all T steps.
         outputs = []
         for inputs in F.linear(x, self.weight_ih_l0, bias).unbind(1):
             state = self.step(inputs, weight_hh, state)
@@ -165,9 +173,12 @@ class SteppedLayer(nn.Module):
 
 
 def init_weights(cell: Any) -> None:
-    """Orthogonal recurrent matrices (Saxe et al. 2014), uniform input ones, zero biases."""
+    """Orthogonal recurrent matrices (Saxe et al. 2014), uniform input matrices, zero biases."""
+    # torch's own bound for all weights of these layers.
     bound = 1.0 / math.sqrt(cell.hidden_size)
     with torch.no_grad():
+        # Block by block, (H, H): each then keeps the norm of h, and of gradients on their way back.
+        # Blocks of one orthogonal (gates * H, H) matrix would not.
         for block in cell.weight_hh_l0.split(cell.hidden_size):
             nn.init.orthogonal_(block)
         cell.weight_ih_l0.uniform_(-bound, bound)
@@ -176,4 +187,4 @@ def init_weights(cell: Any) -> None:
 
 
 CELL_CLASSES: dict[str, type[nn.Module]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
-"""Cell name -> its class, which is made of input size and hidden size."""
+"""Cell name -> its class, called with input size and hidden size."""

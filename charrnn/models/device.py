@@ -18,7 +18,7 @@ KEPT_BYTES = 2**30
 """Bytes at the top of the heap that are not returned to the system."""
 
 LARGEST_HEAP_BLOCK = 2**25
-"""Larger blocks are mapped separately in any case; the highest threshold that glibc allows."""
+"""The highest threshold that glibc allows: larger blocks are mapped separately in any case."""
 
 OUT_OF_MEMORY = ("DefaultCPUAllocator", "bad_alloc", "could not create a primitive")
 """Parts of the RuntimeError messages that mean out of memory; the last is oneDNN's."""
@@ -33,7 +33,9 @@ def keep_freed_memory() -> bool:
     """
     if not sys.platform.startswith("linux"):
         return False
+    # In the C library that this process has loaded already; others than glibc may lack mallopt.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    # Both are needed: the trim threshold does not apply to blocks that are mapped separately.
     return mallopt is not None and bool(
         mallopt(MMAP_THRESHOLD, LARGEST_HEAP_BLOCK) and mallopt(TRIM_THRESHOLD, KEPT_BYTES)
     )
@@ -55,6 +57,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
         choices = ", ".join(kind for kind, is_available in available.items() if is_available)
         raise UsageError(f"there is no device {name} on this machine", f"choose one of: {choices}")
     if name == "cuda":
+        # torch's calls that name no device, such as a barrier, would otherwise all use GPU 0.
         torch.cuda.set_device(local_rank)
         return torch.device("cuda", local_rank)
     return torch.device(name)

@@ -10,7 +10,7 @@ DROPOUT_LEVELS = 256
 """A dropout probability is rounded to a multiple of 1/256; what is kept is scaled to match."""
 
 LOGITS_AT_ONCE = 2**20
-"""Logits held at a time by `cross_entropy`, about."""
+"""About so many logits are held at a time by `cross_entropy`: 4 MiB of float32."""
 
 
 def dropout(x: Tensor, p: float) -> Tensor:
@@ -21,7 +21,10 @@ def dropout(x: Tensor, p: float) -> Tensor:
     """
     if x.device.type != "cpu":
         return F.dropout(x, p)
+    # A threshold of 256 would drop everything and divide by zero below.
     threshold = min(DROPOUT_LEVELS - 1, round(p * DROPOUT_LEVELS))
+    # The full range of int64: random_'s default leaves the sign out, so every eighth byte would be
+    # below 128 and its value dropped too often.
     words = torch.empty(-(-x.numel() // 8), dtype=torch.int64)
     random = words.random_(-(2**63), None).view(torch.uint8)[: x.numel()]
     kept = (random >= threshold).view_as(x)
@@ -37,19 +40,23 @@ class _LargeSoftmax(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+        # `backward` runs outside autocast; rounding here gives both passes the same precision.
         if torch.is_autocast_enabled(x.device.type):
             x, weight = (each.to(torch.get_autocast_dtype(x.device.type)) for each in (x, weight))
         count, size = len(x), len(weight)
+        # The only array of (N, V) numbers; under autocast in bfloat16.
         gradient = x.new_empty(count, size)
         total = torch.zeros((), device=x.device)
         rows = max(1, LOGITS_AT_ONCE // size)
         for begin in range(0, count, rows):
             part = slice(begin, begin + rows)
+            # Exponentials and their sums need float32: bfloat16 has eight significant bits.
             logits = F.linear(x[part], weight).float().add_(bias)  # (rows, V)
             target = targets[part].unsqueeze(1)
             normalizer = logits.logsumexp(1, keepdim=True)
             total += (normalizer - logits.gather(1, target)).sum()
             # The gradient of cross-entropy by its logits: probabilities less the one-hot target.
+            # In place, so that these rows stay in the cache.
             probabilities = logits.sub_(normalizer).exp_()
             probabilities.scatter_add_(1, target, probabilities.new_full(target.shape, -1.0))
             gradient[part] = probabilities.mul_(1.0 / count)
@@ -59,6 +66,7 @@ class _LargeSoftmax(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, weight, gradient = ctx.saved_tensors
+        # The loss is a scalar, so the gradient that comes in, `outer`, is only a factor.
         return (
             (gradient @ weight).float() * outer,
             (gradient.t() @ x).float() * outer,

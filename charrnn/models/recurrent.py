@@ -21,10 +21,11 @@ class RecurrentNetwork(nn.Module):
 
     Dropout is applied where it does not touch the recurrence (Zaremba et al. 2014), with
     `variational` the same mask at all steps of a window (Gal & Ghahramani 2016). With `residual`,
-    each layer above the first whose input is as wide as its output adds the one to the other.
+    each layer above the first adds its input to its output if both have the same width.
 
     A subclass creates its modules in the order input, `self.layers = self.recurrent_layers()`,
-    output, and defines `embed`, `loss` and `uninformed_loss`.
+    output, which is the order of the parameters and of the random numbers they start from. It
+    defines `embed`, `loss` and `uninformed_loss`.
     """
 
     layers: nn.ModuleList
@@ -67,14 +68,15 @@ class RecurrentNetwork(nn.Module):
     def features(
         self, inputs: Tensor, state: list[State] | None = None
     ) -> tuple[Tensor, list[State]]:
-        """Inputs (B, T) and the state before them -> the top layer's output (B, T, H), the state.
+        """Inputs (B, T) and the state before them -> the top layer's output (B, T, H), state after.
 
-        The output is before its dropout. Without a state, it starts at zeros.
+        Dropout has not been applied to the output. Without a state, the layers start at zeros.
         """
         config = self.config
         x = self.drop(self.embed(inputs), config.input_dropout)  # (B, T, D)
         after: list[State] = []
         for index, layer in enumerate(self.layers):
+            # The first layer's input has had `input_dropout` already.
             x = self.drop(x, config.dropout) if index else x
             weight_dropout = config.weight_dropout if self.training else 0.0
             before = None if state is None else state[index]
@@ -95,6 +97,7 @@ class RecurrentNetwork(nn.Module):
         if not p or not self.training:
             return x
         if self.config.variational:
+            # A mask (B, 1, D), broadcast over the T steps.
             return x * dropout(torch.ones_like(x[:, :1]), p)
         return dropout(x, p)
 
@@ -105,10 +108,11 @@ class RecurrentNetwork(nn.Module):
         step to step (section 4.3).
         """
         size, change = weights
+        # Under autocast y is bfloat16, too coarse for a mean of squares and for small differences.
         penalty = y.new_zeros((), dtype=torch.float32)
         if size:
             penalty = penalty + size * dropped.float().square().mean()
-        if change and y.shape[1] > 1:
+        if change and y.shape[1] > 1:  # one step has no change, and its mean would be NaN
             penalty = penalty + change * y.float().diff(dim=1).square().mean()
         return penalty
 
@@ -124,14 +128,17 @@ class RecurrentNetwork(nn.Module):
 
 def detached(state: list[State]) -> list[State]:
     """A state cut off from its history, in float32, as it is carried to the next step."""
+    # Detaching bounds back-propagation, and its memory, to one window. float32 is what checkpoints
+    # hold; it represents bfloat16 exactly, so a resumed run continues from the same bits.
     return [tuple(part.detach().float() for part in layer) for layer in state]
 
 
 def build(make: Callable[[Any], AnyNetwork], config: Any, seed: int, scale: float) -> AnyNetwork:
     """A new network on the CPU; its initial weights depend on config and seed alone.
 
-    With a `scale` above 0 weights are uniform within it and biases zero.
+    With a `scale` above 0, weights are uniform in [-scale, scale] and biases zero.
     """
+    # The caller's generator is left as it was; no devices, because none but the CPU is drawn from.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = make(config)
@@ -145,5 +152,6 @@ def set_weights(network: AnyNetwork, weights: Mapping[str, NDArray[np.float32]])
     """The network, with parameters from arrays of the same names and shapes."""
     with torch.no_grad():
         for name, parameter in network.named_parameters():
+            # A copy, because a checkpoint's arrays are read-only, which torch warns about.
             parameter.copy_(torch.from_numpy(weights[name].copy()))
     return network

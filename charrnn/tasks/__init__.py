@@ -1,6 +1,6 @@
 """The kinds of problems that charrnn solves, each in a package of its own.
 
-    base      the seam: Task, Dataset, Score, Predictor, Metric
+    base      the interface: Task, Dataset, Score, Predictor, Metric
     language  text -> a model that continues, scores and generates text
 
 No task imports another. A new task is a package here and a line in TASKS (docs/extending.md).
@@ -20,7 +20,8 @@ TASKS: dict[str, str] = {}
 def register(name: str, location: str) -> None:
     """Add a task: its name, and its class as "module:class"."""
     TASKS[name] = location
-    if name != LANGUAGE:  # whose schema format 1 is
+    # Language models are format 1, which is older than tasks, so `checkpoints` has their schema.
+    if name != LANGUAGE:
         SCHEMAS[name] = functools.partial(_schema, name)
 
 
@@ -35,6 +36,7 @@ def get_task(name: str) -> Task:
     return _load(TASKS[name])
 
 
+# Imported at first use, and once: a task brings in its network, its data and the engine.
 @functools.cache
 def _load(location: str) -> Task:
     module, _, name = location.partition(":")

@@ -1,4 +1,4 @@
-"""The seam between tasks and everything else: what a task has to define.
+"""The interface between tasks and everything else: what a task has to define.
 
 A task is one kind of problem: its data, its network, its metric, and what a trained model of it can
 do. Learner, trainer, planner, checkpoints and the Python API know only what is declared here.
@@ -30,6 +30,9 @@ class Metric:
     """The figure by which checkpoints of a task are compared.
 
     name: as in JSON, such as "nats_per_char". unit: as it is printed, such as "nats/char".
+
+    >>> Metric("accuracy", "correct", lower_is_better=False).is_better(0.9, than=0.8)
+    True
     """
 
     name: str
@@ -40,6 +43,7 @@ class Metric:
         """Whether a score is at least as good as an earlier one; None for the first."""
         if than is None:
             return True
+        # Of equal scores the later one wins, as in `checkpoints.run`, where the best file is found.
         return value <= than if self.lower_is_better else value >= than
 
 
@@ -122,6 +126,7 @@ class Predictor(ABC):
     @property
     def name(self) -> str:
         """The run's name, or the file's if it is not in a run folder."""
+        # Resolved, because the parent of a bare file name is ".", which has no name.
         folder = self.path.resolve().parent
         return folder.name if (folder / "run.json").exists() else self.path.stem
 

@@ -1,11 +1,11 @@
 """Text <-> ids.
 
     base                 the interface, Decoder (ids -> whole characters), errors of damaged data
-    char                 one id per character; rare ones are spelled in half-bytes
+    char                 one id per character; rare ones are encoded as half-bytes
     byte                 one id per byte of UTF-8
     word                 one id per word, punctuation mark or white space
     subword              one id per frequent run of characters, learned by sentencepiece
-    sentencepiece_proto  the sentencepiece model's bytes <-> its pieces, validated
+    sentencepiece_proto  the bytes of a sentencepiece model <-> its pieces, validated
 
 A tokenizer is plain JSON inside its checkpoint (`to_json`, `from_json`). char, byte and subword
 give back any text exactly. The newline's id ends a document in a corpus of lines, and precedes a
@@ -39,6 +39,7 @@ def from_json(data: Mapping[str, Any]) -> Tokenizer:
     'hi'
     """
     name = data.get("name")
+    # A list or an object as name would be a TypeError in the dictionary, not a CheckpointError.
     if not isinstance(name, str) or name not in TOKENIZERS:
         raise damaged(f"its kind is {name!r}, not one of {', '.join(TOKENIZERS)}")
     tokenizer: Tokenizer = TOKENIZERS[name].from_json(data)

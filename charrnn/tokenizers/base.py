@@ -19,8 +19,8 @@ class Tokenizer(ABC):
     """Text <-> `vocab_size` ids from 0, in the smallest unsigned integer type.
 
     newline_id: the id of a newline. unsampled: ids that do not occur in the training text, which
-    sampling leaves out. A subclass also has a class method `train(texts, ...)`, which learns it
-    from blocks of text, and `from_json(data)`.
+    sampling leaves out. A subclass also has two class methods: `train(texts, ...)`, which learns a
+    tokenizer from blocks of text, and `from_json(data)`.
     """
 
     name: str
@@ -34,14 +34,22 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def byte_decoder(self) -> Callable[[int], bytes]:
-        """A function that takes the ids of a text one by one -> the UTF-8 bytes of each."""
+        """A function that takes the ids of a text one by one and returns the UTF-8 bytes of each.
+
+        It may keep state between ids, so each text needs its own.
+        """
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """Everything that `from_json` needs, with the key `name`."""
 
     def stream(self, ids: Iterable[int]) -> Iterator[str]:
-        """Ids -> whole characters, each as soon as it is complete; joined they equal `decode`."""
+        """Ids -> whole characters, each as soon as it is complete; joined they equal `decode`.
+
+        >>> from charrnn.tokenizers.byte import ByteTokenizer
+        >>> list(ByteTokenizer().stream([195, 169, 33, 195]))
+        ['é', '!', '�']
+        """
         decoder = Decoder(self)
         yield from filter(None, map(decoder.push, ids))
         if rest := decoder.finish():
@@ -63,6 +71,7 @@ class Decoder:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._to_bytes = tokenizer.byte_decoder()
+        # A model can sample any sequence of bytes, so invalid UTF-8 must not be an error.
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, i: int) -> str:
@@ -80,20 +89,27 @@ def id_type(vocab_size: int) -> type[np.unsignedinteger]:
     >>> id_type(256).__name__, id_type(257).__name__
     ('uint8', 'uint16')
     """
+    # The type decides the size of token arrays on disk, and how much of one fits in memory.
     return np.uint8 if vocab_size <= 2**8 else np.uint16 if vocab_size <= 2**16 else np.uint32
 
 
 def to_bytes(text: str) -> bytes:
-    """Text -> UTF-8. A lone surrogate, which stands for an undecodable byte, becomes that byte."""
+    r"""Text -> UTF-8. A lone surrogate, which represents an undecodable byte, becomes that byte.
+
+    >>> to_bytes("é"), to_bytes(b"\xe9".decode("utf-8", "surrogateescape"))
+    (b'\xc3\xa9', b'\xe9')
+    """
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
+        # The inverse of reading with the same error handler, as `data.sources` does for bytes.
         return text.encode("utf-8", "surrogateescape")
 
 
 def read_ids(data: Mapping[str, Any], key: str, vocab_size: int) -> list[int]:
     """A list of ids from parsed JSON. CheckpointError if it is anything else."""
     value = data.get(key)
+    # `type(i) is int` excludes True and False, which are instances of int.
     if not isinstance(value, list) or not all(
         type(i) is int and 0 <= i < vocab_size for i in value
     ):

@@ -17,16 +17,17 @@ class ByteTokenizer(Tokenizer):
 
     name = "byte"
     vocab_size = 256
-    newline_id = 10
+    newline_id = 10  # the byte of a newline in ASCII, and so in UTF-8
 
     def __init__(self, unsampled: Iterable[int] = ()) -> None:
         self.unsampled = sorted(unsampled)
 
     @classmethod
     def train(cls, texts: Iterable[str], **_: Any) -> "ByteTokenizer":
-        """Blocks of text -> the tokenizer; the only thing to learn is which bytes occur."""
+        """Blocks of text -> the tokenizer; all it learns is which bytes occur."""
         seen = np.zeros(256, bool)
         for text in texts:
+            # frombuffer reads the bytes in place, so a block is not copied.
             seen[np.frombuffer(to_bytes(text), np.uint8)] = True
         return cls(np.flatnonzero(~seen).tolist())
 
@@ -36,6 +37,7 @@ class ByteTokenizer(Tokenizer):
 
     def byte_decoder(self) -> Callable[[int], bytes]:
         """Each id -> its byte."""
+        # A table of all bytes: decoding an id is one look-up.
         return [bytes((i,)) for i in range(256)].__getitem__
 
     def to_json(self) -> dict[str, Any]:

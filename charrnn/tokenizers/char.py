@@ -1,4 +1,4 @@
-"""One id for each character, and half-bytes that spell the others."""
+"""One id for each frequent character, and half-bytes that encode the others."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -11,10 +11,10 @@ from charrnn.tokenizers.base import NEWLINE, Ids, Tokenizer, damaged, id_type, t
 
 
 class CharTokenizer(Tokenizer):
-    r"""One id for each character that is frequent enough; others are spelled in UTF-8 bytes.
+    r"""One id for each character that is frequent enough; others are encoded as UTF-8 bytes.
 
-    A byte is spelled as two of 16 half-byte ids, which come first: any text can be encoded at the
-    price of 16 ids instead of 256. A small vocabulary is what makes small models fast.
+    A byte is encoded as two of 16 half-byte ids, which come first: any text can be encoded at the
+    price of 16 ids instead of 256. A small vocabulary makes small models fast.
 
     >>> tokenizer = CharTokenizer.train(["abc\n"])
     >>> tokenizer.encode("cab").tolist()
@@ -27,36 +27,45 @@ class CharTokenizer(Tokenizer):
     half_bytes = 16
 
     def __init__(self, characters: str, spells: bool) -> None:
-        """spells: whether the training text contains characters outside the vocabulary."""
+        """spells: whether the training text contains characters outside the vocabulary.
+
+        The name is that of the entry in the checkpoint.
+        """
         self.characters = characters
         self.spells = spells
         self.vocab_size = self.half_bytes + len(characters)
         self.newline_id = self.half_bytes + characters.index(NEWLINE)
+        # If the training text has no half-bytes, the model has not learned where they occur.
         self.unsampled = [] if spells else list(range(self.half_bytes))
 
     @classmethod
     def train(cls, texts: Iterable[str], min_count: int = 1, **_: Any) -> "CharTokenizer":
         """Blocks of text -> the characters with at least `min_count` occurrences, and newline."""
+        # One count for each code point of Unicode, so that numpy counts a block at once.
         counts = np.zeros(0x110000, np.int64)
         for text in texts:
             found = np.bincount(code_points(text))
             counts[: len(found)] += found
+        # A newline has an id even in a text without one: it ends documents and begins texts.
         kept = set(np.flatnonzero(counts >= min_count).tolist()) | {ord(NEWLINE)}
-        # Lone surrogates stand for undecodable bytes and are always spelled.
+        # Lone surrogates represent undecodable bytes; UTF-8 has no encoding for them.
         kept -= set(range(0xD800, 0xE000))
         occurring = set(np.flatnonzero(counts).tolist())
+        # Sorted, so that equal sets of characters give equal ids.
         return cls("".join(map(chr, sorted(kept))), spells=bool(occurring - kept))
 
     @cached_property
     def _table(self) -> Ids:
-        """Code point -> id; `vocab_size` marks a character that has to be spelled."""
+        """Code point -> id; `vocab_size` marks a character that has to be encoded as half-bytes."""
+        # The marker is one more value than there are ids, so it may need the next larger type.
         table = np.full(0x110000, self.vocab_size, id_type(self.vocab_size + 1))
         table[code_points(self.characters)] = np.arange(self.half_bytes, self.vocab_size)
         return table
 
     def encode(self, text: str) -> Ids:
-        """Text -> one id per character, and 2 ids per byte of a character that is spelled."""
+        """Text -> one id per known character, and 2 ids per byte of any other character."""
         points = code_points(text)
+        # One look-up for the whole text; only unknown characters, which are rare, need a loop.
         found = self._table[points]
         ids = found.astype(id_type(self.vocab_size), copy=False)
         unknown = np.flatnonzero(found == self.vocab_size)
@@ -66,6 +75,7 @@ class CharTokenizer(Tokenizer):
         begin = 0
         for index in unknown.tolist():
             raw = np.frombuffer(to_bytes(chr(points[index])), np.uint8)
+            # (bytes, 2) high and low half of each byte -> (2 * bytes,).
             pieces += [ids[begin:index], np.stack([raw >> 4, raw & 15], 1).ravel()]
             begin = index + 1
         return np.concatenate([*pieces, ids[begin:]]).astype(ids.dtype)
@@ -92,7 +102,7 @@ class CharTokenizer(Tokenizer):
         return [character.encode() for character in self.characters]
 
     def to_json(self) -> dict[str, Any]:
-        """Name, the characters in the order of their ids, and whether any was spelled."""
+        """Name, the characters in the order of their ids, and whether others occurred."""
         return {"name": self.name, "characters": self.characters, "spells": self.spells}
 
     @classmethod
@@ -101,6 +111,7 @@ class CharTokenizer(Tokenizer):
         characters, spells = data.get("characters"), data.get("spells")
         if not isinstance(characters, str) or NEWLINE not in characters:
             raise damaged("its characters are missing")
+        # A surrogate could not be encoded in UTF-8 when its id is decoded.
         has_surrogate = any(0xD800 <= ord(c) < 0xE000 for c in characters)
         is_distinct = len(set(characters)) == len(characters)
         if has_surrogate or not is_distinct or not isinstance(spells, bool):
@@ -109,5 +120,11 @@ class CharTokenizer(Tokenizer):
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
-    """Text -> the Unicode code point of each character (N,)."""
+    """Text -> the Unicode code point of each character (N,).
+
+    >>> code_points("aé€").tolist()
+    [97, 233, 8364]
+    """
+    # UTF-32 is the code points themselves, which numpy can view as an array without copying. The
+    # byte order is given: without it, the encoding would begin with a byte order mark.
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")

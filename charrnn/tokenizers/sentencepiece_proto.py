@@ -1,8 +1,8 @@
-"""A sentencepiece model's bytes -> its pieces, each one validated, and back.
+"""The bytes of a sentencepiece model -> its pieces, each one validated, and back.
 
 The C++ library gives no guarantees for models that it did not write. So it never gets the bytes of
 a file: the pieces are parsed here, and a new model is written from them. The format is the protobuf
-of sentencepiece_model.proto: ModelProto holds SentencePiece messages and two specs.
+of sentencepiece_model.proto: a ModelProto contains SentencePiece messages and two specs.
 """
 
 import math
@@ -26,6 +26,7 @@ HEAD = [("<unk>", UNKNOWN), (NEWLINE, USER_DEFINED)] + [(f"<0x{i:02X}>", BYTE) f
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """Protobuf's wire types."""
 
+# Protobuf encodes a negative number as its two's complement of 64 bits.
 MINUS_ONE = 2**64 - 1
 
 
@@ -45,13 +46,17 @@ def read(model: bytes) -> list[Piece]:
         raise damaged("its sentencepiece model cannot be read") from None
     if [(text, kind) for text, _, kind in found[: len(HEAD)]] != HEAD:
         raise damaged("its sentencepiece model was not written by charrnn")
+    # 1 is a normal piece. Control symbols and unused pieces are never learned, so none is accepted.
     if any(kind != 1 for _, _, kind in found[len(HEAD) :]):
         raise damaged("its sentencepiece model was not written by charrnn")
     pieces = [(text, score) for text, score, _ in found]
     for text, score in pieces:
+        # `train` passes no newline and no NUL inside a line, so it learns no piece with them.
+        # Merges are ordered by score, and NaN has no place in an order.
         fits = 0 < len(text.encode()) <= MAX_PIECE_BYTES and "\0" not in text
         if not fits or not math.isfinite(score) or (NEWLINE in text and text != NEWLINE):
             raise damaged(f"its sentencepiece model contains the invalid piece {text[:20]!r}")
+    # Of two equal pieces, one would have an id that is decoded but never encoded.
     if len({text for text, _ in pieces}) < len(pieces):
         raise damaged("the pieces of its sentencepiece model are not distinct")
     return pieces
@@ -59,6 +64,8 @@ def read(model: bytes) -> list[Piece]:
 
 def write(pieces: list[Piece]) -> bytes:
     """Pieces -> the model, with the specs that `SubwordTokenizer.train` asks for."""
+    # 0 means that no type is written, as sentencepiece does for normal pieces: the bytes of a model
+    # that it trained come back unchanged.
     kinds = [kind for _, kind in HEAD] + [0] * (len(pieces) - len(HEAD))
     parts = []
     for (text, score), kind in zip(pieces, kinds, strict=True):
@@ -71,27 +78,30 @@ def _trainer(vocab_size: int) -> bytes:
     """TrainerSpec: byte pairs, byte fallback, no pieces for begin and end of a sentence."""
     return b"".join(
         (
-            _number(3, 2),
+            _number(3, 2),  # model_type: BPE
             _number(4, vocab_size),
-            _key(10, FIXED32) + struct.pack("<f", 1.0),
-            _number(16, 1),
-            _number(18, 16_000),
-            _number(26, 1),
-            _bytes(31, NEWLINE.encode()),
-            _number(35, 1),
-            _number(40, 0),
-            _number(41, MINUS_ONE),
-            _number(42, MINUS_ONE),
+            _key(10, FIXED32) + struct.pack("<f", 1.0),  # character_coverage
+            _number(16, 1),  # num_threads
+            _number(18, 16_000),  # max_sentence_length
+            _number(26, 1),  # allow_whitespace_only_pieces
+            _bytes(31, NEWLINE.encode()),  # user_defined_symbols
+            _number(35, 1),  # byte_fallback
+            _number(40, 0),  # unk_id
+            _number(41, MINUS_ONE),  # bos_id: none
+            _number(42, MINUS_ONE),  # eos_id: none
         )
     )
 
 
 def _normalizer() -> bytes:
     """NormalizerSpec: the identity, without a character map."""
+    # Name, character map, add_dummy_prefix, remove_extra_whitespaces. The two switches are on
+    # unless a file turns them off.
     return _bytes(1, b"identity") + _bytes(2, b"") + _number(3, 0) + _number(4, 0)
 
 
 def _is_piece(number: int, value: bytes | int) -> bool:
+    # Fields 2 and 3 are the two specs. Their contents are ignored: `write` makes new ones.
     if number not in (1, 2, 3) or not isinstance(value, bytes):
         raise damaged("its sentencepiece model was not written by charrnn")
     return number == 1
@@ -103,6 +113,8 @@ def _piece(raw: bytes | int) -> tuple[str, float, int]:
     values = list(_fields(raw))
     found = dict(values)
     text, score, kind = found.get(1), found.get(2), found.get(3, 1)
+    # In protobuf the last of several equal fields counts. A valid file has no need of that, and
+    # readers that take the first one would see another piece.
     odd = len(found) < len(values) or not found.keys() <= {1, 2, 3}
     if odd or not (isinstance(text, bytes) and isinstance(score, bytes) and isinstance(kind, int)):
         raise damaged("its sentencepiece model was not written by charrnn")
@@ -113,6 +125,7 @@ def _fields(raw: bytes) -> Iterator[tuple[int, bytes | int]]:
     """A message -> its fields' numbers and values, in order. IndexError if it is truncated."""
     position = 0
     while position < len(raw):
+        # A key is the number of a field, and in its lowest three bits the wire type of its value.
         key, position = _varint(raw, position)
         wire = key & 7
         if wire == VARINT:
@@ -125,6 +138,7 @@ def _fields(raw: bytes) -> Iterator[tuple[int, bytes | int]]:
             size = 4 if wire == FIXED32 else 8
         else:
             raise IndexError
+        # Slicing would shorten a truncated value silently.
         if position + size > len(raw):
             raise IndexError
         yield key >> 3, raw[position : position + size]
@@ -134,6 +148,7 @@ def _fields(raw: bytes) -> Iterator[tuple[int, bytes | int]]:
 def _varint(raw: bytes, position: int) -> tuple[int, int]:
     """Bytes and a position -> a number of at most 64 bits, and the position after it."""
     value = 0
+    # Ten bytes are enough for 64 bits. Without a limit, a file could make the number huge.
     for shift in range(0, 70, 7):
         byte = raw[position]
         position += 1

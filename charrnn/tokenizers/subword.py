@@ -18,7 +18,7 @@ class SubwordTokenizer(Tokenizer):
     r"""Byte-pair pieces by sentencepiece with byte fallback, so that any text comes back exactly.
 
     Sentencepiece writes a space as U+2581 and would decode that character as a space. So if a text
-    contains U+2581 itself, it is spelled in bytes.
+    contains U+2581 itself, it is encoded as bytes.
 
     >>> tokenizer = SubwordTokenizer.train(["the cat sat on the mat\n" * 9], vocab_size=280)
     >>> len(tokenizer.encode("the cat"))
@@ -26,11 +26,12 @@ class SubwordTokenizer(Tokenizer):
     """
 
     name = "subword"
-    space = "\u2581"
-    line_limit = 2000
-    sample_characters = 10_000_000
+    space = "\u2581"  # how sentencepiece writes a space
+    line_limit = 2000  # characters of a line that are passed to sentencepiece at a time
+    sample_characters = 10_000_000  # it keeps all lines to learn from in memory
 
     def __init__(self, model: bytes, unsampled: Iterable[int] = ()) -> None:
+        # Imported here: the other tokenizers must not wait for it.
         from sentencepiece import SentencePieceProcessor
 
         self._model = model
@@ -48,6 +49,8 @@ class SubwordTokenizer(Tokenizer):
 
         lines, characters = cls._sample(texts)
         size = vocab_size or subword_size(sum(map(len, lines)))
+        # 256 bytes, the unknown piece and the newline; every character must be a piece as well,
+        # because of character_coverage=1.0. Sentencepiece's own error names its own options.
         floor = 256 + 2 + len(characters)
         if size < floor:
             raise CorpusError(
@@ -56,6 +59,9 @@ class SubwordTokenizer(Tokenizer):
                 f"give --vocab-size {floor} or more",
             )
         model_file = io.BytesIO()
+        # Byte fallback, identity normalization and the settings of white space make encoding
+        # lossless; sentencepiece by default changes characters and joins spaces. It skips lines
+        # longer than max_sentence_length, which is in bytes: a character has at most four.
         try:
             SentencePieceTrainer.train(
                 sentence_iterator=iter(lines), model_writer=model_file, model_type="bpe",
@@ -83,16 +89,19 @@ class SubwordTokenizer(Tokenizer):
             left -= len(text)
             if left <= 0:
                 break
+        # Lone surrogates cannot be passed to the C++ library, and it learns nothing from NUL.
         lines = [to_bytes(line).decode("utf-8", "replace").replace("\0", "") for line in lines]
         return [line for line in lines if line], set().union(*lines)
 
     def _unseen(self, lines: list[str]) -> list[int]:
         """The ids of the unknown piece and of bytes that do not occur in these lines."""
         seen = {i for ids in self._processor.encode(lines) for i in ids}
+        # With byte fallback nothing is encoded as the unknown piece, whose id is 0.
         return [0, *(i for i in range(1, self.vocab_size) if self._byte(i) >= 0 and i not in seen)]
 
     def _byte(self, i: int) -> int:
-        """The byte that an id stands for, or -1."""
+        """The byte that an id represents, or -1."""
+        # The piece of a byte is called "<0x0A>"; a text with these six characters has other ids.
         return int(self._processor.id_to_piece(i)[3:5], 16) if self._processor.is_byte(i) else -1
 
     @cached_property
@@ -117,6 +126,7 @@ class SubwordTokenizer(Tokenizer):
         for part in cut_lines(text, self.line_limit):
             if part == NEWLINE:
                 ids.append(self.newline_id)
+            # A fast test that is true of most lines: NUL and lone surrogates are not printable.
             elif part.isprintable() and self.space not in part:
                 ids += self._processor.encode(part)
             else:
@@ -124,8 +134,9 @@ class SubwordTokenizer(Tokenizer):
         return np.array(ids, id_type(self.vocab_size))
 
     def _encode_special(self, part: str) -> list[int]:
-        """Spell in bytes what sentencepiece would change: NUL, U+2581, lone surrogates."""
+        """Encode as bytes what sentencepiece would change or refuse: NUL, U+2581, surrogates."""
         ids: list[int] = []
+        # The group in the pattern makes `split` return the special characters too.
         for run in re.split(r"([\0\u2581\ud800-\udfff]+)", part):
             if run and (run[0] in "\0\u2581" or "\ud800" <= run[0] <= "\udfff"):
                 ids += [self._byte_ids[byte] for byte in to_bytes(run)]
@@ -134,7 +145,7 @@ class SubwordTokenizer(Tokenizer):
         return ids
 
     def byte_decoder(self) -> Callable[[int], bytes]:
-        """Each id -> a piece, or one byte of a character that is spelled."""
+        """Each id -> a piece, or one byte of a character that is encoded as bytes."""
         return self._pieces.__getitem__
 
     def to_json(self) -> dict[str, Any]:
@@ -154,11 +165,13 @@ class SubwordTokenizer(Tokenizer):
             raise damaged("its sentencepiece model is missing")
         unsampled = read_ids(data, "unsampled", size)
         try:
+            # The bytes of a file never reach the C++ library; see `sentencepiece_proto`.
             tokenizer = cls(
                 sentencepiece_proto.rebuild(base64.b64decode(model, validate=True)), unsampled
             )
         except (RuntimeError, ValueError):
             raise damaged("its sentencepiece model cannot be read") from None
+        # `unsampled` was checked against this size.
         if tokenizer.vocab_size != size:
             raise damaged(f"it has {tokenizer.vocab_size} pieces and says {size}")
         return tokenizer

@@ -9,6 +9,7 @@ import numpy as np
 
 from charrnn.tokenizers.base import NEWLINE, Ids, Tokenizer, damaged, id_type, to_bytes
 
+# Lone surrogates: a word with one of them cannot be written as UTF-8.
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -16,7 +17,7 @@ class WordTokenizer(Tokenizer):
     r"""One id for each frequent word, punctuation mark or white space; the rest is `<unk>`.
 
     A word includes the space before it, so that tokens join back to the text. With `split`
-    "spaces" a word is whatever stands between spaces, for texts that are already tokenized.
+    "spaces" a word is anything between spaces, for texts that are already tokenized.
 
     >>> tokenizer = WordTokenizer.train(["the cat sat\n"])
     >>> tokenizer.decode(tokenizer.encode("the cat slept"))
@@ -26,8 +27,11 @@ class WordTokenizer(Tokenizer):
     name = "word"
     unknown = " <unk>"
     unknown_id = 0
+    # Each pattern matches every character of a text, so tokens join back to the text: the last
+    # alternative, a single white space, takes what the others leave.
     patterns: Mapping[str, str] = {
         "punctuation": r" ?\w+(?:['’\-]\w+)*| ?[^\w\s]|\s",
+        # In Penn Treebank each line ends in a space and a newline, which are one token here.
         "spaces": r" ?[^\s]+| ?\n|\s",
     }
 
@@ -53,8 +57,12 @@ class WordTokenizer(Tokenizer):
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(pattern.findall(text))
+        # The newline has an id of its own, whatever its count; it may also be missing here.
         del counts[NEWLINE]
+        # Words of equal count are in lexicographic order, not in that of their first occurrence,
+        # so the vocabulary depends on the counts alone.
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        # Two ids are not words of the ranking: the unknown word and the newline.
         return cls([NEWLINE, *(ranked if vocab_size is None else ranked[: vocab_size - 2])], split)
 
     def encode(self, text: str) -> Ids:
@@ -65,6 +73,7 @@ class WordTokenizer(Tokenizer):
 
     def byte_decoder(self) -> Callable[[int], bytes]:
         """Each id -> its word; the unknown one reads `<unk>`."""
+        # All words are encoded once, so that decoding an id is one look-up.
         return [to_bytes(word) for word in (self.unknown, *self.words)].__getitem__
 
     def to_json(self) -> dict[str, Any]:
@@ -79,6 +88,7 @@ class WordTokenizer(Tokenizer):
             raise damaged(f"it splits words by {split!r}")
         if not isinstance(words, list) or not all(isinstance(w, str) and w for w in words):
             raise damaged("its words are not texts")
+        # Two equal words would share one entry of the index, and one id could never be encoded.
         if NEWLINE not in words or len(set(words)) < len(words):
             raise damaged("its words are not distinct")
         if any(SURROGATE.search(word) for word in words):

@@ -11,13 +11,13 @@ from torch import Tensor
 from charrnn.config import ModelConfig
 
 EXPLODING = 100.0
-"""A gradient norm of so many times --grad-clip explodes."""
+"""A gradient norm above so many times --grad-clip is reported as exploding."""
 
 VANISHING = 1e-6
-"""A smaller gradient norm changes nothing."""
+"""A smaller gradient norm is reported as vanishing."""
 
 SATURATED, DEAD = 0.99, 1e-3
-"""A unit is saturated if all its outputs are beyond the one, dead if all are within the other."""
+"""Magnitudes: a saturated unit has all outputs above the first, a dead one all below the second."""
 
 REPORTED_FRACTION = 0.25
 """Fraction of a layer's units above which they are reported."""
@@ -53,13 +53,16 @@ def check_gradient(norm: float, clip: float) -> Iterator[Issue]:
 def check_units(config: ModelConfig, state: list[tuple[Tensor, ...]]) -> Iterator[Issue]:
     """The outputs h (B, H) of each layer over the rows of a batch -> their issues."""
     for layer, (output, *_) in enumerate(state):
+        # In a few rows a healthy unit may happen to be near its limits each time.
         if len(output) < MIN_ROWS:
             return
         size = output.abs()
+        # Over the rows, (B, H) -> (H,): a unit that moves in any row is neither.
         saturated = float((size.amin(0) > SATURATED).float().mean())
         dead = float((size.amax(0) < DEAD).float().mean())
         if saturated > REPORTED_FRACTION:
             yield Issue(
+                # The layer is part of the kind, because each kind is reported only once.
                 f"saturated {layer}",
                 f"{saturated:.0%} of the units of layer {layer} are saturated; "
                 "try a lower --learning-rate or more --weight-decay",

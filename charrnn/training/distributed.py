@@ -23,6 +23,7 @@ def _collective() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        # torch reports both as RuntimeError; this one is left to `memory_limit`.
         if is_out_of_memory(error):
             raise
         raise StorageError(
@@ -33,7 +34,7 @@ def _collective() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Group:
-    """The processes of one training. Alone there is one, and every method returns at once."""
+    """The processes of one training. Without torchrun it is one, and all methods return at once."""
 
     device: torch.device
     rank: int = 0
@@ -53,6 +54,7 @@ class Group:
         """
         if self.world_size == 1:
             return flag
+        # One all-reduce: many small messages would each cost a round trip.
         parts = [tensor.flatten() for tensor in tensors]
         # The sum must keep the ranks' flags apart: each rank has a slot of its own.
         flags = torch.zeros(self.world_size, device=self.device)
@@ -71,6 +73,7 @@ class Group:
         """The mean of a number over all ranks."""
         if self.world_size == 1:
             return value
+        # float64, so that a Python float is sent without rounding.
         total = torch.tensor([value], dtype=torch.float64, device=self.device)
         distributed.all_reduce(total)
         return float(total.item()) / self.world_size
@@ -81,6 +84,7 @@ class Group:
         if self.world_size == 1:
             return rows
         parts = [torch.empty_like(rows) for _ in range(self.world_size)]
+        # A view could be strided, and the backends send contiguous memory only.
         distributed.all_gather(parts, rows.contiguous())
         return torch.cat(parts)
 
@@ -89,8 +93,10 @@ class Group:
         """The text of rank 0, on every rank."""
         if self.world_size == 1:
             return text
+        # frombuffer refuses an empty buffer, and warns about the read-only memory of bytes.
         raw = torch.frombuffer(bytearray(text.encode() or b" "), dtype=torch.uint8)
         raw = raw.to(self.device)
+        # The receivers have to allocate the buffer, so the length goes first.
         size = torch.tensor([len(raw)], device=self.device)
         distributed.broadcast(size, src=0)
         if not self.is_main:
@@ -118,6 +124,8 @@ def join(device: str) -> Group:
         # default arguments, and gloo's threads would abort the process at interpreter exit.
         importlib.import_module("torch.distributed.nn.functional")
         backend = "nccl" if chosen.type == "cuda" else "gloo"
+        # The others wait in a collective while rank 0 reads the text, evaluates and saves; torch's
+        # default limits of 10 (NCCL) and 30 minutes (gloo) would end a training of a large text.
         with _collective():
             distributed.init_process_group(backend, timeout=timedelta(hours=2))
     return Group(chosen, rank, world_size)

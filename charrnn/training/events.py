@@ -1,7 +1,7 @@
 """What happens in a training, as frozen values: to be shown, logged, or handed to `on_event`.
 
-`to_json` is the format of metrics.jsonl and of `train --json`. Its names and keys are fixed here,
-apart from those of the classes.
+`to_json` is the format of metrics.jsonl and of `train --json`. It writes out every name and key, so
+that renaming a class or a field here changes no file.
 """
 
 from dataclasses import dataclass, field
@@ -100,6 +100,7 @@ def to_json(event: Event) -> dict[str, Any]:
     """An event -> one line of metrics.jsonl and of `train --json`, with its keys in their order."""
     match event:
         case Planned():
+            # The key "beside" is older than the field's name, and existing logs have it.
             own: dict[str, Any] = {
                 "run": event.run,
                 "plan": event.plan.to_json(),
@@ -126,7 +127,7 @@ def to_json(event: Event) -> dict[str, Any]:
                 "best": event.best,
                 "sample": event.sample,
                 "seconds": event.seconds,
-                **event.score.to_json(),
+                **event.score.to_json(),  # the keys are the task's own
             }
         case Saved():
             own = {"path": str(event.path), "warnings": list(event.warnings)}

@@ -32,6 +32,7 @@ class Learner:
         self.config = config
         self.batches = batches
         self.group = group
+        # Built on the CPU and then moved, so that every device starts from the same weights.
         network = build(task.network, model, config.seed, config.init_scale)
         self.network = network.to(group.device)
         self.optimizer = Optimizer(self.network, config)
@@ -45,15 +46,21 @@ class Learner:
 
     def advance(self, flag: int = 0) -> int:
         """Take one optimizer step -> the largest flag that any rank passed in."""
+        # Randomness becomes a function of the step: a checkpoint needs no generator's state, and
+        # numbers drawn between steps, by a preview for instance, do not matter.
         _seed(_mix(self.config.seed, self.step, self.group.rank), self.group.device)
         batch = tuple(map(self._tensor, self.batches[self.step]))
         penalties = (self.config.output_penalty, self.config.change_penalty)
+        # bfloat16 has the exponent range of float32, so no loss scaling is needed as with float16.
         with torch.autocast(self.group.device.type, torch.bfloat16, enabled=self._is_bfloat16):
             loss, self.state, penalty = self.network.loss(batch, self.state, penalties)
+        # Cheaper than zeros, and than `zero_grad`, which walks the tree of modules.
         for parameter in self._parameters:
             parameter.grad = None
+        # The logged loss leaves the penalty out, to be comparable with the validation loss.
         (loss + penalty).backward()  # type: ignore[no-untyped-call]
         gradients = [p.grad for p in self._parameters if p.grad is not None]
+        # After this every rank has the same gradients, hence the same norm, weights and decisions.
         flag = self.group.average(gradients, flag)
         self.norm = clip(gradients, self.config.grad_clip)
         self.optimizer.step(learning_rate(self.step, self.config))
@@ -71,6 +78,7 @@ class Learner:
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(array)
         if self.group.device.type == "cuda":
+            # Only a copy from pinned memory runs while the CPU goes on.
             return tensor.pin_memory().to(self.group.device, non_blocking=True)
         return tensor.to(self.group.device)
 
@@ -80,12 +88,14 @@ class Learner:
         That is: the mean, or the norm of the last gradient, is not a finite number, or the mean is
         more than twice the loss of a guess.
         """
+        # The mean over the ranks, so that all of them raise or none does.
         mean = self.group.mean(float(self.loss_sum) / max(1, self.loss_count))
         if not np.isfinite(mean):
             raise self._diverged("the loss is not a finite number any more")
         if not np.isfinite(float(self.norm)):
             raise self._diverged("the gradient is not a finite number any more")
         guess = self.network.uninformed_loss
+        # The 1 is for tiny vocabularies, whose guess costs next to nothing.
         if mean > 2 * guess + 1:
             raise self._diverged(f"the loss is {mean:.1f}, and guessing would give {guess:.1f}")
         self.loss_sum.zero_()
@@ -107,9 +117,12 @@ class Learner:
 
         DivergedError, on every rank, if the weights are not worth saving any more.
         """
+        # Before the exchanges below, in which the others would wait for a rank that has raised.
         self.check()
+        # All rows (B, H), whoever computed them: another number of processes can resume.
         parts = [self.group.gather(part) for layer in self.state for part in layer]
         names = self.task.state_shapes(self.network.config, self.config.batch_size)
+        # On a CPU `numpy()` shares memory, which the next step would overwrite.
         moments = {n: m.cpu().numpy().copy() for n, m in self.optimizer.moments().items()}
         return TrainingState(
             config=self.config,
@@ -126,6 +139,7 @@ class Learner:
         assert training is not None
         with torch.no_grad():
             for name, parameter in self.network.named_parameters():
+                # With averaging, a checkpoint's weights are the average, and `raw` the last ones.
                 last = training.raw or checkpoint.weights
                 parameter.copy_(torch.from_numpy(last[name].copy()))
         self.step = checkpoint.info.step
@@ -134,6 +148,7 @@ class Learner:
         self.optimizer.load_moments(moments, self.step)
         rows = self.batches.rows
         parts = iter(training.state.values())
+        # `training_state` saved the parts layer by layer, in the order of this loop.
         self.state = [tuple(self._rows(next(parts), rows) for _ in layer) for layer in self.state]
         self.loss_sum.fill_(training.loss_sum)
         self.loss_count = training.loss_count
@@ -153,6 +168,7 @@ def make_learner(
     task: Task, dataset: Dataset, model: ModelConfig, train: TrainConfig, group: Group
 ) -> Learner:
     """A learner over a dataset's training split, with torch's threads and memory set up."""
+    # The number of threads decides the order of sums, and so the last bits of every result.
     torch.set_num_threads(train.threads)
     keep_freed_memory()
     batches = dataset.batches(train.batch_size, train.seq_length, group.rank, group.world_size)
@@ -176,6 +192,8 @@ def _seed(seed: int, device: torch.device) -> None:
 
 def _mix(seed: int, step: int, rank: int) -> int:
     """Three numbers -> a 63-bit seed, by the splitmix64 finalizer (Steele et al. 2014)."""
+    # torch's CPU generator uses only the low 32 bits of a seed. Mixing lets every bit of the three
+    # numbers change them; the masks are the overflow of 64-bit arithmetic.
     mixed = (seed * 0x9E3779B97F4A7C15 + step * 0xD1B54A32D192ED03 + rank) & (2**64 - 1)
     mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9 & (2**64 - 1)
     mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB & (2**64 - 1)

@@ -12,6 +12,7 @@ BETAS = (0.9, 0.99)
 """Decay of AdamW's two moments; the second is shorter than usual because runs are short."""
 
 EPSILON = 1e-8
+"""Keeps AdamW's update finite where the second moment is 0; torch's default."""
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
@@ -25,10 +26,12 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     [0.0008, 0.008, 0.004, 0.0]
     """
     if step < config.warmup_steps:
+        # step + 1, because a first step at a rate of zero would be wasted.
         return config.learning_rate * (step + 1) / config.warmup_steps
     if config.schedule == "steps":
         decays = max(0, 1 + (step - config.hold_steps) // config.decay_every)
         return config.learning_rate * config.decay_factor**decays
+    # A warmup may be as long as the run, and a run whose steps were revised may be past its end.
     length = max(1, config.steps - config.warmup_steps)
     done = min(1.0, (step - config.warmup_steps) / length)
     return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
@@ -42,6 +45,8 @@ def clip(gradients: list[Tensor], max_norm: float) -> Tensor:
     for the device.
     """
     norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    # `not <=` instead of `>`: a NaN norm has to reach the gradients, as in torch's clip_grad_norm_,
+    # whose 1e-6 this has too, for equal bits.
     if norm.device.type != "cpu" or not norm <= max_norm:
         torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))
     return norm
@@ -58,12 +63,14 @@ class Optimizer:
         self.config = config
         self.step_count = 0
         self._parameters = dict(model.named_parameters())
+        # Frozen parameters have moments too, all zero: a checkpoint has some for every parameter.
         self._moments = {
             f"{moment}.{name}": torch.zeros_like(p)
             for moment in MOMENTS[config.optimizer]
             for name, p in self._parameters.items()
         }
         trained = {n for n, p in self._parameters.items() if p.requires_grad}
+        # Tied output weights are named after the embedding, so they are not decayed either.
         matrices = {n for n in trained if self._parameters[n].ndim > 1 and "embedding" not in n}
         self.groups = [
             (sorted(matrices), config.weight_decay),
@@ -81,6 +88,7 @@ class Optimizer:
     def _adamw(self, names: list[str], rate: float, decay: float) -> None:
         parameters, gradients = self._with_gradients(names)
         first, second = ([self._moments[f"{m}.{n}"] for n in names] for m in MOMENTS["adamw"])
+        # The kernel reads the counts and leaves them alone, so all parameters can share one.
         count = torch.tensor(float(self.step_count), device=parameters[0].device)
         torch._fused_adamw_(
             parameters,
@@ -101,11 +109,13 @@ class Optimizer:
     def _sgd(self, names: list[str], rate: float, decay: float) -> None:
         parameters, gradients = self._with_gradients(names)
         for parameter, gradient in zip(parameters, gradients, strict=True):
+            # Decay apart from the gradient, as in AdamW, so that clipping leaves it alone.
             parameter.mul_(1.0 - rate * decay).add_(gradient, alpha=-rate)
 
     def _with_gradients(self, names: list[str]) -> tuple[list[Tensor], list[Tensor]]:
         parameters: list[Tensor] = [self._parameters[name] for name in names]
         gradients = [p.grad for p in parameters if p.grad is not None]
+        # The kernel pairs parameters, gradients and moments by position; a gap would shift them.
         assert len(gradients) == len(parameters)
         return parameters, gradients
 
@@ -117,4 +127,5 @@ class Optimizer:
         """Continue as if `step` steps had been taken; the count is the same for all parameters."""
         self.step_count = step
         for name, moment in self._moments.items():
+            # In place, which also keeps the moments on their device.
             moment.copy_(moments[name])

@@ -18,6 +18,7 @@ from typing import Any
 
 from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.checkpoint import Checkpoint
+from charrnn.checkpoints.header import LANGUAGE
 from charrnn.checkpoints.run import Run, create_run, find_run, next_turn
 from charrnn.config import TrainConfig
 from charrnn.data.config import DataConfig, data_config_from_json
@@ -30,8 +31,6 @@ from charrnn.training.distributed import Group, join, leave
 from charrnn.training.events import Event, Revised
 from charrnn.training.planner.plan import Budget, Plan, make_plan
 from charrnn.training.planner.presets import Preset, preset
-
-LANGUAGE = "language"
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a caller wants to hear of a session, and how it can stop it.
+    """What a caller is notified of during a session, and how it can stop it.
 
     on_event: called with each event. on_note: called with remarks for the user. on_ready: called
     once, before the first step. interrupted: asked before each step for a signal's number, 0 for
@@ -93,6 +92,7 @@ def make_request(
     chosen = preset(preset_name) if preset_name else None
     values = {name: value for name, value in options.items() if value is not None}
     fields = {kind: _names(kind) for kind in (DataConfig, Budget)}
+    # The data decides vocab_size, and steps is a field of Budget.
     planned = (_names(get_task(task).config) | _names(TrainConfig)) - {"vocab_size", "steps"}
     unknown = sorted(values.keys() - fields[DataConfig] - fields[Budget] - planned)
     if unknown:
@@ -109,7 +109,7 @@ def make_request(
         )
     return Request(
         data=DataConfig(**(data | {"sources": sources})),
-        given={name: values[name] for name in planned if name in values},
+        given={name: values[name] for name in sorted(planned & values.keys())},
         budget=Budget(**{name: values[name] for name in fields[Budget] if name in values}),
         preset=chosen,
         task=task,
@@ -211,11 +211,13 @@ def _new_session(
     """A new run, locked."""
     task, budget = get_task(request.task), request.budget
     wanted = name or _name_of(request.data)
+    # Only rank 0 makes the folder: its name has a number if another run has taken it.
     folder = str(create_run(runs_dir, wanted).folder) if group.is_main else ""
     run = Run(Path(group.broadcast(folder)))
     try:
         with run.lock() if group.is_main else contextlib.nullcontext():
             dataset = _prepare(task, request.data, run, group)
+            # A vocabulary too large for a checkpoint is an error now, not at the first save.
             checkpoint.check_vocabulary(dataset.encoder)
             plan = _plan(request, task, dataset, group, began)
             description = _describe(request, run, dataset, plan)
@@ -226,6 +228,7 @@ def _new_session(
             until = began + 60 * budget.minutes if budget.minutes else None
             yield Session(run, task, dataset, plan, description, group, until=until)
     except BaseException:
+        # BaseException includes Ctrl-C. A folder without a checkpoint could not be resumed.
         if group.is_main and not run.entries():
             shutil.rmtree(run.folder, ignore_errors=True)
         raise
@@ -241,6 +244,7 @@ def _prepare(task: Task, config: DataConfig, run: Run, group: Group) -> Dataset:
     """The data; rank 0 writes the arrays, the others open them."""
     dataset = task.prepare(config, run.corpus_folder) if group.is_main else None
     shared = group.broadcast(json.dumps(dataset.encoder.to_json()) if dataset else "")
+    # Preparing the data here as well would write over rank 0's arrays.
     if dataset is None:
         encoder = task.encoder_from_json(json.loads(shared))
         dataset = task.reopen(run.corpus_folder, encoder)
@@ -280,12 +284,14 @@ def _resumed_session(
         task = get_task(start.task)
         dataset = _same_data(task, run, recorded.data, start)
         plan = recorded.plan_of(start)
+        # run.json may have a plan that was revised after the checkpoint that the run goes back to.
         description |= {"plan": plan.to_json()}
         if group.is_main:
             run.rewind(start.info.step)
             turn = {"turn": next_turn(run.folder.parent)}
             run.write_description(description | turn)
             _note_versions(start, hooks)
+        # Without `until`: a revised number of steps would not continue the run bit for bit.
         yield Session(run, task, dataset, plan, description, group, start)
 
 
@@ -310,9 +316,11 @@ def _read_description(run: Run, description: Mapping[str, Any]) -> _Recorded:
     try:
         plan = description["plan"]
         costs = {key: float(plan[key]) for key in ("tokens_per_second", "epochs", "seconds")}
+        # Runs of older versions have no most_steps.
         counts = {"memory": int(plan["memory"]), "most_steps": int(plan.get("most_steps", 0))}
         steps = max(1, int(plan["train"]["steps"]))
         return _Recorded(data_config_from_json(description["recipe"]), steps, costs | counts)
+    # A person may have edited the file; OverflowError is int() of an infinity.
     except (KeyError, TypeError, ValueError, OverflowError):
         raise CheckpointError(
             f"{run.folder / 'run.json'} does not say how the run was started", "start a new run"
@@ -346,6 +354,7 @@ def _same_data(task: Task, run: Run, config: DataConfig, start: Checkpoint) -> D
         raise CorpusError(
             f"the text of the run {run.name} is gone: {', '.join(config.sources)}", "bring it back"
         )
+    # None with intact arrays: the files are gone, but their tokens are all that training needs.
     if now not in (None, before):
         raise CorpusError(
             f"the text has changed since the run began: its sha256 was {before} and is {now}",
@@ -353,6 +362,7 @@ def _same_data(task: Task, run: Run, config: DataConfig, start: Checkpoint) -> D
         )
     dataset = dataset or task.prepare(config, run.corpus_folder, start.encoder)
     parts = dataset.fingerprint()["parts"]
+    # Checkpoints of older versions do not record the parts.
     if start.info.corpus.get("parts", parts) != parts or start.info.lines != dataset.lines:
         raise CorpusError(
             f"the text of the run {run.name} is not split as it was when the run began",

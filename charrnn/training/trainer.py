@@ -66,6 +66,7 @@ def train(
     ):
         trainer = Trainer(plan, dataset, run, group, start, until)
         is_new = start is None and group.is_main
+        # They can take a second, and a resumed run has them in its log already.
         baselines = trainer.task.baselines(dataset) if is_new else {}
         yield Planned(plan, trainer.learner.step, str(run.folder), baselines)
         try:
@@ -79,6 +80,7 @@ def train(
         plan = _with_lower_rate(trainer.plan)
         if group.is_main:
             step = last.info.step if last else 0
+            # The steps after it are taken, and logged, again.
             run.rewind(step)
             yield Warned(
                 trainer.learner.step,
@@ -87,7 +89,9 @@ def train(
                 trainer.seconds,
             )
         again = Trainer(plan, dataset, run, group, last, until)
+        # The bounds of a revision belong to the first plan; they must not compound over a rollback.
         again.rollbacks, again.planned_steps = 1, trainer.planned_steps
+        # `rewind` has removed later revisions from the log, so the number of steps is logged again.
         if until is not None:
             yield Revised(again.learner.step, plan, trainer.seconds)
         yield from _take_steps(again, last, interrupted)
@@ -97,10 +101,12 @@ def _take_steps(
     trainer: "Trainer", start: Checkpoint | None, interrupted: Callable[[], int]
 ) -> Iterator[Event]:
     """All steps that are left, until the last one or a signal."""
+    # Again, because the time of the baselines would count as that of steps.
     trainer.start_clock()
     if start is not None:
         yield from trainer.missed_evaluation(start)
     while trainer.learner.step < trainer.plan.train_config.steps:
+        # The signal travels with the gradients, so all ranks stop after the same step.
         signal_number = trainer.learner.advance(interrupted())
         yield from trainer.events(stopping=signal_number > 0)
         if signal_number:
@@ -142,6 +148,7 @@ class Trainer:
         self.learner = make_learner(self.task, dataset, plan.model_config, plan.train_config, group)
         if start is not None:
             self.learner.restore(start)
+        # `run.best` falls back to a checkpoint without a score, which is no best to compare with.
         best = run.best() if group.is_main else None
         self.best = best.valid if best else None
         self.best_step = best.step if best and self.best is not None else 0
@@ -164,6 +171,7 @@ class Trainer:
         """What is due after the step just taken; when stopping, a checkpoint and nothing else."""
         step, config = self.learner.step, self.plan.train_config
         last = step == config.steps
+        # Every rank comes here at the same steps, which `take_loss` and `_keep_time` rely on.
         if step % config.log_every == 0 or last:
             progress = self._progress()
             yield progress
@@ -171,6 +179,8 @@ class Trainer:
             yield from self._warnings(issues)
             if self.until is not None and not last:
                 yield from self._keep_time(self.until)
+        # A signal is answered within 0.2 s, and an evaluation may take longer; `missed_evaluation`
+        # does it when the run is resumed. An evaluation saves a checkpoint too.
         if stopping or not self._evaluation_is_due():
             if stopping or last or step % config.save_every == 0:
                 yield from self._save(None)
@@ -196,9 +206,11 @@ class Trainer:
         )
         steps = throughput.steps(self.planned_steps, config.steps, config.eval_every)
         steps = min(steps, self.plan.most_steps or steps)
+        # Clocks differ; ranks with different numbers of steps would wait for each other for ever.
         steps = int(self.group.broadcast(str(steps) if self.group.is_main else ""))
         if steps != config.steps:
             self.plan = self.plan.with_steps(steps)
+            # The learner reads its rate from here, so cosine decay ends at the new last step.
             self.learner.config = self.plan.train_config
             yield Revised(step, self.plan, seconds)
 
@@ -213,6 +225,7 @@ class Trainer:
     def _evaluate(self) -> Iterator[Event]:
         """Evaluate on rank 0 while the others wait, and save these weights with their score."""
         began = self.seconds
+        # On every rank, and first: a score of weights that are not finite must not be reported.
         self.learner.check()
         score = self._score() if self.group.is_main else None
         if score is not None:
@@ -231,14 +244,17 @@ class Trainer:
         loss = self.learner.take_loss()
         tokens_per_step = config.batch_size * config.seq_length
         tokens = (step - self.logged_step) * tokens_per_step
+        # A coarse clock may not have advanced since the last line.
         rate = tokens / max(1e-9, now - self.logged_at)
         self.logged_at, self.logged_step = now, step
+        # Over the whole session, so that evaluations are in the estimate of the time left.
         seconds_per_step = (now - self.began) / max(1, step - self.first_step)
         return Progress(
             step=step,
             epoch=step / self.learner.batches.steps_per_epoch,
             loss=loss,
             metrics=self.dataset.train_metrics(loss),
+            # The step just taken: `step` counts steps, and the rate's argument starts at 0.
             learning_rate=learning_rate(step - 1, config),
             grad_norm=float(self.learner.norm),
             tokens_per_second=rate,
@@ -269,6 +285,7 @@ class Trainer:
 
     def _save(self, score: Score | None) -> Iterator[Saved]:
         """Write a checkpoint; no rank goes on before it is safely on disk."""
+        # Outside the condition, because every rank contributes its rows of the state.
         training = self.learner.training_state()
         if self.group.is_main:
             info = CheckpointInfo(

@@ -311,7 +311,9 @@ def test_verify_of_a_file(copied: Shell) -> None:
 def test_a_damaged_checkpoint_is_not_shown_exported_or_sampled(copied: Shell) -> None:
     flip(path_of(copied, 20))
     for words in (("checkpoints", "show"), ("checkpoints", "export"), ("sample",), ("evaluate",)):
-        said = copied.run(*words).failed(4, f"cannot use {path_of(copied, 20)}: its checksum does not")
+        said = copied.run(*words).failed(
+            4, f"cannot use {path_of(copied, 20)}: its checksum does not"
+        )
         assert said.endswith("; use another: charrnn checkpoints verify finds an intact one\n")
     assert not (copied.folder / "corpus.safetensors").exists()
 

@@ -96,6 +96,16 @@ def test_a_picture_is_written_and_the_table_printed(trained: Shell, tmp_path: Pa
     trained.run("gradients", *SMALL, "-o", file).failed(2, f"{file} exists", "--force")
 
 
+def test_a_picture_without_matplotlib_is_one_line_before_anything_is_measured(
+    trained: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("charrnn.evaluation.gradient_flow.measure", None)
+    line = trained.run("gradients", *SMALL, "-o", "x.svg").failed(2, "a picture needs matplotlib")
+    assert line.endswith("; install it with: pip install 'charrnn[plot]'\n")
+    assert not (trained.folder / "x.svg").exists()
+
+
 def test_layers_can_be_set(trained: Shell) -> None:
     found = measured(trained, "--num-layers", "2", "--hidden-size", "4", "--cell", "rnn")
     assert [(each["num_layers"], each["hidden_size"]) for each in found] == [(1, 8), (2, 4)]

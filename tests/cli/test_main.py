@@ -12,9 +12,12 @@ import pytest
 
 import charrnn
 from charrnn import errors
-from charrnn.cli.main import COMMANDS, _asked
+from charrnn.cli.main import COMMANDS, _wanted
 from charrnn.errors import CharRNNError, InterruptedTraining
 from tests.support.shell import ERROR, Shell
+
+LIST_RUNS = "charrnn.cli.runs.list_runs"
+"""What the command `runs` calls first."""
 
 LEAVES = [kind for kind in CharRNNError.__subclasses__() if kind is not InterruptedTraining]
 
@@ -91,8 +94,8 @@ def test_usage_errors_are_one_line(
 def test_every_kind_of_error_is_a_line_and_its_exit_code(
     kind: type[CharRNNError], trained: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "every", breaking(kind("it broke", "mend it")))
-    assert trained.run("runs").failed(kind.exit_code) == "charrnn: error: it broke; mend it\n"
+    monkeypatch.setattr(LIST_RUNS, breaking(kind("it broke", "fix it")))
+    assert trained.run("runs").failed(kind.exit_code) == "charrnn: error: it broke; fix it\n"
 
 
 def test_exit_codes_are_those_of_the_contract() -> None:
@@ -106,33 +109,33 @@ def test_exit_codes_are_those_of_the_contract() -> None:
 def test_an_interruption_exits_as_a_shell_reports_its_signal(
     number: int, code: int, trained: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "every", breaking(InterruptedTraining(number, "stopped", "go on")))
+    monkeypatch.setattr(LIST_RUNS, breaking(InterruptedTraining(number, "stopped", "go on")))
     trained.run("runs").failed(code, "stopped; go on")
 
 
 def test_ctrl_c_in_any_command_is_one_line_and_130(
     trained: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "every", breaking(KeyboardInterrupt()))
+    monkeypatch.setattr(LIST_RUNS, breaking(KeyboardInterrupt()))
     trained.run("runs").failed(130, "interrupted; nothing was lost")
 
 
-def test_memory_that_is_out_is_one_line(trained: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "every", breaking(MemoryError()))
+def test_running_out_of_memory_is_one_line(trained: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LIST_RUNS, breaking(MemoryError()))
     trained.run("runs").failed(7, "out of memory; ")
 
 
 def test_an_unforeseen_failure_of_a_file_names_it(
     trained: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "every", breaking(PermissionError(13, "Permission denied", "/a/b")))
+    monkeypatch.setattr(LIST_RUNS, breaking(PermissionError(13, "Permission denied", "/a/b")))
     trained.run("runs").failed(1, "cannot use /a/b: Permission denied; ")
 
 
 def test_output_that_cannot_be_written_is_one_line(
     trained: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "every", breaking(OSError(28, "No space left on device")))
+    monkeypatch.setattr(LIST_RUNS, breaking(OSError(28, "No space left on device")))
     trained.run("runs").failed(1, "cannot write the output: No space left on device; ")
 
 
@@ -155,8 +158,8 @@ def test_an_error_shows_odd_text_as_it_is_on_one_line(text: str, trained: Shell)
     line = done.failed(2)
     for control in ("\x1b", "\r", "\x9b", "\u2028"):
         assert control not in line
-    spelled = {"a\nb": "a^Jb", "\x1b[31mred": "^[[31mred", "a\rb": "a^Mb", "\x9b2J": "\\u009b2J"}
-    assert f"no {spelled.get(text, text)} run".replace("\u2028", "\\u2028") in line
+    escaped = {"a\nb": "a^Jb", "\x1b[31mred": "^[[31mred", "a\rb": "a^Mb", "\x9b2J": "\\u009b2J"}
+    assert f"no {escaped.get(text, text)} run".replace("\u2028", "\\u2028") in line
 
 
 def test_undecodable_arguments_are_shown(trained: Shell) -> None:
@@ -172,7 +175,7 @@ def test_debug_shows_the_traceback(trained: Shell) -> None:
     trained.run("sample", "nope", CHARRNN_DEBUG="0").failed(2)
 
 
-def test_debug_leaves_mistakes_of_spelling_one_line(trained: Shell) -> None:
+def test_debug_leaves_usage_errors_one_line(trained: Shell) -> None:
     trained.run("--debug", "sample", "--nonsense").failed(2)
 
 
@@ -235,7 +238,7 @@ UNFORESEEN = [KeyError("it"), ValueError("a\nb"), ZeroDivisionError(), Recursion
 def test_an_unforeseen_error_is_one_line_too(
     error: Exception, trained: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "every", breaking(error))
+    monkeypatch.setattr(LIST_RUNS, breaking(error))
     line = trained.run("runs").failed(1, f"internal error: {type(error).__name__}")
     assert line.endswith("; run again with --debug and report it\n")
 
@@ -244,18 +247,18 @@ def test_an_unforeseen_error_is_one_line_too(
 def test_debug_shows_the_traceback_of_an_unforeseen_error(
     error: Exception, trained: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "every", breaking(error))
+    monkeypatch.setattr(LIST_RUNS, breaking(error))
     with pytest.raises(type(error)):
         trained.run("--debug", "runs")
 
 
 def test_every_command_is_a_name_of_its_module() -> None:
-    for name, module in COMMANDS.items():
-        assert hasattr(importlib.import_module(f"charrnn.cli.{module}"), name)
+    for name in COMMANDS:
+        assert hasattr(importlib.import_module(f"charrnn.cli.{name}"), name)
 
 
 @pytest.mark.parametrize(
-    ("words", "asked"),
+    ("words", "wanted"),
     [
         (["sample", "runs"], ["sample"]),
         (["--debug", "plot"], ["plot"]),
@@ -265,8 +268,10 @@ def test_every_command_is_a_name_of_its_module() -> None:
         (["samples"], list(COMMANDS)),
     ],
 )
-def test_only_the_command_that_is_asked_for_is_imported(words: list[str], asked: list[str]) -> None:
-    assert list(_asked(words)) == asked
+def test_only_the_command_that_is_asked_for_is_imported(
+    words: list[str], wanted: list[str]
+) -> None:
+    assert list(_wanted(words)) == wanted
 
 
 def test_sampling_imports_no_other_command() -> None:

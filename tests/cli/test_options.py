@@ -16,6 +16,9 @@ from charrnn.cli import train as train_command
 from charrnn.cli.main import program
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.data.config import DataConfig
+from charrnn.inference.engine import default_threads
+from charrnn.training.planner.plan import Budget
+from charrnn.training.session import make_request
 from tests.support.shell import Shell
 
 ROOT: Any = typer.main.get_command(program())
@@ -51,14 +54,14 @@ def kind(parameter: Any) -> Any:
 NUMBERS = [(path, each) for path, each in VALUES if kind(each) in (int, float)]
 
 
-def spelled(case: Any) -> str:
+def case_id(case: Any) -> str:
     """A readable name of a case."""
     return case.opts[0] if hasattr(case, "opts") else " ".join(case)
 
 
 def every(cases: list[tuple[tuple[str, ...], Any]]) -> pytest.MarkDecorator:
     """One test for each option."""
-    return pytest.mark.parametrize(("path", "parameter"), cases, ids=spelled)
+    return pytest.mark.parametrize(("path", "parameter"), cases, ids=case_id)
 
 
 @contextlib.contextmanager
@@ -79,7 +82,7 @@ def parsed(path: tuple[str, ...], *args: str) -> Iterator[dict[str, Any]]:
 
 
 def option(path: tuple[str, ...], name: str) -> Any:
-    """The option of a command that is spelled so."""
+    """The option of a command with this name."""
     return next(each for where, each in OPTIONS if where == path and f"--{name}" in each.opts)
 
 
@@ -124,7 +127,7 @@ def test_every_option_and_argument_has_a_sentence_of_help(
 
 
 @every(OPTIONS)
-def test_options_are_spelled_in_words_with_dashes(path: tuple[str, ...], parameter: Any) -> None:
+def test_options_are_words_with_dashes(path: tuple[str, ...], parameter: Any) -> None:
     for name in (*parameter.opts, *parameter.secondary_opts):
         assert re.fullmatch(r"--[a-z]+(-[a-z]+)*|-[a-z]", name)
 
@@ -188,7 +191,7 @@ def test_every_option_can_be_set_by_its_environment_variable(
 
 
 def example(parameter: Any) -> tuple[str, Any]:
-    """A text for an option, and the value that it stands for, other than the default."""
+    """A text for an option, and the value that it means, other than the default."""
     if parameter.is_flag:
         value = not parameter.default
         return str(int(value)), value
@@ -250,8 +253,23 @@ def test_every_field_of_a_config_has_its_option(
 
 
 def test_the_plan_is_given_every_field_but_size_of_vocabulary_and_steps() -> None:
-    fields = {item.name for config in (ModelConfig, TrainConfig) for item in fields_of(config)}
-    assert fields - {"vocab_size", "steps"} == train_command.PLANNED
+    defaults = {
+        item.name: item.default
+        for config in (ModelConfig, TrainConfig)
+        for item in fields_of(config)
+        if item.name not in ("vocab_size", "steps")
+    }
+    options = defaults | {"vocab_size": 300, "steps": 9, "tokenizer": "subword"}
+    request = make_request(("corpus.txt",), options)
+    assert request.given == defaults
+    assert (request.data.vocab_size, request.budget.steps) == (300, 9)
+
+
+def test_the_library_is_given_the_options_that_are_fields_of_its_configs() -> None:
+    names = dict.fromkeys(inspect.signature(train_command.train).parameters)
+    kinds = (DataConfig, ModelConfig, TrainConfig, Budget)
+    fields = {item.name for kind in kinds for item in fields_of(kind)}
+    assert train_command.chosen(names).keys() == fields - {"sources"}
 
 
 def fields_of(config: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
@@ -260,10 +278,10 @@ def fields_of(config: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
 
 
 @pytest.mark.parametrize("name", [item.name for item in dataclasses.fields(DataConfig)])
-def test_every_field_of_a_recipe_has_its_option_with_the_same_default(name: str) -> None:
+def test_every_field_of_the_data_config_has_its_option_with_the_same_default(name: str) -> None:
     if name == "sources":
         return
-    assert name in train_command.RECIPE
+    assert name in train_command.chosen({name: None})
     made = option(("train",), name.replace("_", "-"))
     default = DataConfig.__dataclass_fields__[name].default
     stated = made.show_default if isinstance(made.show_default, str) else None
@@ -272,9 +290,9 @@ def test_every_field_of_a_recipe_has_its_option_with_the_same_default(name: str)
 
 def test_fixed_defaults_in_help_are_those_of_the_configs(trained: Shell) -> None:
     words = " ".join(trained.run("train", "--help").out.split())
-    assert "Newest checkpoints kept, besides the best. [default: (3);" in words
+    assert "Newest checkpoints to keep, besides the best. [default: (3);" in words
     assert f"[default: ({TrainConfig().grad_clip})" in words
-    assert "The recurrent cell: lstm, gru, rnn. [default: (planned)]" in words
+    assert "Recurrent cell: lstm, gru, rnn. [default: (planned)]" in words
 
 
 @pytest.mark.parametrize("command", [train_command.train, evaluate.evaluate, sample.sample])
@@ -312,6 +330,6 @@ def test_threads_default_to_the_cores_there_are_at_most_four(
     for cores, threads in ((1, 1), (3, 3), (4, 4), (64, 4)):
         there = set(range(cores))
         monkeypatch.setattr("os.sched_getaffinity", lambda _, there=there: there)
-        assert options.default_threads() == threads
+        assert default_threads() == threads
     monkeypatch.delattr("os.sched_getaffinity")
-    assert options.default_threads() == 2
+    assert default_threads() == 2

@@ -1,4 +1,4 @@
-"""`charrnn originality`: which parts of a text are copied from the corpus, as a table and as JSON."""
+"""`charrnn originality`: what of a text is copied from the corpus, as a table and as JSON."""
 
 import shutil
 from pathlib import Path

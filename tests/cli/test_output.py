@@ -15,7 +15,7 @@ from charrnn.errors import StorageError
 
 
 class Descriptor:
-    """Stands in for descriptor 1: remembers what it is given, a few bytes at a time if asked."""
+    """A replacement for descriptor 1: keeps what it is given, a few bytes at a time if asked."""
 
     def __init__(self, at_once: int = 1 << 20) -> None:
         self.at_once = at_once
@@ -36,7 +36,7 @@ class Descriptor:
 
 @pytest.fixture
 def pipe(monkeypatch: pytest.MonkeyPatch) -> Descriptor:
-    """A pipe in the place of stdout, and a clock that stands still."""
+    """A pipe in the place of stdout, and a clock that does not move."""
     return stand_in(monkeypatch, Descriptor(), terminal=False)
 
 
@@ -175,7 +175,7 @@ def test_a_failure_is_a_storage_error(pipe: Descriptor, monkeypatch: pytest.Monk
         out.flush()
 
 
-def test_a_reader_that_left_is_told_apart(
+def test_a_reader_that_left_is_not_a_storage_error(
     pipe: Descriptor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = failing(BrokenPipeError(32, os.strerror(32)))
@@ -184,7 +184,7 @@ def test_a_reader_that_left_is_told_apart(
         Output().json({})
 
 
-def test_what_python_holds_goes_first(
+def test_what_python_has_buffered_goes_first(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = open(1, "w", closefd=False)  # noqa: SIM115

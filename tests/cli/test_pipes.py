@@ -1,4 +1,4 @@
-"""Real pipes, files, terminals, closed descriptors: the product arrives, or its loss is told."""
+"""Real pipes, files, terminals, closed descriptors: the output arrives, or its loss is reported."""
 
 import contextlib
 import itertools
@@ -23,7 +23,7 @@ needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is
 
 
 @pytest.fixture(scope="module")
-def product(trained: Shell) -> bytes:
+def output(trained: Shell) -> bytes:
     """What SAMPLE writes, taken in this process."""
     return trained.run(*SAMPLE).succeeded().raw
 
@@ -37,10 +37,10 @@ def product(trained: Shell) -> bytes:
 def test_a_reader_that_has_left_ends_a_command_by_sigpipe(
     words: tuple[str, ...], trained: Shell
 ) -> None:
-    ours, theirs = os.pipe()
-    os.close(ours)
-    with trained.started(*words, quick=False, stdout=theirs) as child:
-        os.close(theirs)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with trained.started(*words, quick=False, stdout=writer) as child:
+        os.close(writer)
         _, err = child.communicate(timeout=PATIENCE)
     assert child.returncode == -signal.SIGPIPE
     assert err == b""
@@ -68,10 +68,10 @@ def test_text_arrives_long_before_the_end(trained: Shell) -> None:
 
 
 def test_a_failing_command_keeps_its_own_code_in_a_pipe(trained: Shell) -> None:
-    ours, theirs = os.pipe()
-    os.close(ours)
-    with trained.started("sample", "nope", quick=False, stdout=theirs) as child:
-        os.close(theirs)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with trained.started("sample", "nope", quick=False, stdout=writer) as child:
+        os.close(writer)
         _, err = child.communicate(timeout=PATIENCE)
     assert child.returncode == 2
     assert ERROR.fullmatch(err.decode())
@@ -119,11 +119,11 @@ def test_a_reader_of_events_who_leaves_has_the_training_saved(shell: Shell) -> N
 
 
 def test_a_reader_of_progress_who_leaves_costs_nothing(shell: Shell) -> None:
-    ours, theirs = os.pipe()
-    os.close(ours)
+    reader, writer = os.pipe()
+    os.close(reader)
     words = ("train", "corpus.txt", *TINY, "--steps", "20", "--json")
-    with shell.started(*words, stderr=theirs) as child:
-        os.close(theirs)
+    with shell.started(*words, stderr=writer) as child:
+        os.close(writer)
         out, _ = child.communicate(timeout=PATIENCE)
     assert child.returncode == 0
     assert b'"event": "finished"' in out.splitlines()[-1]
@@ -185,11 +185,11 @@ def test_no_word_of_a_training_lands_in_a_file_of_its_run(shell: Shell) -> None:
     ],
     ids=str,
 )
-def test_the_product_is_the_same_in_any_environment(
-    variables: Any, trained: Shell, product: bytes
+def test_the_output_is_the_same_in_any_environment(
+    variables: Any, trained: Shell, output: bytes
 ) -> None:
     done = trained.process(*SAMPLE, **variables).succeeded()
-    assert (done.raw, done.err) == (product, "")
+    assert (done.raw, done.err) == (output, "")
 
 
 @pytest.mark.parametrize(
@@ -208,29 +208,29 @@ def test_an_error_can_be_said_in_any_locale(trained: Shell) -> None:
     done.failed(2, "there is no run ")
 
 
-def test_the_product_is_the_same_to_a_file(trained: Shell, product: bytes, tmp_path: Path) -> None:
+def test_the_output_is_the_same_to_a_file(trained: Shell, output: bytes, tmp_path: Path) -> None:
     done = trained.process(*SAMPLE, redirect=f">{tmp_path / 'out'}").succeeded()
     assert (done.raw, done.err) == (b"", "")
-    assert (tmp_path / "out").read_bytes() == product
+    assert (tmp_path / "out").read_bytes() == output
 
 
 def on_a_terminal(shell: Shell, *words: str) -> tuple[int, bytes]:
     """The exit code of a command in a terminal of its own, and what the terminal was sent."""
-    ours, theirs = pty.openpty()
-    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    reader, writer = pty.openpty()
+    streams = {"stdin": writer, "stdout": writer, "stderr": writer}
     with shell.started(*words, quick=words[0] == "train", **streams) as child:
-        os.close(theirs)
+        os.close(writer)
         seen = b""
         with contextlib.suppress(OSError):  # which is how a terminal without a program ends
-            while part := os.read(ours, 65_536):
+            while part := os.read(reader, 65_536):
                 seen += part
-        os.close(ours)
+        os.close(reader)
         code = child.wait(PATIENCE)
     return code, seen.replace(b"\r\n", b"\n")
 
 
-def test_the_product_is_the_same_in_a_terminal(trained: Shell, product: bytes) -> None:
-    assert on_a_terminal(trained, *SAMPLE) == (0, product)
+def test_the_output_is_the_same_in_a_terminal(trained: Shell, output: bytes) -> None:
+    assert on_a_terminal(trained, *SAMPLE) == (0, output)
 
 
 @pytest.fixture(scope="module")
@@ -244,20 +244,20 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 
 @pytest.mark.parametrize("json", [(), ("--json",)], ids=str)
-def test_control_characters_are_spelled_in_a_terminal(
+def test_control_characters_are_escaped_in_a_terminal(
     json: tuple[str, ...], hostile: Shell
 ) -> None:
     raw = hostile.run(*SAMPLE, *json).raw
     code, seen = on_a_terminal(hostile, *SAMPLE, *json)
     assert code == 0
-    for control, spelled in ((b"\x1b", b"^["), (b"\x9b", b"\\u009b"), (b"\x07", b"^G")):
+    for control, escaped in ((b"\x1b", b"^["), (b"\x9b", b"\\u009b"), (b"\x07", b"^G")):
         assert control not in seen
         if not json:
             assert control in raw
-            assert spelled in seen
+            assert escaped in seen
 
 
-def test_a_prompt_with_control_characters_is_spelled_in_a_terminal(trained: Shell) -> None:
+def test_a_prompt_with_control_characters_is_escaped_in_a_terminal(trained: Shell) -> None:
     words = ("sample", "--length", "0", "--prompt", "a\x1b[2Jb")
     code, seen = on_a_terminal(trained, *words)
     assert code == 0
@@ -274,6 +274,36 @@ def test_training_in_a_terminal_obeys_no_control_of_its_text(hostile: Shell) -> 
     assert b"done in " in seen
 
 
+def screen(written: str) -> list[str]:
+    """The lines of a terminal after it was sent this text."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|.", written, re.DOTALL):
+        if part == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row == len(lines))
+        elif part == "\r":
+            column = 0
+        elif part.endswith("A") and part != "A":
+            row = max(0, row - int(part[2:-1] or 1))
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif len(part) == 1:
+            lines[row] = lines[row][:column].ljust(column) + part + lines[row][column + 1 :]
+            column += 1
+    return lines
+
+
+def test_in_a_terminal_the_end_of_a_training_is_a_line_of_its_own(shell: Shell) -> None:
+    code, seen = on_a_terminal(shell, "train", "corpus.txt", *TINY, "--steps", "30")
+    assert code == 0
+    assert "━".encode() in seen
+    *lines, done, rest = screen(seen.decode())
+    assert rest == ""
+    assert done.startswith("done in 0:0")
+    assert done.endswith(f"now try: charrnn sample {shell.runs / 'corpus'}")
+    assert not any("━" in line or "done in" in line for line in lines)
+
+
 def test_an_error_in_a_terminal_is_coloured_but_not_by_its_text(trained: Shell) -> None:
     code, seen = on_a_terminal(trained, "sample", "[red]\x1b[2Jx")
     assert code == 2
@@ -283,7 +313,7 @@ def test_an_error_in_a_terminal_is_coloured_but_not_by_its_text(trained: Shell) 
     assert plain.count(b"\n") == 1
 
 
-def test_tables_in_a_terminal_spell_names(copied: Shell) -> None:
+def test_tables_in_a_terminal_escape_names(copied: Shell) -> None:
     (copied.runs / "corpus").rename(copied.runs / "[red]\x1b[2J")
     code, seen = on_a_terminal(copied, "runs")
     plain = COLOURS.sub(b"", seen)

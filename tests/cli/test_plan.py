@@ -10,11 +10,12 @@ from charrnn.training.planner.presets import PRESETS
 from tests.support.shell import TINY, Shell
 
 
-def test_its_options_are_those_of_train_that_a_plan_hangs_on() -> None:
-    mine, theirs = (inspect.signature(each).parameters for each in (plan.plan, train.train))
-    assert set(theirs) - set(mine) == set(plan.NOT_PLANNED)
-    assert set(mine) <= set(theirs)
-    assert mine["corpus"].default is inspect.Parameter.empty
+def test_its_options_are_those_of_train_that_a_plan_depends_on() -> None:
+    plan_options = inspect.signature(plan.plan).parameters
+    train_options = inspect.signature(train.train).parameters
+    assert set(train_options) - set(plan_options) == set(plan.NOT_PLANNED)
+    assert set(plan_options) <= set(train_options)
+    assert plan_options["corpus"].default is inspect.Parameter.empty
 
 
 def test_a_plan_is_lines_on_stdout_and_leaves_nothing(shell: Shell) -> None:
@@ -31,12 +32,12 @@ def test_a_plan_is_lines_on_stdout_and_leaves_nothing(shell: Shell) -> None:
 
 def test_as_json_it_is_what_train_then_does(shell: Shell) -> None:
     (planned,) = shell.run("plan", "corpus.txt", *TINY, "--steps", "4", "--json").succeeded().json
-    told = shell.train("corpus.txt", "--steps", "4", "--json").succeeded().json
-    assert told[0]["event"] == "planned"
+    events = shell.train("corpus.txt", "--steps", "4", "--json").succeeded().json
+    assert events[0]["event"] == "planned"
     for key in ("model", "train"):
         for name, value in planned[key].items():
             if name not in ("precision", "eval_every", "save_every", "log_every"):
-                assert told[0]["plan"][key][name] == value, name
+                assert events[0]["plan"][key][name] == value, name
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -74,3 +75,16 @@ def test_a_preset_gives_way_to_what_is_given_and_not_to_defaults(shell: Shell) -
 def test_a_resumed_run_takes_no_preset(shell: Shell) -> None:
     shell.train("corpus.txt", "--steps", "4", "--quiet").succeeded()
     shell.run("train", "--resume", "--preset", "ptb-small").failed(2, "--preset", "cannot be")
+
+
+def test_an_unknown_task_is_one_line(shell: Shell) -> None:
+    words = ("plan", "corpus.txt", *TINY, "--task", "nope")
+    shell.run(*words).failed(2, "there is no task 'nope'; choose from language")
+
+
+def test_the_task_of_a_plan_is_language_modelling_by_default(shell: Shell) -> None:
+    words = ("plan", "corpus.txt", *TINY, "--steps", "4", "--json")
+    (default,) = shell.run(*words).succeeded().json
+    (given,) = shell.run(*words, "--task", "language").succeeded().json
+    assert given.keys() == default.keys()
+    assert (given["model"], given["train"]) == (default["model"], default["train"])

@@ -158,6 +158,16 @@ def test_other_pictures_are_refused(name: str, two: Shell) -> None:
     two.run("plot", "-o", name).failed(2, f"{name} is not the name of a picture", ".png or .svg")
 
 
+def test_a_picture_without_matplotlib_is_one_line(
+    two: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    line = two.run("plot", "-o", "x.png").failed(2, "a picture needs matplotlib")
+    assert line.endswith("; install it with: pip install 'charrnn[plot]'\n")
+    assert not (two.folder / "x.png").exists()
+    two.run("plot").succeeded()
+
+
 def test_a_picture_in_no_folder_is_one_line(two: Shell, tmp_path: Path) -> None:
     two.run("plot", "-o", tmp_path / "none" / "a.svg").failed(1, "cannot write")
 

@@ -1,11 +1,13 @@
-"""The words of a training: what a person reads on stderr for each event, or silence."""
+"""The progress of a training: what a person reads on stderr for each event, or silence."""
 
 import dataclasses
+import io
+import sys
 from pathlib import Path
 
 import pytest
 
-from charrnn.cli.progress import ProgressReporter, corpus_lines, hint, plan_lines
+from charrnn.cli.progress import ProgressReporter, dataset_lines, hint, plan_lines
 from charrnn.evaluation.scores import Score
 from charrnn.tasks.language.corpus import Corpus
 from charrnn.training.events import Evaluated, Event, Finished, Planned, Progress, Saved
@@ -15,8 +17,8 @@ from tests.support.tiny import TEXT, tiny_corpus, tiny_model, tiny_plan, tiny_tr
 PLAN = tiny_plan(tiny_model(), tiny_train(steps=2_000))
 
 PROGRESS = Progress(
-    step=1_000, epoch=1.234, loss=2.34567, bits_per_char=3.3841, learning_rate=1e-3, grad_norm=0.5,
-    tokens_per_second=45_250.0, seconds=7.0, seconds_left=65.0,
+    step=1_000, epoch=1.234, loss=2.34567, metrics={"bits_per_char": 3.3841}, learning_rate=1e-3,
+    grad_norm=0.5, tokens_per_second=45_250.0, seconds=7.0, seconds_left=65.0,
 )  # fmt: skip
 
 SCORE = Score(nats=200.0, tokens=100, characters=100)
@@ -28,33 +30,40 @@ def corpus(tmp_path: Path) -> Corpus:
     return tiny_corpus(tmp_path)
 
 
-def told(
+def reporter_of(corpus: Corpus, silent: bool = False) -> ProgressReporter:
+    """A reporter that knows its data."""
+    reporter = ProgressReporter(silent)
+    reporter.dataset = corpus
+    return reporter
+
+
+def lines_of(
     corpus: Corpus, *events: Event, capsys: pytest.CaptureFixture[str], silent: bool = False
 ) -> list[str]:
-    """The lines that events after the plan are told in."""
+    """The lines printed for events after the plan."""
     planned = Planned(PLAN, 0, "runs/x")
-    with ProgressReporter(corpus, silent) as narrator:
-        narrator.tell(planned)
+    with reporter_of(corpus, silent) as reporter:
+        reporter.report(planned)
         capsys.readouterr()
         for event in events:
-            narrator.tell(event)
+            reporter.report(event)
     out, err = capsys.readouterr()
     assert out == ""
     return err.splitlines()
 
 
-def test_the_plan_is_told_before_anything_is_done(
+def test_the_plan_is_printed_before_anything_is_done(
     corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with ProgressReporter(corpus, silent=False) as narrator:
-        narrator.tell(Planned(PLAN, 0, "runs/x", {"5-gram": 1.5, "gzip": 2.25}))
+    with reporter_of(corpus) as reporter:
+        reporter.report(Planned(PLAN, 0, "runs/x", {"5-gram": 1.5, "gzip": 2.25}))
     lines = capsys.readouterr().err.splitlines()
     assert [line.split()[0] for line in lines] == [
         "text",
         "model",
         "plan",
         "better:",
-        "beside",
+        "baselines",
         "run",
     ]
     assert lines[0].startswith(f"text    {len(TEXT)} characters (train ")
@@ -62,7 +71,7 @@ def test_the_plan_is_told_before_anything_is_done(
     assert lines[1].startswith("model   lstm, 2 x 8 units, ")
     assert lines[2].startswith("plan    2,000 steps of 4 x 8 tokens, 1.0 epochs, about 0:01, ")
     assert lines[3] == "        better: --minutes 0.8"
-    assert lines[4] == "beside  5-gram 1.5000, gzip 2.2500 nats/char"
+    assert lines[4] == "baselines  5-gram 1.5000, gzip 2.2500 nats/char"
     assert lines[5] == "run     runs/x"
 
 
@@ -70,10 +79,10 @@ def test_a_plan_that_the_text_ends_says_so(
     corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = dataclasses.replace(PLAN, most_steps=2_000)
-    with ProgressReporter(corpus, silent=False) as narrator:
-        narrator.tell(Planned(plan, 0, "runs/x"))
+    with reporter_of(corpus) as reporter:
+        reporter.report(Planned(plan, 0, "runs/x"))
     lines = capsys.readouterr().err.splitlines()
-    assert lines[3].strip().startswith("so short a text would only be learned by heart")
+    assert lines[3].strip().startswith("more time would only overfit so short a text")
     assert lines[4] == "        better: more text"
 
 
@@ -85,33 +94,33 @@ def test_a_long_plan_says_what_is_quicker() -> None:
 def test_a_resumed_training_says_where_it_goes_on(
     corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with ProgressReporter(corpus, silent=False) as narrator:
-        narrator.tell(Planned(PLAN, 1_500, "runs/x"))
+    with reporter_of(corpus) as reporter:
+        reporter.report(Planned(PLAN, 1_500, "runs/x"))
     assert capsys.readouterr().err.splitlines()[-1] == "resumed at step 1,500 of 2,000"
 
 
 def test_progress_is_a_line(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(corpus, PROGRESS, capsys=capsys) == [
+    assert lines_of(corpus, PROGRESS, capsys=capsys) == [
         "step 1,000/2,000  epoch 1.23  loss 2.3457  3.384 bits/char  45.2k tokens/s  1:05 left"
     ]
 
 
-def test_progress_is_told_every_few_seconds_and_at_the_end(
+def test_progress_is_printed_every_few_seconds_and_at_the_end(
     corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
     soon = dataclasses.replace(PROGRESS, step=1_001, seconds=8.0)
     later = dataclasses.replace(PROGRESS, step=1_002, seconds=12.0)
     last = dataclasses.replace(PROGRESS, step=2_000, seconds=12.1)
-    lines = told(corpus, PROGRESS, soon, later, last, capsys=capsys)
+    lines = lines_of(corpus, PROGRESS, soon, later, last, capsys=capsys)
     assert [line.split()[1] for line in lines] == ["1,000/2,000", "1,002/2,000", "2,000/2,000"]
 
 
 @pytest.mark.parametrize("best", [True, False])
-def test_an_evaluation_is_told_with_what_the_model_writes(
+def test_an_evaluation_is_printed_with_a_sample_of_the_model(
     best: bool, corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
     event = Evaluated(500, SCORE, best, "\none\ntwo\x1b[2J\n\n", 3.0)
-    assert told(corpus, event, capsys=capsys) == [
+    assert lines_of(corpus, event, capsys=capsys) == [
         "step 500: validation 2.0000 nats/char, 2.885 bits/char"
         + (", the best so far" if best else ""),
         "    one",
@@ -121,77 +130,109 @@ def test_an_evaluation_is_told_with_what_the_model_writes(
 
 def test_markup_in_a_sample_is_shown(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
     event = Evaluated(500, SCORE, False, "[red]a[/]", 3.0)
-    assert told(corpus, event, capsys=capsys)[1:] == ["    [red]a[/]"]
+    assert lines_of(corpus, event, capsys=capsys)[1:] == ["    [red]a[/]"]
 
 
-def test_a_save_is_told_only_where_something_went_wrong(
+def test_a_checkpoint_is_mentioned_only_if_something_went_wrong(
     corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
     saved = Saved(500, Path("x"), (), 3.0)
-    assert told(corpus, saved, capsys=capsys) == []
+    assert lines_of(corpus, saved, capsys=capsys) == []
     warned = dataclasses.replace(saved, warnings=("cannot remove a: no", "cannot remove b: no"))
-    assert told(corpus, warned, capsys=capsys) == [
+    assert lines_of(corpus, warned, capsys=capsys) == [
         "charrnn: note: cannot remove a: no",
         "charrnn: note: cannot remove b: no",
     ]
 
 
 def test_the_end_says_what_to_try_next(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(corpus, Finished(2_000, 1.98761, 1_500, 34.56, 65.0), capsys=capsys) == [
-        "done in 1:05, the text read 34.6 times; best 1.9876 nats/char at step 1,500; "
+    assert lines_of(corpus, Finished(2_000, 1.98761, 1_500, 34.56, 65.0), capsys=capsys) == [
+        "done in 1:05, 34.6 epochs; best 1.9876 nats/char at step 1,500; "
         "now try: charrnn sample runs/x"
     ]
 
 
-def test_a_text_learned_by_heart_has_a_best(
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """It does."""
+        return True
+
+
+def test_in_a_terminal_the_bar_is_closed_before_the_end_is_printed(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    with reporter_of(corpus) as reporter:
+        for event in (Planned(PLAN, 0, "runs/x"), PROGRESS):
+            reporter.report(event)
+        reporter.report(Finished(2_000, 1.5, 2_000, 2.0, 65.0))
+        bar, _, end = stream.getvalue().partition("done in ")
+    assert "step 1,000/2,000" in bar
+    assert bar.count("\x1b[?25l") == bar.count("\x1b[?25h") == 1  # the cursor is back
+    assert bar.endswith("\x1b[2K")  # on a line that is blank
+    assert end == (
+        "1:05, 2.0 epochs; best 1.5000 nats/char at step 2,000; now try: charrnn sample runs/x\n"
+    )
+    assert stream.getvalue().endswith(end)  # and nothing is left to close
+
+
+def test_a_loss_of_zero_is_a_best_one_too(
     corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "best 0.0000 nats/char" in told(corpus, Finished(9, 0.0, 9, 1.0, 1.0), capsys=capsys)[0]
+    assert (
+        "best 0.0000 nats/char" in lines_of(corpus, Finished(9, 0.0, 9, 1.0, 1.0), capsys=capsys)[0]
+    )
 
 
 def test_without_an_evaluation_the_end_names_no_best(
     corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert told(corpus, Finished(2_000, None, 0, 2.0, 5.0), capsys=capsys) == [
-        "done in 0:05, the text read 2.0 times; now try: charrnn sample runs/x"
+    assert lines_of(corpus, Finished(2_000, None, 0, 2.0, 5.0), capsys=capsys) == [
+        "done in 0:05, 2.0 epochs; now try: charrnn sample runs/x"
     ]
 
 
-def test_a_silent_narrator_says_nothing(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_silent_reporter_prints_nothing(
+    corpus: Corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
     events = (
         PROGRESS,
         Evaluated(500, SCORE, True, "text", 3.0),
         Saved(500, Path("x"), ("warning",), 3.0),
         Finished(2_000, 1.0, 500, 2.0, 65.0),
     )
-    assert told(corpus, *events, capsys=capsys, silent=True) == []
+    assert lines_of(corpus, *events, capsys=capsys, silent=True) == []
 
 
-def test_a_narrator_that_was_told_nothing_ends_well(corpus: Corpus) -> None:
-    with ProgressReporter(corpus, silent=False):
+def test_a_reporter_without_events_ends_well(corpus: Corpus) -> None:
+    with reporter_of(corpus):
         pass
 
 
-def test_parts_and_notes_of_a_corpus_are_told(tmp_path: Path) -> None:
+def test_splits_and_notes_of_a_corpus_are_printed(tmp_path: Path) -> None:
     corpus = tiny_corpus(tmp_path, valid_fraction=0.2, test_fraction=0.1)
     noted = dataclasses.replace(corpus, notes=("3 blank lines are left out",))
-    lines = corpus_lines(noted, 0)
+    lines = dataset_lines(noted, 0)
     assert " valid " in lines[0]
     assert " test " in lines[0]
     assert lines[1:] == ["        3 blank lines are left out"]
 
 
-def test_a_shortened_validation_is_told(corpus: Corpus) -> None:
-    assert corpus_lines(corpus, 12_345)[1:] == ["        validating on the first 12,345 tokens"]
+def test_a_shortened_validation_is_mentioned(corpus: Corpus) -> None:
+    assert dataset_lines(corpus, 12_345)[1:] == ["        validating on the first 12,345 tokens"]
 
 
-@pytest.mark.parametrize(("share", "words"), [(0.25, ", dropout 0.25, about"), (0.0, "epochs, ab")])
-def test_dropout_is_told_where_there_is_any(share: float, words: str) -> None:
-    plan: Plan = tiny_plan(tiny_model(dropout=share), tiny_train())
+@pytest.mark.parametrize(("rate", "words"), [(0.25, ", dropout 0.25, about"), (0.0, "epochs, ab")])
+def test_dropout_is_mentioned_where_there_is_any(rate: float, words: str) -> None:
+    plan: Plan = tiny_plan(tiny_model(dropout=rate), tiny_train())
     assert words in plan_lines(plan)[1]
 
 
-def test_the_size_of_the_model_is_told_in_numbers_and_bytes() -> None:
+def test_the_size_of_the_model_is_printed_in_numbers_and_bytes() -> None:
     line = plan_lines(PLAN)[0]
     assert f"{PLAN.parameters:,} parameters" in line
     assert line.endswith(" kB")

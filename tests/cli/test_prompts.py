@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn.cli.prompts import read_prompt, read_prompts, read_text, note_unseen, unescape
+from charrnn.cli.prompts import note_unseen, read_prompt, read_prompts, read_text, unescape
 from charrnn.errors import CharRNNError, CorpusError, StorageError, UsageError
 from charrnn.tokenizers import TOKENIZERS, Tokenizer
 

@@ -23,29 +23,29 @@ def test_a_table_for_a_person(trained: Shell) -> None:
 
 
 def test_json_has_a_field_for_every_fact(trained: Shell) -> None:
-    (facts,) = trained.run("runs", "--json").succeeded().json
+    (row,) = trained.run("runs", "--json").succeeded().json
     best = Run(trained.runs / "corpus").best()
     assert best
-    assert facts["run"] == "corpus"
-    assert facts["corpus"] == ["corpus.txt"]
-    assert facts["characters"] == 3000
-    assert (facts["tokenizer"], facts["cell"]) == ("char", "lstm")
-    assert (facts["num_layers"], facts["hidden_size"]) == (1, 8)
-    assert (facts["step"], facts["steps"]) == (20, 20)
-    assert (facts["best_step"], facts["best_nats_per_char"]) == (best.step, best.valid)
+    assert row["run"] == "corpus"
+    assert row["corpus"] == ["corpus.txt"]
+    assert row["characters"] == 3000
+    assert (row["tokenizer"], row["cell"]) == ("char", "lstm")
+    assert (row["num_layers"], row["hidden_size"]) == (1, 8)
+    assert (row["step"], row["steps"]) == (20, 20)
+    assert (row["best_step"], row["best_nats_per_char"]) == (best.step, best.valid)
     files = [path for path in (trained.runs / "corpus").rglob("*") if path.is_file()]
-    assert facts["bytes"] == sum(path.stat().st_size for path in files)
-    assert facts["started"][10] == "T"
+    assert row["bytes"] == sum(path.stat().st_size for path in files)
+    assert row["started"][10] == "T"
     shown = trained.run("checkpoints", "show", "--json").json[0]
-    assert facts["parameters"] == shown["parameters"]
+    assert row["parameters"] == shown["parameters"]
 
 
 def test_the_run_trained_last_is_at_the_end(shell: Shell) -> None:
     for name in ("b", "a", "c"):
         shell.train("corpus.txt", "--steps", "2", "--quiet", "--name", name).succeeded()
-    assert [facts["run"] for facts in shell.run("runs", "--json").json] == ["b", "a", "c"]
+    assert [row["run"] for row in shell.run("runs", "--json").json] == ["b", "a", "c"]
     shell.run("train", "--resume", "--name", "a", "--quiet").succeeded()
-    assert [facts["run"] for facts in shell.run("runs", "--json").json] == ["b", "c", "a"]
+    assert [row["run"] for row in shell.run("runs", "--json").json] == ["b", "c", "a"]
 
 
 def test_no_run_yet_is_said_on_stderr(shell: Shell) -> None:
@@ -58,7 +58,7 @@ def test_no_run_yet_is_said_on_stderr(shell: Shell) -> None:
 def test_folders_that_are_no_runs_are_left_out(copied: Shell) -> None:
     copied.write("runs/notes/readme.txt", "mine")
     copied.write("runs/file.txt", "mine")
-    assert [facts["run"] for facts in copied.run("runs", "--json").json] == ["corpus"]
+    assert [row["run"] for row in copied.run("runs", "--json").json] == ["corpus"]
 
 
 @pytest.mark.parametrize(
@@ -96,25 +96,25 @@ def test_a_wrong_number_in_a_description_is_a_damage_too(
     assert copied.run("runs", "--json").json[0]["problem"]
 
 
-def test_a_whole_run_beside_a_damaged_one_is_listed(copied: Shell) -> None:
+def test_an_intact_run_next_to_a_damaged_one_is_listed(copied: Shell) -> None:
     copied.write("runs/broken/run.json", "{")
-    assert [facts["run"] for facts in copied.run("runs", "--json").json] == ["broken", "corpus"]
+    assert [row["run"] for row in copied.run("runs", "--json").json] == ["broken", "corpus"]
 
 
 def test_a_run_without_checkpoints_has_reached_no_step(copied: Shell) -> None:
     for entry in Run(copied.runs / "corpus").entries():
         entry.path.unlink()
-    (facts,) = copied.run("runs", "--json").json
-    assert (facts["step"], facts["steps"]) == (0, 20)
-    assert facts["best_nats_per_char"] is facts["best_step"] is None
+    (row,) = copied.run("runs", "--json").json
+    assert (row["step"], row["steps"]) == (0, 20)
+    assert row["best_nats_per_char"] is row["best_step"] is None
     assert "0/20" in copied.run("runs").out
 
 
 def test_a_damaged_checkpoint_header_does_not_count(copied: Shell) -> None:
     flip(Run(copied.runs / "corpus").path_of(20), 20)
-    (facts,) = copied.run("runs", "--json").json
-    assert facts["step"] == 15
-    assert facts["best_step"] == 15
+    (row,) = copied.run("runs", "--json").json
+    assert row["step"] == 15
+    assert row["best_step"] == 15
 
 
 @pytest.mark.parametrize("name", ["[red]", "[bold]x[", ":smile:", "two words", "é"])
@@ -125,7 +125,7 @@ def test_names_of_folders_are_shown_as_they_are(name: str, copied: Shell) -> Non
     copied.run("sample", name, "--length", "3").succeeded()
 
 
-def test_control_characters_in_names_are_spelled(copied: Shell) -> None:
+def test_control_characters_in_names_are_escaped(copied: Shell) -> None:
     (copied.runs / "corpus").rename(copied.runs / "a\x1b[2J\nb")
     out = copied.run("runs").out
     assert "a^[[2J^Jb " in out
@@ -155,4 +155,4 @@ def test_files_that_vanish_meanwhile_do_not_stop_the_list(
 def test_a_runs_folder_can_be_given(trained: Shell, tmp_path: Path) -> None:
     shutil.copytree(trained.runs / "corpus", tmp_path / "other" / "mine")
     words = ("runs", "--json", "--runs-dir", tmp_path / "other")
-    assert [facts["run"] for facts in trained.run(*words).json] == ["mine"]
+    assert [row["run"] for row in trained.run(*words).json] == ["mine"]

@@ -123,44 +123,44 @@ def test_the_first_of_several_stop_texts_ends_it(trained: Shell) -> None:
     whole = sampled(trained, *SEED, "--length", "200")
     stops = [whole[90:92], whole[30:33]]
     words = [f"--stop={stop}" for stop in stops]
-    (told,) = trained.run("sample", *SEED, "--length", "200", *words, "--json").succeeded().json
-    assert told["finish"] == "stop"
-    assert told["text"] == whole[: min(whole.index(stop) for stop in stops)]
+    (found,) = trained.run("sample", *SEED, "--length", "200", *words, "--json").succeeded().json
+    assert found["finish"] == "stop"
+    assert found["text"] == whole[: min(whole.index(stop) for stop in stops)]
 
 
 def test_json_has_the_documented_fields(trained: Shell) -> None:
     done = trained.run(
         "sample", *SEED, "--length", "10", "--num-samples", "2", "--json", "--prompt", "é\n"
     ).succeeded()
-    for number, told in enumerate(done.json):
-        assert set(told) >= {"text", "finish", "prompt", "tokens", "seed"}
-        assert told["finish"] == "length"
-        assert told["prompt"] == "é\n"
-        assert (told["tokens"], told["seed"], told["index"]) == (10, 3, number)
+    for number, found in enumerate(done.json):
+        assert set(found) >= {"text", "finish", "prompt", "tokens", "seed"}
+        assert found["finish"] == "length"
+        assert found["prompt"] == "é\n"
+        assert (found["tokens"], found["seed"], found["index"]) == (10, 3, number)
     assert "é" in done.out
 
 
-def test_json_holds_the_text_that_is_written(trained: Shell) -> None:
+def test_json_contains_the_text_that_is_written(trained: Shell) -> None:
     asked = (*SEED, "--length", "80")
-    (told,) = trained.run("sample", *asked, "--json").json
-    assert sampled(trained, *asked).rstrip("\n") == told["text"].rstrip("\n")
+    (found,) = trained.run("sample", *asked, "--json").json
+    assert sampled(trained, *asked).rstrip("\n") == found["text"].rstrip("\n")
 
 
 def test_json_names_the_seed_that_was_drawn(trained: Shell) -> None:
-    (told,) = trained.run("sample", "--length", "40", "--json").json
-    text = sampled(trained, "--length", "40", "--seed", str(told["seed"]))
-    assert text.rstrip("\n") == told["text"].rstrip("\n")
+    (found,) = trained.run("sample", "--length", "40", "--json").json
+    text = sampled(trained, "--length", "40", "--seed", str(found["seed"]))
+    assert text.rstrip("\n") == found["text"].rstrip("\n")
 
 
 def test_a_model_of_lines_writes_a_line_for_each_sample(shell: Shell) -> None:
     shell.train("corpus.txt", "--steps", "60", "--lines", "--quiet").succeeded()
     asked = (*SEED, "--num-samples", "5", "--length", "400")
-    told = shell.run("sample", *asked, "--json").succeeded().json
-    assert {sample["finish"] for sample in told} <= {"end", "length"}
-    assert "end" in {sample["finish"] for sample in told}
-    assert not any("\n" in sample["text"] for sample in told)
+    found = shell.run("sample", *asked, "--json").succeeded().json
+    assert {sample["finish"] for sample in found} <= {"end", "length"}
+    assert "end" in {sample["finish"] for sample in found}
+    assert not any("\n" in sample["text"] for sample in found)
     lines = sampled(shell, *asked).splitlines()
-    assert lines == [sample["text"] for sample in told]
+    assert lines == [sample["text"] for sample in found]
 
 
 def test_the_coldest_sample_needs_no_seed(trained: Shell) -> None:

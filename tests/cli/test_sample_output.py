@@ -76,7 +76,7 @@ def test_long_texts_end_in_a_newline_and_have_a_blank_line_between(
         ([""], "\n"),
     ],
 )
-def test_lines_stand_below_each_other_and_an_empty_one_is_a_line(
+def test_lines_are_below_each_other_and_an_empty_one_is_a_line(
     samples: list[str], shown: str, write: Write
 ) -> None:
     assert write(TextWriter([], LINES), texts(*samples)) == shown

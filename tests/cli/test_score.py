@@ -99,7 +99,9 @@ def test_yardsticks_can_be_left_out(folder: Shell) -> None:
     assert set(row) == FIELDS
 
 
-def test_without_its_corpus_only_the_compressors_are_yardsticks(folder: Shell, tmp_path: Path) -> None:
+def test_without_its_corpus_only_the_compressors_are_yardsticks(
+    folder: Shell, tmp_path: Path
+) -> None:
     path = tmp_path / "alone.safetensors"
     path.write_bytes(Run(folder.runs / "tiny").pick("latest").path.read_bytes())
     (row,) = scored(folder, path, "scored.txt", "--json").json

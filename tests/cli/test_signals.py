@@ -109,9 +109,11 @@ def test_a_training_ignores_readers_who_leave_from_its_start(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[object] = []
-    monkeypatch.setattr(
-        "charrnn.training.session.start", lambda _: seen.append(signal.getsignal(signal.SIGPIPE))
-    )
+
+    def start_run(*_: object) -> None:
+        seen.append(signal.getsignal(signal.SIGPIPE))
+
+    monkeypatch.setattr("charrnn.training.session.start_run", start_run)
     shell.run("train", "corpus.txt").succeeded()
     assert seen == [signal.SIG_IGN]
 
@@ -248,14 +250,14 @@ def test_a_second_signal_to_a_real_training_leaves_it_at_once(shell: Shell) -> N
 
 
 def test_a_terminal_that_is_closed_costs_no_work(shell: Shell) -> None:
-    ours, theirs = pty.openpty()
+    leader, follower = pty.openpty()
     words = ("train", "corpus.txt", *ENDLESS)
-    with shell.started(*words, stdin=theirs, stdout=theirs, stderr=theirs) as child:
-        os.close(theirs)
+    with shell.started(*words, stdin=follower, stdout=follower, stderr=follower) as child:
+        os.close(follower)
         read = b""
         while b"step 1/" not in read and b"/10,000,000" not in read:
-            read += os.read(ours, 1000)
-        os.close(ours)
+            read += os.read(leader, 1000)
+        os.close(leader)
         child.send_signal(signal.SIGHUP)
         assert child.wait(PATIENCE) == 129
     assert len(shell.steps()) == 1

@@ -32,7 +32,7 @@ class Terminal(io.StringIO):
         return True
 
 
-class Dead(io.StringIO):
+class Broken(io.StringIO):
     """A stream whose reader is gone."""
 
     def __init__(self, error: OSError, terminal: bool = False) -> None:
@@ -48,7 +48,11 @@ class Dead(io.StringIO):
         raise self.error
 
 
-DEATHS = [BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error"), OSError(28, "Full")]
+WRITE_ERRORS = [
+    BrokenPipeError(32, "Broken pipe"),
+    OSError(5, "Input/output error"),
+    OSError(28, "Full"),
+]
 
 
 @pytest.mark.parametrize(
@@ -94,14 +98,14 @@ def test_visible_text_stays_as_it_is(text: str) -> None:
 def test_no_text_is_markup(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     terminal.say(text)
     terminal.note(text)
-    terminal.error_line(UsageError(f"{text} is wrong", "mend it"))
+    terminal.error_line(UsageError(f"{text} is wrong", "fix it"))
     with terminal.ProgressLine(3) as line:
         line.print(text)
         line.update(1, text, 0.0)
     terminal.print_table([text], [[text]])
     out, err = capsys.readouterr()
     assert err.splitlines() == [
-        text, f"charrnn: note: {text}", f"charrnn: error: {text} is wrong; mend it", text, text,
+        text, f"charrnn: note: {text}", f"charrnn: error: {text} is wrong; fix it", text, text,
     ]  # fmt: skip
     assert [line.strip() for line in out.splitlines()] == [text, text]
 
@@ -112,13 +116,13 @@ def test_no_text_is_markup_in_a_terminal(text: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
     terminal.say(text)
-    terminal.error_line(UsageError(text, "mend it"))
+    terminal.error_line(UsageError(text, "fix it"))
     with terminal.ProgressLine(3) as line:
         line.print(f"printed {text}")
         line.update(1, f"updated {text}", 0.0)
     shown = stream.getvalue()
     assert shown.startswith(f"{text}\n")
-    assert f"{text}; mend it" in shown
+    assert f"{text}; fix it" in shown
     assert f"printed {text}" in shown
     assert f"updated {text}" in shown
 
@@ -151,12 +155,12 @@ def test_colours_only_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    error = UsageError("it broke", "mend it")
+    error = UsageError("it broke", "fix it")
     for stream, coloured in ((Terminal(), True), (io.StringIO(), False)):
         monkeypatch.setattr(sys, "stderr", stream)
         terminal.error_line(error)
         assert ("\x1b[" in stream.getvalue()) is coloured
-        assert "it broke; mend it" in stream.getvalue()
+        assert "it broke; fix it" in stream.getvalue()
 
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
@@ -172,22 +176,22 @@ def test_colours_can_be_declined(
     assert "33" not in stream.getvalue()
 
 
-@pytest.mark.parametrize("error", DEATHS, ids=str)
+@pytest.mark.parametrize("error", WRITE_ERRORS, ids=str)
 def test_nobody_reading_is_no_failure(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", Dead(error))
+    monkeypatch.setattr(sys, "stderr", Broken(error))
     terminal.say("hello")
     terminal.note("look")
-    terminal.error_line(UsageError("it broke", "mend it"))
+    terminal.error_line(UsageError("it broke", "fix it"))
     with terminal.ProgressLine(3) as line:
         line.print("printed")
         line.update(3, "updated", 9.0, last=True)
 
 
-@pytest.mark.parametrize("error", DEATHS, ids=str)
+@pytest.mark.parametrize("error", WRITE_ERRORS, ids=str)
 def test_a_table_that_cannot_be_written_is_a_failure(
     error: OSError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "stdout", Dead(error))
+    monkeypatch.setattr(sys, "stdout", Broken(error))
     with pytest.raises(OSError, match=str(error.strerror)):
         terminal.print_table(["a"], [["1"]])
 
@@ -283,7 +287,7 @@ def test_a_terminal_has_a_bar_that_leaves_no_trace(monkeypatch: pytest.MonkeyPat
     assert shown.endswith("\x1b[2K")  # the bar's line is blank
 
 
-@pytest.mark.parametrize("error", DEATHS, ids=str)
+@pytest.mark.parametrize("error", WRITE_ERRORS, ids=str)
 def test_a_terminal_that_went_away_does_not_end_the_bar_badly(
     error: OSError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,5 +296,5 @@ def test_a_terminal_that_went_away_does_not_end_the_bar_badly(
     line = terminal.ProgressLine(10)
     with line:
         line.update(1, "step 1", 0.0)
-        line._console.file = Dead(error, terminal=True)
+        line._console.file = Broken(error, terminal=True)
         line.print("printed")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from charrnn.checkpoints import container
 from charrnn.checkpoints.checkpoint import load
 from charrnn.checkpoints.run import Run
 from charrnn.errors import MemoryLimitError
@@ -109,11 +110,11 @@ def test_files_folders_and_globs_are_one_text(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("empty.txt",), 3, "empty.txt holds 0 characters and a model needs at least 100; "),
-        (("short.txt",), 3, "short.txt holds 5 characters and a model needs at least 100; "),
+        (("empty.txt",), 3, "empty.txt has 0 characters and a model needs at least 100; "),
+        (("short.txt",), 3, "short.txt has 5 characters and a model needs at least 100; "),
         (("bad.txt",), 3, "bad.txt is not valid utf-8 at byte 150; "),
         (("late.txt",), 3, "late.txt is not valid utf-8 at byte 2,004; "),
-        (("folder",), 3, "the folder folder holds no text file; "),
+        (("folder",), 3, "the folder folder contains no text file; "),
         (("missing.txt",), 3, "there is no file or folder missing.txt; "),
         (("*.none",), 3, "there is no file or folder *.none; "),
         (("corpus.txt", "missing.txt"), 3, "there is no file or folder missing.txt; "),
@@ -130,6 +131,7 @@ def test_files_folders_and_globs_are_one_text(shell: Shell) -> None:
         (("corpus.txt", "--test", "missing"), 3, "there is no file or folder missing; "),
         (("corpus.txt", "--tokenizer", "nope"), 2, "--tokenizer nope"),
         (("corpus.txt", "--split-words", "nope"), 2, "--split-words nope"),
+        (("corpus.txt", "--task", "nope"), 2, "there is no task 'nope'; choose from language"),
         (("corpus.txt", "--cell", "nope"), 2, "--cell is 'nope'; choose one of lstm, gru, rnn"),
         (("corpus.txt", "--device", "tpu"), 2, "there is no device tpu on this machine; "),
         (("corpus.txt", "--epochs", "1"), 2, "--minutes, --epochs and --steps contradict"),
@@ -139,8 +141,8 @@ def test_files_folders_and_globs_are_one_text(shell: Shell) -> None:
         (("corpus.txt", "--valid-fraction", "0.6", "--test-fraction", "0.6"), 2, "than a tenth"),
         (("corpus.txt", "--tokenizer", "subword", "--vocab-size", "99"), 3, "--vocab-size"),
         (("corpus.txt", "--lines", "--valid-fraction", "0.001"), 3, "valid part of the text"),
-        ((), 2, "give either a text to learn or --resume; "),
-        (("corpus.txt", "--resume"), 2, "give either a text to learn or --resume; "),
+        ((), 2, "give either a text to train on or --resume; "),
+        (("corpus.txt", "--resume"), 2, "give either a text to train on or --resume; "),
     ],
 )
 def test_a_training_that_cannot_begin_is_one_line_and_leaves_nothing(
@@ -167,14 +169,14 @@ def test_a_runs_folder_that_cannot_be_made_is_one_line(shell: Shell) -> None:
     shell.train(*words).failed(1, "cannot make the folder file/runs/corpus: Not a directory; ")
 
 
-@pytest.mark.parametrize("broken", ["make_plan", "training.train"])
+@pytest.mark.parametrize("broken", ["make_plan", "trainer.train"])
 def test_a_failure_before_the_first_checkpoint_leaves_nothing(
     broken: str, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any, **__: Any) -> Any:
         raise MemoryLimitError("out of memory", "make it smaller")
 
-    monkeypatch.setattr(f"charrnn.cli.session.{broken}", fail)
+    monkeypatch.setattr(f"charrnn.training.session.{broken}", fail)
     shell.train("corpus.txt", *QUICKLY).failed(7, "out of memory; make it smaller")
     assert left(shell) == []
 
@@ -226,9 +228,9 @@ EVENTS = {
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, list[dict[str, Any]]]:
-    """A training told as JSON."""
-    shell = Shell(tmp_path_factory.mktemp("told"))
+def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, list[dict[str, Any]]]:
+    """A training that reports its events as JSON."""
+    shell = Shell(tmp_path_factory.mktemp("reported"))
     shell.write("corpus.txt", sentences())
     cadence = ("--log-every", "5", "--eval-every", "10", "--save-every", "5")
     done = shell.train("corpus.txt", "--steps", "20", *cadence, "--json", "--quiet").succeeded()
@@ -236,14 +238,14 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, list[dict[str
     return shell, done.json
 
 
-def test_json_tells_every_event_with_its_fields(told: tuple[Shell, list[dict[str, Any]]]) -> None:
-    assert {event["event"] for event in told[1]} == set(EVENTS)
-    for event in told[1]:
+def test_json_has_every_event_with_its_fields(reported: tuple[Shell, list[dict[str, Any]]]) -> None:
+    assert {event["event"] for event in reported[1]} == set(EVENTS)
+    for event in reported[1]:
         assert set(event) >= EVENTS[event["event"]], event["event"]
 
 
-def test_json_tells_events_in_their_order(told: tuple[Shell, list[dict[str, Any]]]) -> None:
-    order = [(event["event"], event["step"]) for event in told[1]]
+def test_json_has_events_in_their_order(reported: tuple[Shell, list[dict[str, Any]]]) -> None:
+    order = [(event["event"], event["step"]) for event in reported[1]]
     assert order == [
         ("planned", 0),
         ("progress", 5), ("saved", 5),
@@ -254,8 +256,8 @@ def test_json_tells_events_in_their_order(told: tuple[Shell, list[dict[str, Any]
     ]  # fmt: skip
 
 
-def test_json_figures_agree_with_each_other(told: tuple[Shell, list[dict[str, Any]]]) -> None:
-    events = told[1]
+def test_json_figures_agree_with_each_other(reported: tuple[Shell, list[dict[str, Any]]]) -> None:
+    events = reported[1]
     evaluated = [event for event in events if event["event"] == "evaluated"]
     for event in evaluated:
         assert event["bits_per_char"] == pytest.approx(event["nats_per_char"] / math.log(2))
@@ -274,15 +276,15 @@ def test_json_figures_agree_with_each_other(told: tuple[Shell, list[dict[str, An
             assert Path(event["path"]).name == f"step-{event['step']:09d}.safetensors"
 
 
-def test_the_log_holds_the_same_events(told: tuple[Shell, list[dict[str, Any]]]) -> None:
-    shell, events = told
+def test_the_log_contains_the_same_events(reported: tuple[Shell, list[dict[str, Any]]]) -> None:
+    shell, events = reported
     assert Run(shell.runs / "corpus").events() == events
 
 
-def test_the_plan_that_is_told_is_the_one_that_is_kept(
-    told: tuple[Shell, list[dict[str, Any]]],
+def test_the_plan_that_is_reported_is_the_one_that_is_kept(
+    reported: tuple[Shell, list[dict[str, Any]]],
 ) -> None:
-    shell, events = told
+    shell, events = reported
     plan = events[0]["plan"]
     assert plan["model"]["hidden_size"] == 8
     assert plan["train"]["steps"] == 20
@@ -306,7 +308,7 @@ def test_without_a_terminal_progress_is_plain_lines_on_stderr(shell: Shell) -> N
     assert "\r" not in done.err
     lines = [line for line in done.err.splitlines() if line and not line.startswith("    ")]
     words = [line.split()[0] for line in lines]
-    assert words[:6] == ["text", "model", "plan", "beside", "run", "step"]
+    assert words[:6] == ["text", "model", "plan", "baselines", "run", "step"]
     assert words[-1] == "done"
     assert "step 4/4  epoch " in done.err
     assert "step 4: validation " in done.err
@@ -336,6 +338,13 @@ def test_options_from_the_environment_are_planned(shell: Shell) -> None:
     done = shell.train("corpus.txt", "--quiet", **variables).succeeded()
     assert done.json[0]["plan"]["train"]["steps"] == 2
     assert done.json[0]["plan"]["train"]["seed"] == 7
+
+
+def test_the_task_is_language_modelling_by_default(shell: Shell) -> None:
+    for name, words in (("default", ()), ("given", ("--task", "language"))):
+        shell.train("corpus.txt", *QUICKLY, "--name", name, *words).succeeded()
+        assert "task" not in Run(shell.runs / name).description()
+    assert shell.weights("default") == shell.weights("given")
 
 
 def test_epochs_are_turned_into_steps(shell: Shell) -> None:
@@ -418,7 +427,7 @@ def test_a_resumed_run_says_where_it_goes_on(stopped: Shell) -> None:
     assert "note" not in done.err
 
 
-def test_a_resumed_run_tells_only_what_is_new(stopped: Shell) -> None:
+def test_a_resumed_run_reports_only_what_is_new(stopped: Shell) -> None:
     done = stopped.run(*RESUME, "--json", "--quiet").succeeded()
     assert [e["step"] for e in done.json if e["event"] == "saved"] == [16, 20, 24]
     log = Run(stopped.runs / "corpus").events()
@@ -489,7 +498,7 @@ def test_resume_of_a_run_without_a_checkpoint(copied: Shell) -> None:
     copied.run(*RESUME).failed(4, "the run corpus has no checkpoint yet; ")
 
 
-def test_resume_of_a_changed_text_tells_both_hashes(stopped: Shell) -> None:
+def test_resume_of_a_changed_text_names_both_hashes(stopped: Shell) -> None:
     about = json.loads((stopped.runs / "corpus" / "run.json").read_text())
     stopped.write("corpus.txt", sentences(seed=1))
     before = stopped.steps()
@@ -541,7 +550,7 @@ def test_resume_with_every_checkpoint_damaged(stopped: Shell) -> None:
     assert error.startswith("charrnn: error: cannot use ")
 
 
-def test_resume_of_a_slim_file_in_a_run_says_what_it_is(stopped: Shell) -> None:
+def test_resume_of_an_exported_file_in_a_run_says_what_it_is(stopped: Shell) -> None:
     run = Run(stopped.runs / "corpus")
     for step in (4, 8):
         run.path_of(step).unlink()
@@ -549,7 +558,7 @@ def test_resume_of_a_slim_file_in_a_run_says_what_it_is(stopped: Shell) -> None:
     stopped.run("checkpoints", "export", *words).succeeded()
     done = stopped.run(*RESUME)
     assert done.code == 4
-    assert "slim file" in done.err
+    assert "was exported for sharing, without the state of its training" in done.err
 
 
 DESCRIBED = '{"plan": {"seconds": 1, "tokens_per_second": 1, "epochs": 1, "memory": 1}, "recipe": '
@@ -572,13 +581,15 @@ def test_resume_with_a_damaged_description(text: str, stopped: Shell) -> None:
     stopped.run(*RESUME, "--name", "corpus").failed(4, str(path), "start a new run")
 
 
-def test_another_machine_is_worth_a_note(stopped: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_of_torch_gets_a_note(
+    stopped: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = trainer.versions() | {"torch": "9.9"}
-    monkeypatch.setattr(sitting, "versions", lambda: now)
+    monkeypatch.setattr(trainer, "versions", lambda: now)
     done = stopped.run(*RESUME, "--quiet").succeeded()
     assert done.err.count("\n") == 1
     assert done.err.startswith("charrnn: note: torch was ")
-    assert " and is 9.9: the run goes on, but not bit for bit" in done.err
+    assert " and is 9.9: the run continues, but not bit for bit" in done.err
 
 
 def test_a_run_that_another_process_trains_is_locked(copied: Shell) -> None:
@@ -609,14 +620,14 @@ def test_tiny_is_tiny(trained: Shell) -> None:
 
 
 def test_tokens_of_another_split_are_not_resumed_into(shell: Shell) -> None:
-    """Two runs of one text, parted otherwise; the arrays of one in the place of the other's."""
+    """Two runs of one text, split differently; the arrays of one in the place of the other's."""
     shell.train("corpus.txt", *QUICKLY, "--name", "a").succeeded()
     shell.train("corpus.txt", *QUICKLY, "--name", "b", "--valid-fraction", "0.2").succeeded()
     for name in ("corpus", "run.json"):
         place = shell.runs / "a" / name
         shutil.rmtree(place) if place.is_dir() else place.unlink()
         (shell.runs / "b" / name).rename(place)
-    shell.run(*RESUME, "--name", "a").failed(3, "is not parted as it was", "start a new run")
+    shell.run(*RESUME, "--name", "a").failed(3, "is not split as it was", "start a new run")
 
 
 def test_tokens_of_another_text_are_not_resumed_into(stopped: Shell) -> None:
@@ -629,20 +640,20 @@ def test_tokens_of_another_text_are_not_resumed_into(stopped: Shell) -> None:
     stopped.run(*RESUME, "--name", "corpus").failed(3, "the text has changed since the run began")
 
 
-def test_a_vocabulary_too_large_for_a_checkpoint_is_told_before_training(
+def test_a_vocabulary_too_large_for_a_checkpoint_is_an_error_before_training(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sealed, "HEADER_LIMIT", 100_000)
+    monkeypatch.setattr(container, "HEADER_LIMIT", 100_000)
     shell.train("corpus.txt", *QUICKLY).succeeded()
     shell.write("many.txt", "".join(map(chr, range(0x4E00, 0x9FFF))) + sentences())
-    monkeypatch.setattr(training, "train", None)
+    monkeypatch.setattr(trainer, "train", None)
     said = shell.train("many.txt", *QUICKLY).failed(2, "too large for a checkpoint")
     assert "--min-count" in said
     assert left(shell) == ["corpus"]
 
 
 def test_damage_of_every_kind_costs_a_line_and_not_the_run(long: Shell, stopped: Shell) -> None:
-    """Whatever stands in the place of the newest checkpoint."""
+    """Whatever is in the place of the newest checkpoint."""
     newest = Run(stopped.runs / "corpus").path_of(12)
     raw = newest.read_bytes()
 

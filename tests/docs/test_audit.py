@@ -36,14 +36,14 @@ def audit(tmp_path: Path, script: str | None) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def telling(code: int, *packages: dict[str, Any]) -> str:
-    """A pip-audit that found this."""
+def reporting(code: int, *packages: dict[str, Any]) -> str:
+    """The script of a pip-audit that found this."""
     text = json.dumps({"dependencies": packages, "fixes": []})
     return f"import sys\nprint({text!r})\nprint('some words', file=sys.stderr)\nsys.exit({code})"
 
 
 def test_a_known_fault_fails_and_is_named(tmp_path: Path) -> None:
-    code, said = audit(tmp_path, telling(1, GOOD, BAD, UNKNOWN))
+    code, said = audit(tmp_path, reporting(1, GOOD, BAD, UNKNOWN))
     assert code == 1
     assert said.splitlines() == [
         "audit: bad 1.0: CVE-2025-0001, mended in 1.1, 2.0",
@@ -52,7 +52,7 @@ def test_a_known_fault_fails_and_is_named(tmp_path: Path) -> None:
 
 
 def test_no_fault_is_one_line_that_counts_what_was_looked_up(tmp_path: Path) -> None:
-    code, said = audit(tmp_path, telling(0, GOOD, UNKNOWN, GOOD))
+    code, said = audit(tmp_path, reporting(0, GOOD, UNKNOWN, GOOD))
     assert (code, said.count("\n")) == (0, 1)
     assert said.startswith("audit: no known fault in 2 of 3 packages")
 
@@ -65,7 +65,7 @@ def test_no_fault_is_one_line_that_counts_what_was_looked_up(tmp_path: Path) -> 
         "print('{}')",
         "print('[]')",
         "pass",
-        telling(0, UNKNOWN, UNKNOWN),
+        reporting(0, UNKNOWN, UNKNOWN),
     ],
     ids=["missing", "no network", "empty", "odd", "silent", "nothing known"],
 )

@@ -49,8 +49,8 @@ def length_of(bar: str) -> Fraction:
 def read_pieces() -> list[tuple[str, list[str]]]:
     """Split the fables into titles and paragraphs."""
     pieces = read("fables.txt").rstrip("\n").split("\n\n\n")
-    parted = [piece.split("\n\n") for piece in pieces]
-    return [(paragraphs[0], paragraphs[1:]) for paragraphs in parted]
+    split = [piece.split("\n\n") for piece in pieces]
+    return [(paragraphs[0], paragraphs[1:]) for paragraphs in split]
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -9,7 +9,7 @@ import pytest
 from tests.support import error_page
 from tests.support.error_page import KINDS, PACKAGE, PAGE, ROOT, Message, messages, page
 
-EVERY = messages()
+MESSAGES = messages()
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -22,30 +22,43 @@ def test_the_readme_and_the_makefile_lead_to_it() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_class_of_the_tree_is_told_by_something(kind: str) -> None:
-    assert [message for message in EVERY if message.kind == kind]
+def test_every_class_of_the_tree_is_raised_somewhere(kind: str) -> None:
+    assert [message for message in MESSAGES if message.kind == kind]
     assert re.search(rf"^## Exit code .+: {kind}$", page(), re.MULTILINE)
 
 
 def test_no_place_that_makes_an_error_is_left_out() -> None:
-    """Whatever words stand literally in a call of an error's class stand on the page, too."""
-    told = " ".join(f"{message.problem} {message.remedy}" for message in EVERY)
+    """Every literal text in a call of an error class is on the page."""
+    page_text = " ".join(f"{message.problem} {message.remedy}" for message in MESSAGES)
     for source in error_page.sources():
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in KINDS:
                 for part in ast.walk(node):
                     if isinstance(part, ast.Constant) and isinstance(part.value, str):
                         words = part.value.strip()
-                        inside = " " in words and words in told
+                        inside = " " in words and words in page_text
                         assert inside or " " not in words, (source.name, words)
 
 
 def test_every_message_is_a_problem_and_a_remedy() -> None:
-    for message in EVERY:
+    for message in MESSAGES:
         assert message.problem
         assert message.remedy
         assert (PACKAGE / message.module).is_file()
         assert not message.remedy.endswith("."), message
+
+
+def test_a_half_without_words_is_only_where_another_error_is_passed_on() -> None:
+    """Typer's errors have their own problem; an error about a file keeps the remedy of another."""
+    empty = {
+        (m.problem, m.module)
+        for m in MESSAGES
+        if re.fullmatch(r"<\w+>", m.problem) or re.fullmatch(r"<\w+>", m.remedy)
+    }
+    assert empty == {
+        ("<problem>", "cli/main.py"),
+        ("cannot use <path>: <problem>", "checkpoints/container.py"),
+    }
 
 
 def of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> list[Message]:
@@ -72,20 +85,33 @@ def h():
     with limit("full", "use less"):
         pass
 
+def j(n):
+    one, two = "is red", "is blue"
+    raise DivergedError(one if n else two, "stop")
+
 def limit(problem, remedy):
     raise MemoryLimitError(f"{problem}!", remedy)
+
+def corpus(folder, remedy):
+    raise CorpusError(f"{folder / 'corpus'} is gone", remedy)
+
+def i(self, folder):
+    return lambda: self.corpus(folder, "train again")
 """
 
 
-def test_words_are_read_off_the_syntax_tree(
+def test_texts_are_read_from_the_syntax_tree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = {(m.kind, m.problem, m.remedy) for m in of(tmp_path, monkeypatch, SOURCE)}
-    assert told == {
+    found = {(m.kind, m.problem, m.remedy) for m in of(tmp_path, monkeypatch, SOURCE)}
+    assert found == {
         ("UsageError", "<name> is red at <data>", "give <size>"),
         ("UsageError", "<name> is blue at <data>", "give <size>"),
         ("UsageError", "gone", "x"),
         ("CorpusError", "gone", "x"),
         ("CheckpointError", "it is too long: <n>", "use another"),
         ("MemoryLimitError", "full!", "use less"),
+        ("CorpusError", "<folder>/corpus is gone", "train again"),
+        ("DivergedError", "is red", "stop"),
+        ("DivergedError", "is blue", "stop"),
     }

@@ -1,8 +1,8 @@
 """Every error message of the program, from its source: `python -m tests.support.error_page`.
 
-Writes docs/errors.md. Each place that makes an error of the tree in `errors.py` is read off the
-syntax tree; what is filled in at run time is shown as <name>. A function that returns an error
-made from its parameters is followed to its callers, whose words stand in the parameters' places.
+Writes docs/errors.md. Each call of an error class of `errors.py` is found in the syntax tree; what
+is filled in at run time is shown as <name>. A function that makes an error from its parameters is
+followed to its callers, whose arguments are substituted for the parameters.
 """
 
 import ast
@@ -28,19 +28,19 @@ KINDS = {
 }
 
 Words = dict[str, list[str]]
-"""What may stand in the place of a name."""
+"""Name -> the texts that it may have."""
 
 HEAD = """# Errors
 
 What the program says when something is wrong, and what to do about it. An error is one line on
 stderr, `charrnn: error: what happened; what to do`, and its kind is the exit code. A name in angle
-brackets is filled in. This page is made from the source by `make docs`; a test keeps it true.
+brackets is filled in. This page is made from the source by `make docs`; a test keeps it up to date.
 """
 
 
 @dataclass(frozen=True, order=True)
 class Message:
-    """One error that can be told: its class, its two halves, and the module that tells it."""
+    """One possible error: its class, its two halves, and the module that raises it."""
 
     kind: str
     problem: str
@@ -50,7 +50,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Source:
-    """A module's syntax, and the functions in it that make errors for others."""
+    """A module's path and its syntax tree."""
 
     name: str
     tree: ast.Module
@@ -71,20 +71,23 @@ def sources() -> list[Source]:
 
 def messages() -> list[Message]:
     """All errors of the program, in the order of the page."""
-    every = sources()
-    makers = {f.name: f for source in every for f in source.functions() if _makes(f)}
+    modules = sources()
+    makers = {f.name: f for source in modules for f in source.functions() if _makes(f)}
     found = set()
-    for source in every:
+    for source in modules:
         for function in source.functions():
             if function.name not in makers:
-                found |= set(_told(source.name, function, makers, {}))
+                found |= set(_errors_of(source.name, function, makers, {}))
     return sorted(found, key=lambda m: (list(KINDS).index(m.kind), m))
 
 
 def _makes(function: ast.FunctionDef) -> bool:
-    """Whether a function makes errors that its callers word, in its parameters."""
+    """Whether a function makes errors whose texts are its parameters.
+
+    They are called problem and remedy, or one is a half of an error, or part of one it returns.
+    """
     names = {argument.arg for argument in function.args.args} - {"self"}
-    if names >= {"problem", "remedy"}:
+    if names >= {"problem", "remedy"} or names & _bare_halves(function):
         return True
     returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
     used = {
@@ -97,10 +100,20 @@ def _makes(function: ast.FunctionDef) -> bool:
     return bool(names & used)
 
 
-def _told(
+def _bare_halves(function: ast.FunctionDef) -> set[str]:
+    """Names that are, as they are, the problem or the remedy of an error made in a function."""
+    calls = [
+        node
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in KINDS
+    ]
+    return {half.id for call in calls for half in call.args[-2:] if isinstance(half, ast.Name)}
+
+
+def _errors_of(
     module: str, function: ast.FunctionDef, makers: dict[str, ast.FunctionDef], words: Words
 ) -> Iterator[Message]:
-    """The errors that a function makes, itself or by a maker, with words for its parameters."""
+    """The errors that a function makes, itself or by a maker, with texts for its parameters."""
     known = _locals(function) | words
     classes = _classes(function)
     for node in ast.walk(function):
@@ -118,7 +131,7 @@ def _told(
             maker = makers[name]
             names = [argument.arg for argument in maker.args.args if argument.arg != "self"]
             given = {n: _variants(v, known) for n, v in zip(names, arguments, strict=False)}
-            yield from _told(module, maker, {}, given)
+            yield from _errors_of(module, maker, {}, given)
 
 
 def _classes(function: ast.FunctionDef) -> dict[str, list[str]]:
@@ -134,8 +147,14 @@ def _locals(function: ast.FunctionDef) -> Words:
     """Names that a function binds once, to a text that can be read off."""
     found: dict[str, list[ast.expr]] = {}
     for node in ast.walk(function):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            found.setdefault(node.targets[0].id, []).append(node.value)
+        if isinstance(node, ast.Assign):
+            target, value = node.targets[0], node.value
+            pairs = [(target, value)]
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                pairs = list(zip(target.elts, value.elts, strict=False))
+            for name, text in pairs:
+                if isinstance(name, ast.Name):
+                    found.setdefault(name.id, []).append(text)
     texts = (ast.Constant, ast.JoinedStr, ast.IfExp)
     return {
         name: _variants(values[0], {})
@@ -160,7 +179,8 @@ def _variants(node: ast.expr, words: Words) -> list[str]:
         return words.get(node.id, [f"<{node.id}>"])
     parts: list[ast.expr] = []
     if isinstance(node, ast.BinOp) and (_is_text(node.left) or _is_text(node.right)):
-        parts = [node.left, node.right]
+        between = [ast.Constant("/")] if isinstance(node.op, ast.Div) else []
+        parts = [node.left, *between, node.right]
     elif isinstance(node, ast.JoinedStr):
         parts = [v.value if isinstance(v, ast.FormattedValue) else v for v in node.values]
     if parts:
@@ -169,7 +189,7 @@ def _variants(node: ast.expr, words: Words) -> list[str]:
 
 
 def _named(node: ast.AST) -> str:
-    """A word for what an expression stands for: its last name."""
+    """A short name for the value of an expression: its last name."""
     if isinstance(node, ast.Attribute):
         return node.attr if node.attr != "__name__" else f"kind of {_named(node.value)}"
     if isinstance(node, ast.Name):
@@ -188,7 +208,7 @@ def _named(node: ast.AST) -> str:
 
 
 def _called(node: ast.Call) -> str:
-    """What a call is about: its argument, or the key it gets, or what its method belongs to."""
+    """A name for a call: its argument, or the key that it gets, or the object of its method."""
     inner = [argument for argument in node.args if not isinstance(argument, ast.Constant)]
     if inner:
         return _named(inner[-1])
@@ -212,8 +232,8 @@ def page() -> str:
         code = "128 + the signal's number" if kind == "InterruptedTraining" else _code(kind)
         parts.append(f"## Exit code {code}: {kind}\n\n{first}\n")
         rows = [f"| {_cell(m.problem)} | {_cell(m.remedy)} | `{m.module}` |" for m in group]
-        parts.append("| what happened | what to do | told by |\n|---|---|---|\n" + "\n".join(rows))
-        parts[-1] += "\n"
+        head = "| what happened | what to do | raised in |\n|---|---|---|\n"
+        parts.append(head + "\n".join(rows) + "\n")
     return "\n".join(parts)
 
 

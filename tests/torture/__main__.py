@@ -15,10 +15,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the rows that the command line selects -> exit code, 1 if one of them failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(ROWS) + "; all if none")
-    parser.add_argument("--long", action="store_true", help="as many trials as for the published figures")
+    parser.add_argument(
+        "--long", action="store_true", help="as many trials as for the published figures"
+    )
     parser.add_argument("--trials", type=int, help="number of trials of each row")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random trials")
-    parser.add_argument("--keep", type=Path, help="folder for the files of failed rows; default: a new one")
+    parser.add_argument(
+        "--keep", type=Path, help="folder for the files of failed rows; default: a new one"
+    )
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.rows if name not in ROWS]:
         parser.error(f"there is no row {unknown[0]}")

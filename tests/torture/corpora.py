@@ -187,7 +187,7 @@ WRONG: tuple[tuple[str, ...], ...] = (
 
 
 def messages(trials: int, seed: int, folder: Path) -> Outcomes:
-    """E7: wrong usage gives one line with problem and remedy, and an exit code of the error tree."""
+    """E7: wrong usage gives one line with problem and remedy, and a code of the error tree."""
     trained(folder)
     for arguments in some(WRONG, trials, seed):
         problem = ran(folder, *arguments).refusal(1, 2, 3, 4)
@@ -204,5 +204,6 @@ ROWS = (
         "strings", 2_000, 100_000, round_trips),
     Row("E7", "messages",
         "the program is forked with wrong usage: one error line each, an exit code of the error "
-        "tree (the rows above check every refusal in the same way)", "wrong uses", 6, 10**6, messages),
+        "tree (the rows above check every refusal in the same way)",
+        "wrong uses", 6, 10**6, messages),
 )  # fmt: skip

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.header import FORMAT
 from charrnn.errors import CharRNNError, CheckpointError
 from tests.checkpoints import test_checkpoint, test_container
+from tests.checkpoints.test_checkpoint import drop, put
 from tests.support import forge
 from tests.support.tiny import smallest_checkpoint
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row, some, verdict
@@ -104,30 +104,6 @@ LARGE: dict[str, tuple[Callable[[forge.Draft], bytes], str]] = {
 Change = Callable[[forge.Draft], None]
 
 
-def put(*keys: str, value: Any) -> Change:
-    """Set a field of the metadata."""
-
-    def change(draft: forge.Draft) -> None:
-        place = draft.info
-        for key in keys[:-1]:
-            place = place[key]
-        place[keys[-1]] = value
-
-    return change
-
-
-def drop(*keys: str) -> Change:
-    """Remove a field of the metadata."""
-
-    def change(draft: forge.Draft) -> None:
-        place = draft.info
-        for key in keys[:-1]:
-            place = place[key]
-        del place[keys[-1]]
-
-    return change
-
-
 def rename(old: str, new: str) -> Change:
     """Rename a field of the metadata."""
 
@@ -144,7 +120,7 @@ def in_format_2(change: Change, draft: forge.Draft) -> bytes:
     return converted.sealed()
 
 
-FIELDS, TYPES = "metadata does not have the expected fields", "its facts have the wrong types"
+FIELDS, TYPES = "metadata does not have the expected fields", "its info has the wrong types"
 
 FORMAT_2: dict[str, tuple[Change, str]] = {
     "the next format": (
@@ -209,7 +185,10 @@ FORMAT_2: dict[str, tuple[Change, str]] = {
     "a value that is null": (put("info", "valid", "value", value=None), TYPES),
     "a value that is a string": (put("info", "valid", "value", value="1.5"), TYPES),
     "a value true": (put("info", "valid", "value", value=True), TYPES),
-    "hidden_size 3, unlike the tensors": (put("model", "hidden_size", value=3), "wrong type, shape"),
+    "hidden_size 3, unlike the tensors": (
+        put("model", "hidden_size", value=3),
+        "wrong type, shape",
+    ),
     "hidden_size 0": (put("model", "hidden_size", value=0), "its configuration is wrong "),
     "training that is empty": (put("training", value={}), "its training state does not have the"),
 }
@@ -230,8 +209,8 @@ def malformed(trials: int, seed: int, folder: Path) -> Outcomes:
           for kind, (change, reason) in test_checkpoint.MALFORMED.items()),
         *((kind, checkpoint.load, partial(forged, forger, good), reason)
           for kind, (forger, reason) in LARGE.items()),
-        *((f"format 2: {kind}", resumed, partial(forged, partial(in_format_2, change), good), reason)
-          for kind, (change, reason) in FORMAT_2.items()),
+        *((f"format 2: {kind}", resumed, partial(forged, partial(in_format_2, change), good),
+           reason) for kind, (change, reason) in FORMAT_2.items()),
     ]  # fmt: skip
     path = folder / "malformed.safetensors"
     for kind, reader, make, reason in some(cases, trials, seed):

@@ -152,7 +152,12 @@ def broken(trials: int, seed: int, folder: Path) -> Outcomes:
     save = partial(save_once, run)
     calls = [p for p in straces.points(save, folder / "log") if p[0] in FILE_CALLS]
     names = [errno.errorcode[code] for code in (*CODES, errno.ENOSPC)]
-    cases = [(point, name, permanently) for point in calls for name in names for permanently in (False, True)]
+    cases = [
+        (point, name, permanently)
+        for point in calls
+        for name in names
+        for permanently in (False, True)
+    ]
     # Python itself repeats an interrupted system call, so permanent interruptions never end.
     cases = [case for case in cases if case[1:] != ("EINTR", True)]
     for point, name, permanently in some(cases, trials, seed):

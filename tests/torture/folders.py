@@ -48,7 +48,9 @@ def clocks(trials: int, seed: int, folder: Path) -> Outcomes:
         found = jumping(folder / "run", draw)
         expected = expected or found
         if number:
-            yield GOOD if found == expected else Outcome(f"clocks {number}: {found}, not {expected}")
+            yield (
+                GOOD if found == expected else Outcome(f"clocks {number}: {found}, not {expected}")
+            )
 
 
 def jumping(folder: Path, draw: random.Random | None) -> str:

@@ -52,8 +52,8 @@ PHASES = {
 """Phase of a training -> the function on whose entry the signal is sent."""
 
 STEPS = 12
-ARGUMENTS = ("train", "corpus.txt", *TINY, "--steps", str(STEPS), "--save-every", "2", "--keep", "1",
-             "--eval-every", "5", "--log-every", "3")  # fmt: skip
+ARGUMENTS = ("train", "corpus.txt", *TINY, "--steps", str(STEPS), "--save-every", "2",
+             "--keep", "1", "--eval-every", "5", "--log-every", "3")  # fmt: skip
 
 
 def at_every_phase(trials: int, seed: int, folder: Path) -> Outcomes:

@@ -192,7 +192,10 @@ def at_every_call_of_a_start(trials: int, seed: int, folder: Path) -> Outcomes:
             else:
                 ended = straces.killed_at(start, point, folder / "log")
             again = ran(folder, "train", "--resume", "--quiet")
-            if (again.code, again.err) != (expected.code, expected.err) or shell.weights() != weights:
+            if (again.code, again.err) != (
+                expected.code,
+                expected.err,
+            ) or shell.weights() != weights:
                 yield Outcome(f"{code or 'killed'} at {point} ({ended.err}): then {again}")
             else:
                 yield GOOD

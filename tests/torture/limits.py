@@ -61,7 +61,7 @@ def diverging(plan: Any, corpus: Any, run: Run, batch: int, value: float, where:
             loss = learner.network.loss
             with mock.patch.object(learner.network, "loss", partial(times, loss, value)):
                 return before(learner, flag)
-        weight = learner.network.output.bias
+        weight = dict(learner.network.named_parameters())["output.bias"]
         if where == "gradient":
             handle = weight.register_hook(lambda grad: grad * value)  # type: ignore[no-untyped-call]
             largest = before(learner, flag)

@@ -10,7 +10,7 @@ from charrnn.checkpoints.run import Run
 from tests.support.shell import TINY, Shell, sentences
 from tests.torture.pipes import trained
 from tests.torture.processes import PATIENCE, Child, program
-from tests.torture.rows import Outcome, Outcomes, Row, verdict
+from tests.torture.rows import Outcome, Outcomes, Row
 
 GROWTH = 8 << 20
 """Bytes by which resident memory may grow after the first quarter; allocators fluctuate."""
@@ -74,9 +74,10 @@ def training(trials: int, seed: int, folder: Path) -> Outcomes:
     """L2: a training of that many seconds, which evaluates and rotates every few of them."""
     Shell(folder).write("corpus.txt", sentences(30_000))
     every = max(20, min(2_000, trials * 10))
-    options = ("--steps", "1000000000", "--log-every", str(every), "--eval-every", str(every),
-               "--save-every", str(every), "--keep", "2", "--seed", str(seed), "--quiet")  # fmt: skip
-    child = Child(program(folder, "train", "corpus.txt", *TINY, *options))
+    options = ("--steps", "1000000000", "--keep", "2", "--seed", str(seed), "--quiet")
+    names = ("--log-every", "--eval-every", "--save-every")
+    intervals = [word for name in names for word in (name, str(every))]
+    child = Child(program(folder, "train", "corpus.txt", *TINY, *options, *intervals))
     watch, began = Watch(child.pid), 0.0
     rotated: set[int] = set()
     latest_end = time.monotonic() + trials + PATIENCE
@@ -107,7 +108,8 @@ def training(trials: int, seed: int, folder: Path) -> Outcomes:
 ROWS = (
     Row("L1", "memory or file descriptors that grow while sampling",
         "the program is forked: one sample; resident memory constant within 8 MiB and "
-        "descriptors constant between its second quarter and its last", "characters", 20_000, 10**7, sampling),
+        "descriptors constant between its second quarter and its last",
+        "characters", 20_000, 10**7, sampling),
     Row("L2", "memory or file descriptors that grow while training",
         "the program is forked: training, evaluating, saving and rotating; constant as in L1, "
         "and the run can be resumed", "seconds", 2, 3_600, training),

@@ -27,7 +27,7 @@ Operation = tuple[Any, ...]
 
 
 class Journal(Disk):
-    """Performs and records every operation, except those called `omitted`, which are not recorded."""
+    """Performs and records every operation; those called `omitted` are not recorded."""
 
     def __init__(self, omitted: str = "") -> None:
         self.log: list[Operation] = []

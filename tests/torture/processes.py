@@ -46,7 +46,7 @@ class Ended:
     seconds: float
 
     def refusal(self, *codes: int) -> str:
-        """What is wrong with this as an error: it must have one of these codes and one error line."""
+        """What is wrong with this as an error, which has one of these codes and one line."""
         if self.code not in codes:
             return f"exit code {self.code}, not one of {codes}: {self.err[-800:]!r}"
         return "" if ERROR.fullmatch(self.err) else f"not one error line: {self.err[-800:]!r}"
@@ -82,7 +82,9 @@ class Child:
             self.pid = os.fork()
         if not self.pid:
             for ends in self._pipes.values():
-                os.close(ends[0])  # a pipe breaks only if no process, this one included, can read it
+                os.close(
+                    ends[0]
+                )  # a pipe breaks only if no process, this one included, can read it
             _live(work, {**given, **writers, **(streams or {})})
         for own in [*given.values(), *(ends[1] for ends in self._pipes.values())]:
             os.close(own)

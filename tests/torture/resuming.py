@@ -47,7 +47,9 @@ class Pair:
         cell, tokenizer, dropout, cut, layers = kind
         shutil.rmtree(folder, ignore_errors=True)
         self.undisturbed, self.killed = Run(folder / "undisturbed"), Run(folder / "killed")
-        self.corpora = [tiny_corpus(run.folder, tokenizer) for run in self.runs]
+        self.corpora = [
+            tiny_corpus(run.folder, tokenizer) for run in (self.undisturbed, self.killed)
+        ]
         model = tiny_model(
             cell, vocab_size=tiny_tokenizer(tokenizer).vocab_size, num_layers=layers,
             dropout=dropout if layers > 1 else 0.0, input_dropout=dropout / 2,
@@ -55,7 +57,9 @@ class Pair:
         tokens = self.corpora[0].splits["train"].load()
         boundary = int(Batches(tokens, 4, 8).steps_per_epoch)
         self.cut = {
-            "epoch boundary": boundary, "middle": boundary // 2 + 1, "after evaluation": EVAL,
+            "epoch boundary": boundary,
+            "middle": boundary // 2 + 1,
+            "after evaluation": EVAL,
         }[cut]
         train = tiny_train(
             steps=2 * max(self.cut, 3), save_every=1, eval_every=EVAL, log_every=4, keep=99,
@@ -81,7 +85,9 @@ class Pair:
         return difference(self.undisturbed, self.killed, self.cut)
 
 
-def logged_events(plan: Plan, text: Corpus, run: Run, start: Checkpoint | None = None) -> Iterator[Any]:
+def logged_events(
+    plan: Plan, text: Corpus, run: Run, start: Checkpoint | None = None
+) -> Iterator[Any]:
     """The events of a training, which are logged as by the program."""
     from charrnn.training import events, trainer
     from charrnn.training.distributed import join
@@ -113,7 +119,9 @@ def difference(first: Run, second: Run, cut: int) -> str:
     unequal = [(a, b) for a, b in zip(losses(first), losses(second), strict=False) if a != b]
     if len(losses(first)) != len(losses(second)):
         return "the logs differ in length"
-    return f"{bits} bits of checkpoints and the losses {unequal[:2]} differ" if bits or unequal else ""
+    return (
+        f"{bits} bits of checkpoints and the losses {unequal[:2]} differ" if bits or unequal else ""
+    )
 
 
 def losses(run: Run) -> list[str]:

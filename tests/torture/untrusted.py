@@ -191,7 +191,8 @@ def converted(path: Path, folder: Path) -> str:
         return f"format 2 has other information: {new.task} {new.info}"
     if checkpoint.digest(old.weights) != checkpoint.digest(new.weights):
         return "format 2 has other weights"
-    return "" if first.read_bytes() == second.read_bytes() else "format 2 is not saved as it was"
+    # The bytes differ in the padding of the header.
+    return "" if forge.draft(first) == forge.draft(second) else "format 2 is not saved as it was"
 
 
 def refusal(data: bytes, folder: Path) -> str:

@@ -11,6 +11,7 @@ DOTS = ((0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08))
 """Bits of a braille character, by column and by height from below (Unicode 17, chapter 21.1)."""
 
 BLANK = 0x2800
+"""The braille character without dots; the others follow it, in the order of their bits."""
 
 COLORS = (36, 33, 35, 32, 34, 31)
 """ANSI numbers of the terminal's own colours, which fit its background."""
@@ -42,10 +43,14 @@ class Canvas:
     def line(self, points: Sequence[tuple[int, int]], color: int, every: int = 1) -> None:
         """Connect points by straight lines, showing every `every`-th dot."""
         drawn = 0
+        # A single point is a line from itself to itself.
         for begin, end in zip(points, points[1:] or points, strict=False):
+            # One dot per row or column, whichever are more, so that the line has no gap.
             length = max(abs(end[0] - begin[0]), abs(end[1] - begin[1]))
+            # A segment leaves its last dot to the next one: drawn twice, it would disturb `every`.
             for i in range(length + (end == points[-1])):
                 fraction = i / max(1, length)
+                # Counted over all segments: many are shorter than `every` dots.
                 if drawn % every == 0:
                     x = round(begin[0] + fraction * (end[0] - begin[0]))
                     self.dot(x, round(begin[1] + fraction * (end[1] - begin[1])), color)
@@ -77,6 +82,7 @@ def draw(chart: Chart, width: int = 80, height: int = 20, colored: bool = False)
     left = max(map(len, ticks.values()))
     label_width = 1 + max(len(curve.end) for curve in chart.curves)
     below = label_width > width * LABEL_SHARE or len(chart.curves) > rows
+    # 2 for the axis and the space before it; labels below leave a letter and a space at the end.
     canvas = Canvas(max(1, width - left - 2 - (2 if below else label_width)), rows)
     ends = _ends(chart, canvas, x_scale, y_scale)
     labels = _spread(ends, rows)
@@ -110,6 +116,7 @@ def _mark(chart: Chart, curve: Curve) -> str:
 def _ends(chart: Chart, canvas: Canvas, x: Scale, y: Scale) -> list[tuple[int, Curve]]:
     """Draw the curves, faint ones first -> the row in which each ends."""
     ends = []
+    # A character has one colour, that of its last dot, so solid curves are drawn last.
     for curve in sorted(chart.curves, key=lambda each: not each.faint):
         points = [
             (round(x.place(a) * (canvas.width - 1)), round(y.place(b) * (canvas.height - 1)))
@@ -126,6 +133,7 @@ def _spread(ends: list[tuple[int, Curve]], rows: int) -> dict[int, Curve]:
 
     Labels that would collide are pushed down, and up again from the bottom.
     """
+    # Of curves that end in the same row the higher one has the higher label.
     ordered = sorted(ends, key=lambda end: (end[0], -end[1].y[-1]))[:rows]
     places: list[int] = []
     for row, _ in ordered:
@@ -144,7 +152,9 @@ def _x_axis(scale: Scale, columns: int, label: str) -> list[str]:
     for value in scale.ticks(max(1, columns // 12)):
         text = format_value(value)
         place = round(scale.place(value) * (columns - 1))
+        # Centred under its tick, but not beyond the ends of the axis.
         begin = min(max(0, place - len(text) // 2), columns - len(text))
+        # A number that would touch the one before is left out, and its tick with it.
         if begin >= free:
             axis[place] = "┬"
             numbers[begin : begin + len(text)] = text

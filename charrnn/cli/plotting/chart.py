@@ -73,6 +73,7 @@ class Scale:
 
     def ticks(self, count: int) -> list[float]:
         """Round values on the axis, about `count` of them and at least one."""
+        # Less than a decade contains at most one power of ten: too few ticks to read values from.
         decades = math.log10(self.high / self.low) if self.log else 0.0
         return _powers(self, count) if decades >= 1.0 else _round_values(self, count)
 
@@ -80,6 +81,7 @@ class Scale:
 def fit(values: Sequence[float], log: bool = False) -> Scale:
     """Values -> the axis that just contains them; a single value is in its middle."""
     low, high = min(values), max(values)
+    # An axis of no length could not place its one value: that would divide by zero.
     if low == high:
         return (
             Scale(low / 2, low * 2, True) if log else Scale(low - _margin(low), high + _margin(low))
@@ -88,20 +90,24 @@ def fit(values: Sequence[float], log: bool = False) -> Scale:
 
 
 def _margin(value: float) -> float:
-    return abs(value) / 2 or 1.0
+    return abs(value) / 2 or 1.0  # an axis around 0 needs a length too
 
 
 def _powers(scale: Scale, count: int) -> list[float]:
     first, last = math.ceil(math.log10(scale.low)), math.floor(math.log10(scale.high))
     stride = max(1, math.ceil((last - first + 1) / max(1, count)))
+    # Counted from the top, so that the highest power is labelled whatever the stride.
     return [10.0**power for power in range(last, first - 1, -stride)][::-1]
 
 
 def _round_values(scale: Scale, count: int) -> list[float]:
     rough = (scale.high - scale.low) / max(1, count)
     unit = 10.0 ** math.floor(math.log10(rough))
+    # Steps of 1, 2 or 5 times a power of ten; 0.7 accepts one that is a little too small, which
+    # gives a few more ticks than `count` and not far fewer.
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor > 0.7 * rough)
     first, last = math.ceil(scale.low / step), math.floor(scale.high / step)
+    # Multiples of whole numbers: adding the step up would accumulate rounding errors in the labels.
     # Between two neighbouring floats there may be no round number.
     return [index * step for index in range(first, last + 1)] or [scale.low]
 
@@ -116,6 +122,7 @@ def format_value(value: float) -> str:
     if size and (size < 1e-3 or size >= 1e9):
         return f"{value:.3g}"
     if size >= 1e4:
+        # From here on four digits would be rounded to 1000k.
         unit, name = (1e6, "M") if size >= 999_950 else (1e3, "k")
         return f"{value / unit:.4g}{name}"
     return f"{value:.4g}"
@@ -123,4 +130,5 @@ def format_value(value: float) -> str:
 
 def end_value(value: float) -> str:
     """Value -> exactly four significant digits: 1.520."""
+    # With its final zeros, so that the ends of several curves can be compared digit by digit.
     return f"{value:#.4g}" if 1e-3 <= abs(value) < 999.95 else format_value(value)

@@ -45,13 +45,16 @@ def picture(chart: Chart, kind: str) -> bytes:
     """
     require_matplotlib()
     with _quiet():
+        # Figure and not pyplot, which keeps global state and may open a window.
         from matplotlib import rc_context
         from matplotlib.figure import Figure
 
         with rc_context(STYLE):
             figure = Figure(figsize=SIZE, layout="constrained")
             _fill(figure.add_subplot(), chart)
+            # To memory first: the file is then written atomically, like all others.
             file = io.BytesIO()
+            # An SVG would contain the date, and would differ at every call.
             figure.savefig(
                 file, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None
             )
@@ -60,6 +63,7 @@ def picture(chart: Chart, kind: str) -> bytes:
 
 def require_matplotlib() -> None:
     """UsageError unless matplotlib is installed."""
+    # Looked up and not imported, because importing it takes long.
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError(
             "a picture needs matplotlib, which is not installed",
@@ -94,9 +98,11 @@ def _fill(axes: "Axes", chart: Chart) -> None:
         points = chart.visible(curve)
         if points:
             _line(axes, curve, points)
+            # A curve whose last point is below the axis has no end to label.
             if points[-1][0] == curve.x[-1]:
                 ends.append((curve, points[-1]))
     axes.set_xlim(x.low, x.high)
+    # The title contains names of runs, in which a dollar is not the start of a formula.
     axes.set_title(chart.title, loc="left", fontsize=10, fontweight="bold", parse_math=False)
     axes.set_xlabel(chart.x_label, color=GRAY)
     axes.set_ylabel(chart.y_label, color=GRAY)
@@ -111,6 +117,7 @@ def _fill(axes: "Axes", chart: Chart) -> None:
 def _line(axes: "Axes", curve: Curve, points: list[tuple[float, float]]) -> None:
     color = COLORS[curve.color % len(COLORS)]
     alpha, thickness = (0.55, 0.9) if curve.faint else (1.0, 1.6)
+    # A line through one point would not be visible.
     marker = "o" if len(points) == 1 else None
     axes.plot(
         *zip(*points, strict=True), color=color, alpha=alpha, linewidth=thickness,
@@ -122,6 +129,7 @@ def _label_ends(axes: "Axes", ends: list[tuple[Curve, tuple[float, float]]]) -> 
     """The last value of each curve at its end, moved up if it would collide with another."""
     fraction = axes.transData - axes.transAxes
     taken: list[tuple[float, float]] = []
+    # From the lowest up, so that a label that is moved up can collide only with later ones.
     for curve, point in sorted(ends, key=lambda end: end[1][1]):
         x, y = (float(part) for part in fraction.transform(point))
         others = [there[1] for there in taken if abs(there[0] - x) < LABEL_SIZE[0]]

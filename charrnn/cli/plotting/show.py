@@ -14,17 +14,27 @@ FORMATS = ("png", "svg")
 
 Picture = Annotated[
     Path | None,
-    option("--output", "-o", help="Write a .png or .svg file instead.", show_default="none"),
+    option(
+        "--output",
+        "-o",
+        help="Write the chart to a .png or .svg file instead of the terminal.",
+        show_default="none",
+    ),
 ]
 
-Force = Annotated[bool, option("--force", help="Overwrite the file.")]
+Force = Annotated[bool, option("--force", help="Overwrite an existing file.")]
 
 Width = Annotated[
     int | None,
-    option(min=24, max=1000, help="Columns of text.", show_default="the terminal's, else 80"),
+    option(
+        min=24,
+        max=1000,
+        help="Width of the chart as text, in columns.",
+        show_default="the terminal's, else 80",
+    ),
 ]
 
-Height = Annotated[int, option(min=8, max=1000, help="Lines of text.")]
+Height = Annotated[int, option(min=8, max=1000, help="Height of the chart as text, in lines.")]
 
 
 def check_picture(path: Path | None, force: bool) -> None:
@@ -46,6 +56,7 @@ def show(chart: Chart, width: int | None, height: int, picture: Path | None) -> 
     """Write a chart to stdout as text, or to a file, whose name is then written to stdout."""
     if picture is None:
         color = has_colors()
+        # Escaping would show the colours as characters; names are escaped before they are drawn.
         out = Output(escapes=not color)
         from charrnn.cli.plotting.braille import draw
 
@@ -62,6 +73,7 @@ def show(chart: Chart, width: int | None, height: int, picture: Path | None) -> 
 
 def columns() -> int:
     """Columns of a chart: one less than the terminal has, so that no line wraps."""
+    # Where there is no terminal, 81 - 1 = 80 columns.
     return max(24, shutil.get_terminal_size((81, 24)).columns - 1)
 
 

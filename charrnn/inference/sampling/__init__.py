@@ -50,6 +50,8 @@ __all__ = [
 MODULES = (_penalties, _truncation, _temperature)
 """The modules that register filters when they are imported."""
 
+# Truncation comes before temperature, so that the temperature does not change which tokens are
+# kept; penalties come before both, so that they do.
 ORDER = (
     "penalties",
     "dry",
@@ -72,7 +74,7 @@ PARAMETERS = {name: each for spec in FILTERS.values() for name, each in spec.par
 
 
 def filters(values: Mapping[str, float], order: Sequence[str] = tuple(FILTERS)) -> list[Filter]:
-    """Parameter values -> the filters they ask for, in this order; others are not applied.
+    """Parameter values -> the filters they switch on, in this order; no others are made.
 
     UsageError for an unknown filter name.
 
@@ -86,5 +88,6 @@ def filters(values: Mapping[str, float], order: Sequence[str] = tuple(FILTERS)) 
         known = FILTERS[name].parameters
         given = {key: values.get(key, each.default) for key, each in known.items()}
         if any(each.switch and given[key] != each.default for key, each in known.items()):
+            # `given` has the order of the parameters, which is that of the arguments of `make`.
             made.append(FILTERS[name].make(*given.values()))
     return made

@@ -57,7 +57,7 @@ class FilterSpec:
 
 
 REGISTERED: dict[str, FilterSpec] = {}
-"""Filters by name, as `parameters` has found them."""
+"""Filters by name, in the order in which the decorator `parameters` registered them."""
 
 Make = Callable[..., Filter]
 
@@ -81,13 +81,18 @@ def probabilities(logits: Logits) -> Rows:
     >>> probabilities(np.log(np.array([[1, 3]], np.float32))).round(2).tolist()
     [[0.25, 0.75]]
     """
+    # Relative to the maximum, exp cannot overflow, and the sum of a row is at least 1.
     weights = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     result: Rows = weights / weights.sum(axis=1, keepdims=True)
     return result
 
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Logits (B, V) -> log-probabilities (B, V), in float64."""
+    """Logits (B, V) -> log-probabilities (B, V), in float64.
+
+    >>> log_softmax(np.array([[0, 0, -np.inf]], np.float32)).round(2).tolist()
+    [[-0.69, -0.69, -inf]]
+    """
     distance = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     result: NDArray[np.float64] = distance - np.log(np.exp(distance).sum(axis=1, keepdims=True))
     return result
@@ -103,24 +108,39 @@ def draw(logits: Logits, uniform: Rows) -> NDArray[np.int64]:
     """
     weights = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     total = weights.cumsum(axis=1)
+    # Without a division by the total, the last sum exceeds the number whatever the rounding. The
+    # comparison is strict, so that 0.0 does not draw a token of weight zero.
     reached = total > uniform[:, None] * total[:, -1:]
+    # argmax gives the first True.
     ids: NDArray[np.int64] = reached.argmax(axis=1)
     return ids
 
 
 def keep_where(kept: NDArray[np.bool_], logits: Logits) -> Logits:
-    """Rule out the tokens that are not kept; a row's most likely token always survives."""
+    """Rule out the tokens that are not kept; in a row that keeps none, the most likely survives.
+
+    >>> logits = np.array([[1, 3, 2]], np.float32)
+    >>> keep_where(logits < 3, logits).tolist(), keep_where(logits > 3, logits).tolist()
+    ([[1.0, -inf, 2.0]], [[-inf, 3.0, -inf]])
+    """
     left = np.where(kept, logits, RULED_OUT)
     empty = ~kept.any(axis=1)
     if empty.any():
+        # A row without any token would make the softmax NaN.
         best = logits.argmax(axis=1)
         left[empty, best[empty]] = logits[empty, best[empty]]
     return left
 
 
 def keep_first(logits: Logits, counts: NDArray[np.integer]) -> Logits:
-    """Keep the `counts[b]` most likely tokens of row b; of equals the one with the lower id."""
+    """Keep the `counts[b]` most likely tokens of row b; of equals the one with the lower id.
+
+    >>> keep_first(np.array([[1, 3, 2], [5, 5, 5]], np.float32), np.array([1, 2])).tolist()
+    [[-inf, 3.0, -inf], [5.0, 5.0, -inf]]
+    """
+    # A stable sort puts the lower id first among equal logits, on every platform.
     order = np.argsort(-logits, axis=1, kind="stable")
+    # The inverse permutation gives each token its rank.
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.arange(logits.shape[1])[None, :], axis=1)
     return np.where(rank < counts[:, None], logits, RULED_OUT)

@@ -28,6 +28,10 @@ def penalties(repetition: float, presence: float, frequency: float, last_n: floa
 
     repetition: positive logits are divided by it, others multiplied (Keskar et al. 2019, section
     4.1). presence: subtracted once. frequency: subtracted once per occurrence.
+
+    >>> context = Context(np.array([[-1, 1, 1]]))
+    >>> penalties(1, 0.5, 1, 64)(np.array([[1, 3, 2]], np.float32), context).tolist()
+    [[1.0, 0.5, 2.0]]
     """
 
     def apply(logits: Logits, context: Context) -> Logits:
@@ -36,9 +40,11 @@ def penalties(repetition: float, presence: float, frequency: float, last_n: floa
             return logits
         # The id -1, before the beginning, is counted in a last column that is dropped.
         counts = np.zeros((len(logits), logits.shape[1] + 1), np.float32)
+        # += would count an id only once, however often it occurs.
         np.add.at(counts, (np.arange(len(logits))[:, None], recent), 1)
         counts = counts[:, :-1]
         with np.errstate(over="ignore"):
+            # Dividing a negative logit would make its token more likely.
             penalized = np.where(logits > 0, logits / repetition, logits * repetition)
         penalized = penalized - counts * frequency - presence
         left: Logits = np.where(counts > 0, penalized, logits).astype(np.float32)
@@ -59,12 +65,17 @@ def dry(multiplier: float, base: float, allowed_length: float, last_n: float) ->
     A repeat of n >= allowed_length tokens that the token would extend costs
     multiplier * base ** (n - allowed_length). Repeats are not counted across the context's
     breakers. Source: the "don't repeat yourself" sampler of text-generation-webui (2024).
+
+    >>> context = Context(np.array([[0, 1, 2, 0, 1]]))  # after 0 1, a 2 would repeat 0 1 2
+    >>> dry(1, 2, 1, -1)(np.zeros((1, 3), np.float32), context).tolist()
+    [[0.0, 0.0, -2.0]]
     """
 
     def apply(logits: Logits, context: Context) -> Logits:
         left = logits.copy()
         for row, history in enumerate(context.history):
             recent = history if last_n < 0 else history[-int(last_n) :] if last_n else history[:0]
+            # `_repeats` compares single ids, which is slow in numpy.
             known = recent[recent >= 0].tolist()
             for token, length in _repeats(known, context.breakers).items():
                 if length >= allowed_length:
@@ -81,6 +92,7 @@ def _repeats(ids: list[int], breakers: frozenset[int]) -> dict[int, int]:
     longest: dict[int, int] = {}
     if not ids or ids[-1] in breakers:
         return longest
+    # This is quadratic in the worst case, which the context's bounded history keeps small.
     for end in range(len(ids) - 1):
         if ids[end] != ids[-1]:
             continue
@@ -99,6 +111,7 @@ def exclude(ids: list[int]) -> Filter:
     places = np.array(ids, np.intp)  # a list would be converted at every token
 
     def apply(logits: Logits, context: Context) -> Logits:
+        # If nothing of the vocabulary occurred in the training text, all of it remains.
         if not 0 < len(ids) < logits.shape[1]:
             return logits
         left = logits.copy()
@@ -109,13 +122,19 @@ def exclude(ids: list[int]) -> Filter:
 
 
 def bias(amounts: Mapping[int, float], vocab_size: int) -> Filter:
-    """Add an amount to the logits of some tokens; -inf rules one out."""
+    """Add an amount to the logits of some tokens; -inf rules one out.
+
+    >>> context = Context(np.zeros((1, 0), int))
+    >>> bias({0: 2.0, 1: -np.inf}, 3)(np.zeros((1, 3), np.float32), context).tolist()
+    [[2.0, -inf, 0.0]]
+    """
     added = np.zeros(vocab_size, np.float32)
     for token, amount in amounts.items():
         added[token] = amount
 
     def apply(logits: Logits, context: Context) -> Logits:
         left: Logits = logits + added
+        # A row of only -inf cannot be drawn from; then no biases at all are better than an error.
         return left if np.isfinite(left).any(axis=1).all() else logits
 
     return apply

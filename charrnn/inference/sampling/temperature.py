@@ -20,7 +20,7 @@ from charrnn.inference.sampling.base import (
     temperature=Parameter(
         1.0, 0, 1e6, "Below 1 sharpens the distribution, above 1 flattens it, 0 is greedy."
     ),
-    dynatemp_range=Parameter(0.0, 0, 1e3, "Vary the temperature by this, by entropy."),
+    dynatemp_range=Parameter(0.0, 0, 1e3, "Vary the temperature by up to this, with the entropy."),
     dynatemp_exponent=Parameter(1.0, 0, 100, "How the temperature follows the entropy.", False),
 )
 def temperature(value: float, spread: float, exponent: float) -> Filter:
@@ -29,15 +29,24 @@ def temperature(value: float, spread: float, exponent: float) -> Filter:
     With a `spread`, the divisor is between value - spread and value + spread, higher for a higher
     entropy: by its fraction of the largest possible entropy, to the power `exponent` (dynamic
     temperature, as in llama.cpp).
+
+    >>> context = Context(np.zeros((1, 0), int))
+    >>> logits = np.array([[1, 3, 2]], np.float32)
+    >>> temperature(0.5, 0, 1)(logits, context).tolist()
+    [[-4.0, 0.0, -2.0]]
+    >>> temperature(0, 0, 1)(logits, context).tolist()
+    [[-inf, 0.0, -inf]]
     """
 
     def apply(logits: Logits, context: Context) -> Logits:
         divisor = value if spread == 0 else _dynamic(logits, value, spread, exponent)
         # Relative to the maximum and in float64, so that no temperature overflows to NaN.
         distance = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+        # Greedy sampling avoids the division by zero; of equal logits it takes the first.
         if spread == 0 and value == 0:
             first = np.arange(logits.shape[1]) == logits.argmax(axis=1)[:, None]
             return np.where(first, np.float32(0), np.float32(-np.inf))
+        # Near 0 a temperature sends all but the maximum to -inf, which is the right limit.
         with np.errstate(over="ignore"):
             scaled: Logits = (distance / divisor).astype(np.float32)
         return scaled
@@ -49,7 +58,9 @@ def _dynamic(logits: Logits, value: float, spread: float, exponent: float) -> Ro
     """The divisor (B, 1) of each row."""
     p = probabilities(logits)
     entropy = -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1, keepdims=True)
+    # This is the entropy if all tokens that are left were equally likely; log 1 would divide by 0.
     most = np.log(np.maximum(2, (p > 0).sum(axis=1, keepdims=True)))
+    # A spread larger than the value would make the divisor zero or negative.
     low, high = max(1e-6, value - spread), value + spread
     divisor: Rows = low + (high - low) * np.clip(entropy / most, 0, 1) ** exponent
     return divisor
@@ -65,8 +76,10 @@ def mirostat(version: float, tau: float, eta: float) -> Filter:
 
     Tokens of more surprise than a bound are ruled out; the bound starts at 2 tau and moves by the
     error of each drawn token. Source: Basu et al. 2021 (mirostat), algorithm 2 as in llama.cpp.
-    It keeps each row's bound, so one filter serves one generation. `version` is 2, or 0 for none.
+    It keeps each row's bound, so a filter can be used for one generation only. `version` is 2, or
+    0 for none.
     """
+    # The keys are row numbers, because places change when other samples end.
     bounds: dict[int, float] = {}
     before: dict[int, Rows] = {}
 
@@ -77,10 +90,13 @@ def mirostat(version: float, tau: float, eta: float) -> Filter:
         for place, row in enumerate(context.rows):
             bound = bounds.get(row, 2 * tau)
             if row in before:
+                # A filter runs before the draw, so it sees the drawn token only now, in the
+                # history.
                 drawn = before[row][int(context.history[place, -1])]
                 bound -= eta * (-math.log2(max(drawn, 1e-300)) - tau)
             limits[place] = bounds[row] = bound
         left = keep_where(surprise <= limits, logits)
+        # These are normalized over what is left, from which the token is drawn.
         before.update(zip(context.rows, probabilities(left), strict=True))
         return left
 

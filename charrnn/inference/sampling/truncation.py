@@ -35,10 +35,16 @@ def top_k(count: float) -> Filter:
     top_p=Parameter(1.0, 0, 1, "Sample from the most likely tokens of this total probability.")
 )
 def top_p(mass: float) -> Filter:
-    """Keep the fewest most likely tokens that hold `mass` (Holtzman et al. 2020, section 3.1)."""
+    """Keep the fewest most likely tokens that hold `mass` (Holtzman et al. 2020, section 3.1).
+
+    >>> logits = np.log(np.array([[1, 3, 2]], np.float32))
+    >>> np.isfinite(top_p(0.7)(logits, Context(np.zeros((1, 0), int)))).tolist()
+    [[False, True, True]]
+    """
 
     def apply(logits: Logits, context: Context) -> Logits:
         ordered = -np.sort(-probabilities(logits), axis=1)
+        # Without a token's own probability, the token that reaches `mass` is still kept.
         before = np.cumsum(ordered, axis=1) - ordered
         return keep_first(logits, np.maximum(1, (before < mass).sum(axis=1)))
 
@@ -49,11 +55,18 @@ def top_p(mass: float) -> Filter:
     min_p=Parameter(0.0, 0, 1, "Drop tokens less likely than this times the most likely one.")
 )
 def min_p(ratio: float) -> Filter:
-    """Keep the tokens at least `ratio` times as likely as the top one (Nguyen et al. 2024)."""
+    """Keep the tokens at least `ratio` times as likely as the top one (Nguyen et al. 2024).
+
+    >>> logits = np.log(np.array([[1, 3, 2]], np.float32))
+    >>> np.isfinite(min_p(0.5)(logits, Context(np.zeros((1, 0), int)))).tolist()
+    [[False, True, True]]
+    """
+    # The log of 0 is -inf, and keeps all tokens.
     with np.errstate(divide="ignore"):
         distance = np.float32(np.log(ratio))
 
     def apply(logits: Logits, context: Context) -> Logits:
+        # A ratio of probabilities is a difference of logits, so no softmax is needed.
         return keep_where(logits >= logits.max(axis=1, keepdims=True) + distance, logits)
 
     return apply
@@ -70,6 +83,7 @@ def typical_p(mass: float) -> Filter:
 
     def apply(logits: Logits, context: Context) -> Logits:
         p = probabilities(logits)
+        # The lower limit makes 0 * log 0 zero and not NaN.
         surprise = -np.log(np.maximum(p, 1e-300))
         entropy = (p * surprise).sum(axis=1, keepdims=True)
         # A token that an earlier filter ruled out comes last, whatever its distance.
@@ -96,6 +110,7 @@ def top_n_sigma(count: float) -> Filter:
 
     def apply(logits: Logits, context: Context) -> Logits:
         alive = np.isfinite(logits)
+        # The square of a large logit overflows float32, and one -inf would make the deviation NaN.
         sigma = logits.astype(np.float64).std(axis=1, keepdims=True, where=alive)
         return keep_where(logits >= logits.max(axis=1, keepdims=True) - count * sigma, logits)
 
@@ -116,6 +131,7 @@ def xtc(probability: float, threshold: float) -> Filter:
     def apply(logits: Logits, context: Context) -> Logits:
         p = probabilities(logits)
         high = p >= threshold
+        # With a single top choice there is nothing to exclude: it is also the least likely one.
         acts = (context.uniform[:, 0] < probability) & (high.sum(axis=1) >= 2)
         if not acts.any():
             return logits

@@ -6,5 +6,5 @@ evaluate        a torch network over a split -> nats, bits per character, perple
 baselines       uniform guess, n-gram model, gzip, xz
 originality     how much of a text is copied from the training data
 language_model  LanguageModel, what `charrnn.load` returns: sample, stream, score, evaluate
-task            LanguageTask, which joins these to the seam
+task            LanguageTask, which makes these a task of `tasks.base`
 """

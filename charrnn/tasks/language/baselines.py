@@ -19,7 +19,12 @@ Keys = NDArray[np.uint64]
 
 
 class NGram:
-    """Counts of all sequences of up to `order` tokens in an array (N,) of ids."""
+    """Counts of all sequences of up to `order` tokens in an array (N,) of ids.
+
+    >>> model = NGram(np.array([0, 1] * 4, np.uint8), vocab_size=2, order=2)
+    >>> model.probabilities(np.array([0, 1], np.uint8)).round(2).tolist()
+    [0.5, 0.9]
+    """
 
     def __init__(
         self, tokens: NDArray[np.unsignedinteger], vocab_size: int, order: int = 5
@@ -29,6 +34,7 @@ class NGram:
         self._contexts: list[tuple[Keys, NDArray[np.int64], NDArray[np.int64]]] = []
         for size in range(1, order + 1):
             keys = self._keys(tokens, size)
+            # Sorted arrays, which are looked up by bisection, take less memory than dictionaries.
             found, first, counts = np.unique(keys, return_index=True, return_counts=True)
             self._counts.append((found, counts))
             # The tokens before each n-gram's last one have a key of their own.
@@ -41,8 +47,11 @@ class NGram:
         """A hash of each run of `size` tokens, (N - size + 1,)."""
         count = max(0, len(tokens) - size + 1)
         keys = np.zeros(count, np.uint64)
+        # Odd 64-bit constants, whose products overflow on purpose: this mixes the bits of all
+        # tokens. A collision of two n-grams would only make one count of a baseline wrong.
         factor = np.uint64(0x9E3779B97F4A7C15)
         for offset in range(size):
+            # Plus 1, so that id 0 changes the key too.
             part = tokens[offset : offset + count].astype(np.uint64) + np.uint64(1)
             keys = (keys ^ (part * factor)) * np.uint64(0xD1B54A32D192ED03)
             keys ^= keys >> np.uint64(29)
@@ -55,6 +64,7 @@ class NGram:
 
     def probabilities(self, tokens: NDArray[np.unsignedinteger]) -> NDArray[np.float64]:
         """N tokens -> the probability of each given those before it, (N,)."""
+        # Starting at the uniform distribution, each context is interpolated with the shorter one.
         p = np.full(len(tokens), 1.0 / self._vocab_size)
         for size in range(1, min(self._order, len(tokens)) + 1):
             count = _look_up(self._keys(tokens, size), *self._counts[size - 1])
@@ -62,7 +72,9 @@ class NGram:
             contexts = self._context_keys(tokens, size)
             seen = _look_up(contexts, before, total)
             followers = _look_up(contexts, before, different)
+            # A view: the first size - 1 tokens have no context of this length and keep their value.
             mine = p[size - 1 :]
+            # An unseen context says nothing, and would divide by zero.
             known = seen > 0
             mine[known] = (count[known] + followers[known] * mine[known]) / (
                 seen[known] + followers[known]
@@ -72,6 +84,7 @@ class NGram:
 
 def _look_up(keys: Keys, known: Keys, values: NDArray[np.int64]) -> NDArray[np.int64]:
     """The value of each key, 0 for an unknown one."""
+    # A key above all known ones has a place past the end; the comparison below rejects its entry.
     place = np.minimum(np.searchsorted(known, keys), max(0, len(known) - 1))
     if not len(known):
         return np.zeros(len(keys), np.int64)
@@ -92,6 +105,7 @@ def baselines(
     the training part, at most MAX_COUNTED.
     """
     if corpus is not None:
+        # Ids that do not occur are no part of the guess, as they are not sampled either.
         size = corpus.tokenizer.vocab_size - len(corpus.tokenizer.unsampled)
         yield "uniform", math.log2(size) * len(tokens) / len(text)
         model = NGram(
@@ -99,6 +113,8 @@ def baselines(
         )
         bits = -float(np.log2(model.probabilities(tokens)).sum())
         yield "5-gram", bits / len(text)
+    # Undecodable bytes, which the byte tokenizer reads, are compressed as they were in the file.
     raw = text.encode("utf-8", "surrogateescape")
+    # mtime=0, because the header holds the time in 32 bits: a clock beyond 2106 would be an error.
     yield "gzip", 8 * len(gzip.compress(raw, 9, mtime=0)) / len(text)
     yield "xz", 8 * len(lzma.compress(raw, preset=9)) / len(text)

@@ -71,6 +71,7 @@ class Corpus(Dataset):
     def train_metrics(self, loss: float) -> dict[str, float]:
         """Nats per token -> bits per character."""
         part = self.splits["train"]
+        # Per character of the whole training part: a batch's own characters are not counted.
         return {"bits_per_char": loss * part.tokens / part.characters / math.log(2)}
 
     def fingerprint(self) -> dict[str, Any]:
@@ -102,6 +103,7 @@ def _prepare(texts: "_Texts", folder: Path, tokenizer: Tokenizer | None) -> Corp
     config = texts.config
     if tokenizer is None:
         tokenizer = TOKENIZERS[config.tokenizer].train(
+            # From the training part alone: held-out text must not shape the vocabulary.
             (text for split, text in texts if split == "train"),
             vocab_size=config.vocab_size,
             min_count=config.min_count,
@@ -118,6 +120,7 @@ def _prepare(texts: "_Texts", folder: Path, tokenizer: Tokenizer | None) -> Corp
         config.lines,
         texts.notes,
     )
+    # Last of all: a folder with an index is complete.
     _write_index(corpus, folder)
     return corpus
 
@@ -125,14 +128,17 @@ def _prepare(texts: "_Texts", folder: Path, tokenizer: Tokenizer | None) -> Corp
 def reopen(folder: Path, tokenizer: Tokenizer) -> Corpus | None:
     """The corpus that `prepare` left in a folder; None if it is not complete any more."""
     try:
+        # The file may be damaged or from an untrusted source, so everything in it is checked.
         data = json.loads((folder / "corpus.json").read_text())
         splits = {
             name: Split(folder / f"{name}.npy", part["tokens"], part["characters"])
             for name, part in data.pop("splits").items()
         }
+        # The names are parts of paths: no other one is opened, in this folder or elsewhere.
         known = set(splits) <= set(SPLITS) and isinstance(data["sha256"], str)
         intact = known and all(s.is_intact(tokenizer.vocab_size) for s in splits.values())
         return Corpus(tokenizer, splits, notes=(), **data) if intact else None
+    # Whatever JSON it may be: any of these means that the corpus has to be prepared again.
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
@@ -158,7 +164,7 @@ def _write_index(corpus: Corpus, folder: Path) -> None:
 
 
 def _found(config: DataConfig, folder: Path) -> dict[str, Sources]:
-    """The main text, under "train", and the files of splits that have their own."""
+    """The main text, as "train", and the files of splits that have their own."""
     named = {"train": config.sources, "valid": config.valid, "test": config.test}
     return {
         name: sources.find(names, folder, config.binary)
@@ -180,6 +186,7 @@ class _Texts:
             "test": 0.0 if config.test else config.test_fraction,
         }
         self.blank_lines = 0
+        # In characters, which only decoding can count: the first of the three readings.
         self.length = sum(len(text) for text in self._blocks(self.main))
         if self.length < MINIMUM:
             named = ", ".join(config.sources)
@@ -200,16 +207,19 @@ class _Texts:
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         yield from self._by_line() if self.config.lines else self._by_position()
+        # The first source is the main text, which has just been read.
         for name, source in list(self.sources.items())[1:]:
             for text in whole_lines(self._blocks(source), patient=self.config.lines):
                 yield name, "".join(self._documents(text)) if self.config.lines else text
 
     def _by_position(self) -> Iterator[tuple[str, str]]:
         """The training part, then validation, then test, cut at characters."""
+        # Rounded so that a fraction of 0 gives a part of exactly 0 characters.
         test = self.length - int(self.length * (1.0 - self.fractions["test"]))
         train = int(self.length * (1.0 - self.fractions["valid"] - self.fractions["test"]))
         bounds = {"train": train, "valid": self.length - test, "test": self.length}
         begin = 0
+        # Blocks end with a line where they can, so that hardly a word is cut between two of them.
         for text in whole_lines(self._blocks(self.main)):
             for name in SPLITS:
                 part = text[: max(0, bounds[name] - begin)]
@@ -221,12 +231,17 @@ class _Texts:
     def _by_line(self) -> Iterator[tuple[str, str]]:
         """Whole lines; those of validation and test are spread evenly over the text."""
         valid, test = self.fractions["valid"], self.fractions["test"]
+        # Counted anew, because each pass over the text comes here.
         self.blank_lines, number, held_out = 0, 0, 0
+        # Patient: half a line would become a document of its own.
         for text in whole_lines(self._blocks(self.main), patient=True):
             parts: dict[str, list[str]] = {name: [] for name in SPLITS}
             for line in self._documents(text):
                 number, name = number + 1, "train"
+                # Evenly spread and without random numbers: of a sorted list, each part gets some of
+                # every kind, and a text that is read again is split the same.
                 if _is_taken(number, valid + test):
+                    # Never reached with both fractions 0, which would be a division by zero.
                     held_out += 1
                     name = "valid" if _is_taken(held_out, valid / (valid + test)) else "test"
                 parts[name].append(line)
@@ -237,6 +252,7 @@ class _Texts:
 
         Spaces before a newline are removed, because they would hide it from the word tokenizer.
         """
+        # Not splitlines(), which also cuts at characters like U+2028, which may be part of a line.
         lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
         kept = [line.rstrip(" ") + "\n" for line in lines if line.strip()]
         self.blank_lines += len(lines) - len(kept)
@@ -245,6 +261,7 @@ class _Texts:
 
 def _is_taken(number: int, fraction: float) -> bool:
     """Whether line `number`, from 1, is one of those that make up a fraction of all lines."""
+    # A line is taken where the whole part of the running total grows.
     return int(number * fraction) > int((number - 1) * fraction)
 
 
@@ -254,6 +271,7 @@ def _encode(texts: _Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Spli
         name for name in ("valid", "test") if texts.fractions[name] or name in texts.sources
     }
     names = [name for name in SPLITS if name == "train" or name in held_out]
+    # All parts are written in one pass, and an error closes every file.
     with contextlib.ExitStack() as stack:
         writers = {
             name: stack.enter_context(TokenWriter(folder / f"{name}.npy", kind)) for name in names
@@ -262,6 +280,7 @@ def _encode(texts: _Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Spli
             writers[name].append(tokenizer.encode(text), len(text))
         splits = {name: writer.finish() for name, writer in writers.items()}
     for name, split in splits.items():
+        # An input and its target.
         if split.tokens < 2:
             raise CorpusError(
                 f"the {name} part of the text would be empty",

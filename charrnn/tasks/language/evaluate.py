@@ -19,7 +19,7 @@ WARM_UP = 256
 """Tokens that each row but the first reads, unscored, before the part it is scored on."""
 
 ROW_TOKENS = 4096
-"""Shortest row, so that warming up costs at most a sixteenth."""
+"""Shortest row, so that warming up costs at most a sixteenth of the time."""
 
 
 class TorchStepper:
@@ -47,9 +47,11 @@ class TorchStepper:
     ) -> tuple[NDArray[np.float32], State]:
         """(T, B) tokens -> logits (B, V) after the last one, and the state."""
         network, device = self._network, self._network.device
+        # The engine's state is a flat list, layer by layer; torch's has a tuple for each layer.
         parts = len(state) // len(network.layers)
         tensors = [torch.from_numpy(part).to(device) for part in state]
         layers = [tuple(tensors[i : i + parts]) for i in range(0, len(tensors), parts)]
+        # Without dropout, and leaving the mode as it was: a preview interrupts the training.
         was_training = network.training
         network.eval()
         with torch.inference_mode():
@@ -68,6 +70,7 @@ def evaluate(
     The text is cut into rows that are read in parallel. Each row first reads the tokens before it,
     unscored, so that the cut costs next to nothing.
     """
+    # At most 32 rows, because the logits of a call take rows * WINDOW * V numbers.
     rows = min(32, max(1, len(tokens) // ROW_TOKENS))
     length = math.ceil(len(tokens) / rows)
     device = network.device
@@ -75,6 +78,7 @@ def evaluate(
     network.eval()
     state, nats = network.zero_state(rows), 0.0
     with torch.inference_mode():
+        # Negative offsets are the warm-up. A single row has no text before it.
         for offset in range(-WARM_UP if rows > 1 else 0, length, WINDOW):
             if offset == 0 and rows > 1:
                 # Nothing comes before the first row: it starts from the zero state.
@@ -82,6 +86,7 @@ def evaluate(
                     part[0] = 0.0
             inputs, targets, scored = _window(tokens, rows, length, offset, start_id)
             logits, state = network(torch.from_numpy(inputs).to(device), state)
+            # In float32, and summed in float64: a float32 sum of millions would lose digits.
             losses = F.cross_entropy(
                 logits.flatten(0, 1).float(),
                 torch.from_numpy(targets).to(device).flatten(),
@@ -96,10 +101,14 @@ def _window(
     tokens: NDArray[np.unsignedinteger], rows: int, length: int, offset: int, start_id: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """One call's inputs, targets and which of them are scored, each (rows, window)."""
+    # A window ends where the warm-up does, so that the first row can be reset between two calls.
     stop = min(offset + WINDOW, 0 if offset < 0 else length)
     first = np.arange(rows)[:, None] * length
     positions = first + np.arange(offset, stop)[None, :]
     scored = (positions >= first) & (positions < len(tokens))
+    # The first row's warm-up lies before the text and the last row may extend beyond it: there any
+    # token is read, and not scored.
     inside = np.clip(positions, 0, len(tokens) - 1)
+    # The input at each position is the token before it.
     inputs = np.where(positions > 0, tokens[np.maximum(inside - 1, 0)], start_id)
     return inputs.astype(np.int64), tokens[inside].astype(np.int64), scored

@@ -31,7 +31,7 @@ NO_CONSTRAINTS = Constraints()
 
 
 class LanguageModel(Predictor):
-    """A tokenizer and an engine in one object, with the run's corpus where it is at hand.
+    """A tokenizer and an engine in one object, with the run's corpus if there is one.
 
     threads: None for one per core, at most four. precision: "float32", or "int8" for weights of
     one byte each, which is faster.
@@ -52,6 +52,7 @@ class LanguageModel(Predictor):
     @cached_property
     def corpus(self) -> Corpus | None:
         """The run's token arrays; None if the checkpoint is not in its run folder."""
+        # Opened when first needed: sampling does without it, and checking it reads all its tokens.
         return reopen(self.path.parent / "corpus", self.tokenizer)
 
     def sample(self, prompt: str = "", **options: Any) -> str:
@@ -91,6 +92,7 @@ class LanguageModel(Predictor):
             length=length,
             lines=self.checkpoint.info.lines,
             stop=(stop,) if isinstance(stop, str) else tuple(stop),
+            # From the system, so that no other random state is read or changed.
             seed=secrets.randbits(32) if seed is None else seed,
             values=values | ({"temperature": 0.0} if greedy else {}),
         )
@@ -136,6 +138,7 @@ class LanguageModel(Predictor):
         from charrnn.tasks.language.originality import open_index
 
         folder = self.path.parent / "corpus"
+        # The index is passed as a function: building it is slow, and only no_copy needs it.
         return constraints.filters(
             self.tokenizer, lambda: open_index(self.corpus_or_error("leave --no-copy out"), folder)
         )
@@ -184,6 +187,7 @@ class LanguageModel(Predictor):
             part = self.corpus.splits[split]
             tokens, characters = part.load(), part.characters
         start_id = self.tokenizer.newline_id
+        # The torch network has no int8 weights; what is evaluated must be what samples.
         if self.precision != "float32":
             return score_tokens(self.engine, tokens, characters, start_id)
         import torch
@@ -197,6 +201,7 @@ class LanguageModel(Predictor):
             "evaluating this model takes more memory than there is",
             "use another --device, or --precision int8",
         ):
+            # Within the limit, because copying the weights takes memory too.
             network = from_weights(self.checkpoint.config, self.checkpoint.weights)
             return evaluate(network.to(choose_device(device)), tokens, characters, start_id)
 

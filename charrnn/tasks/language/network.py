@@ -32,6 +32,8 @@ class CharRNN(RecurrentNetwork):
     def _init_weights(self) -> None:
         """Small embeddings, and an output layer that starts near the uniform distribution."""
         width = self.config.embedding_size if self.config.tie_weights else self.config.hidden_size
+        # A tied embedding is also the output layer: with a standard deviation of 1, the first
+        # logits would be large, and the loss far above that of a uniform guess.
         nn.init.normal_(self.embedding.weight, std=0.1 if self.config.tie_weights else 1.0)
         nn.init.uniform_(self.output.weight, -(width**-0.5), width**-0.5)
         nn.init.zeros_(self.output.bias)
@@ -48,6 +50,8 @@ class CharRNN(RecurrentNetwork):
         x: Tensor = self.embedding(inputs)
         p = self.config.embedding_dropout
         if p and self.training:
+            # One mask over the vocabulary (V,): a token is dropped at all its positions or at none
+            # (Gal & Ghahramani 2016).
             kept = dropout(x.new_ones(self.config.vocab_size), p)
             x = x * kept[inputs].unsqueeze(-1)
         return x
@@ -68,12 +72,13 @@ class CharRNN(RecurrentNetwork):
     def _cross_entropy(self, x: Tensor, targets: Tensor) -> Tensor:
         """Inputs of the output layer (N, H) and targets (N,) -> mean nats per token."""
         if self.config.vocab_size < LARGE_VOCABULARY:
+            # In float32: under bfloat16 the log-sum-exp would keep only two to three digits.
             return F.cross_entropy(self.output(x).float(), targets)
         return functional.cross_entropy(x, self.output.weight, self.output.bias, targets)
 
     @property
     def uninformed_loss(self) -> float:
-        """The nats per token of a uniform guess."""
+        """Nats per token of a uniform guess."""
         return math.log(self.config.vocab_size)
 
 

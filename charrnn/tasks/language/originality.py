@@ -22,6 +22,7 @@ def copied_fraction(spans: list[Span], characters: int) -> float:
     copied, reached = 0, 0
     for span in spans:
         end = span.begin + span.length
+        # Spans may overlap; each character counts once.
         copied += max(0, end - max(reached, span.begin))
         reached = max(reached, end)
     return copied / characters if characters else 0.0
@@ -36,6 +37,8 @@ def open_index(corpus: Corpus, folder: Path) -> SuffixArray:
     index = open_suffix_array(text_path, array_path)
     if index is None:
         tokens = corpus.splits["train"].load()
+        # Decoded from the tokens, not read from the files: this is the text that the model has
+        # seen, with its lines in their shuffled order. The files themselves may be gone.
         text = corpus.tokenizer.decode(tokens.tolist()).encode()
         if len(text) > MAX_BYTES:
             raise CorpusError(
@@ -43,6 +46,7 @@ def open_index(corpus: Corpus, folder: Path) -> SuffixArray:
                 "leave --no-copy out",
             )
         build_suffix_array(text, text_path, array_path)
+        # Opened again, so that text and array are mapped and their copies in memory can be freed.
         index = open_suffix_array(text_path, array_path)
         assert index is not None
     return index

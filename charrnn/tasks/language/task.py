@@ -1,4 +1,4 @@
-"""LanguageTask: language models behind the seam of `tasks.base`."""
+"""LanguageTask: the interface of `tasks.base`, implemented for language models."""
 
 import math
 from collections.abc import Mapping
@@ -71,11 +71,13 @@ class LanguageTask(Task):
         from charrnn.tasks.language.evaluate import evaluate
         from charrnn.tasks.language.network import CharRNN
 
+        # The interface says Dataset and RecurrentNetwork; a task is only given its own.
         assert isinstance(dataset, Corpus)
         assert isinstance(network, CharRNN)
         part = dataset.splits[split]
         tokens, characters = part.load(), part.characters
         if 0 < limit < len(tokens):
+            # An estimate: to count them, the tokens would have to be decoded at each evaluation.
             characters = max(1, round(characters * limit / len(tokens)))
             tokens = tokens[:limit]
         return evaluate(network, tokens, characters, dataset.tokenizer.newline_id)
@@ -90,6 +92,7 @@ class LanguageTask(Task):
         tokens = dataset.splits["valid"].load()[:SCORED_TOKENS]
         text = dataset.tokenizer.decode(tokens)
         found = baselines(dataset, tokens, text, COUNTED_TOKENS) if text else ()
+        # In nats, the unit of the metric.
         return {name: bits * math.log(2) for name, bits in found}
 
     def preview(self, network: "RecurrentNetwork", dataset: Dataset) -> str:

@@ -19,7 +19,7 @@ from charrnn.training.learner import Learner, make_learner
 CALIBRATION_SECONDS = 1.5
 
 MIN_BFLOAT16_UNITS = 128
-"""The time of narrower layers is not spent in their matrix products."""
+"""Narrower layers spend too little time in matrix products, the only part that gets faster."""
 
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -37,10 +37,11 @@ def calibrate(
 ) -> float:
     """A model and fields of TrainConfig -> training tokens per second of all ranks together.
 
-    It takes `times` CALIBRATION_SECONDS. `train` has all fields that the speed depends on.
+    It takes about `times` * CALIBRATION_SECONDS. `train` has all fields that the speed depends on.
     """
     config = TrainConfig(**train)
     with _learner(task, dataset, model, config, group) as learner:
+        # The first steps also allocate memory and choose and prepare kernels.
         for _ in range(3):
             learner.advance()
         clock, flag = [time.perf_counter()], 0
@@ -60,14 +61,18 @@ def best_precision(model: ModelConfig, group: Group) -> str:
 
     It depends on the processor and not on a measurement, so the same command has the same plan.
     """
+    # On a CPU torch's autocast leaves a GRU in float32, and the trials were made with LSTMs.
     wide = model.cell == "lstm" and min(map(max, layer_sizes(model))) >= MIN_BFLOAT16_UNITS
     fast = wide and _has_fast_bfloat16(group.device)
+    # Processes may run on different processors, and all have to compute the same.
     return group.broadcast("bfloat16" if fast else "float32")
 
 
 def _has_fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
+        # Emulated bfloat16, as on older GPUs, would save no time.
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Only Linux has this file; elsewhere float32 is the safe choice.
     with contextlib.suppress(OSError):
         words = set(CPU_INFO.read_text().split())
         return device.type == "cpu" and not words.isdisjoint(CPU_FLAGS)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from charrnn.checkpoints.header import LANGUAGE
 from charrnn.config import ModelConfig, TrainConfig, config_to_json
 from charrnn.data.batches import rows_per_rank, steps_for
 from charrnn.errors import CorpusError, UsageError
@@ -22,10 +23,10 @@ from charrnn.training.planner.calibration import best_precision, calibrate, defa
 from charrnn.training.planner.presets import Preset
 
 MOST_STEPS: int = TrainConfig.__dataclass_fields__["steps"].metadata["high"]
-"""However fast the machine and long the time."""
+"""Most steps of a run, however fast the machine and long the time."""
 
 ENDING_SECONDS = 1.0
-"""Time that passes after the last step."""
+"""Time that is kept free for what comes after the last step."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Plan:
     seconds: float
     memory: int
     most_steps: int = 0
-    task: str = "language"
+    task: str = LANGUAGE
 
     def with_steps(self, steps: int) -> "Plan":
         """The same plan with another number of steps, and its cost."""
@@ -78,7 +79,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train: one of the three, or none for the planner's choice; and how large."""
+    """How long to train: minutes, epochs, steps, or none of them; and how large a model may be."""
 
     minutes: float | None = None
     epochs: float | None = None
@@ -131,6 +132,7 @@ class _Problem:
     def seconds_left(self) -> float:
         """Seconds for training; every rank has to call it, and rank 0's clock counts."""
         spent = time.perf_counter() - self.began
+        # Clocks differ, and ranks whose plans differ by a step would wait for each other for ever.
         shared = self.group.broadcast(repr(spent) if self.group.is_main else "")
         return max(0.0, self.minutes * 60 - ENDING_SECONDS - float(shared))
 
@@ -150,12 +152,17 @@ def make_plan(
     when the time started, on the clock of time.perf_counter; None for now. UsageError or
     CorpusError if the values cannot be combined.
     """
-    problem = _problem(task, dataset, given, budget, group, preset, began or time.perf_counter())
+    began = time.perf_counter() if began is None else began
+    problem = _problem(task, dataset, given, budget, group, preset, began)
+    # This order, because batch and window decide the speed, and the speed how large a model can be.
     model, speed = _choose(problem)
     steps = _steps(problem, speed)
+    # A number that the user chose is obeyed, however much it overfits.
     most = 0 if problem.budget.steps or problem.budget.epochs else problem.most_steps
     epochs = steps * problem.tokens_per_step / problem.tokens
     parameters = task.num_parameters(model)
+    # Dropout depends on the number of epochs, so the speed was measured without it. Where user or
+    # preset set one kind of it, the others stay at 0.
     if not any("dropout" in name for name in problem.given):
         layers = heuristics.dropout(epochs, parameters, problem.tokens)
         inputs = round(heuristics.input_dropout(layers, model.vocab_size), 2)
@@ -182,6 +189,7 @@ def _problem(
     names = {item.name for item in dataclasses.fields(TrainConfig)}
     own = {name: value for name, value in values.items() if name in names}
     if preset:
+        # The preset's lengths in steps follow from its batch; fields in `own` override them.
         own = preset.in_steps(tokens / (shape["batch_size"] * shape["seq_length"])) | own
         if not (budget.minutes or budget.epochs or budget.steps):
             budget = replace(budget, epochs=preset.epochs)
@@ -194,8 +202,9 @@ def _batch(tokens: int, given: Mapping[str, Any], group: Group) -> dict[str, int
     length = given.get("seq_length") or heuristics.seq_length(tokens)
     batch = given.get("batch_size") or heuristics.batch_size(tokens, length, group.device.type)
     if "batch_size" not in given:
+        # Every rank has to have the same number of rows.
         batch = math.ceil(batch / group.world_size) * group.world_size
-    rows_per_rank(batch, group.world_size)
+    rows_per_rank(batch, group.world_size)  # raises if a given batch cannot be divided
     if batch * (length + 1) > tokens:
         raise CorpusError(
             f"the training part has {tokens:,} tokens and --batch-size {batch} with "
@@ -217,6 +226,7 @@ def _choose(problem: _Problem) -> tuple[ModelConfig, float]:
             for c in candidates
             if problem.task.num_parameters(c) * heuristics.TOKENS_PER_PARAMETER <= total
         ]
+        # The tokens are known without a speed: only the chosen model is measured, for its costs.
         chosen = (enough or candidates[:1])[-1]
         return chosen, _speed(problem, chosen)
     return _choose_by_time(problem, candidates)
@@ -226,6 +236,7 @@ def _candidates(problem: _Problem) -> list[ModelConfig]:
     """The models to choose from, smallest first, none too large for the data; at least one."""
     size_of = problem.task.num_parameters
     all_sizes = heuristics.sizes(problem.group.device.type)
+    # A size that the user gives makes several of them equal; each is measured once.
     configs = sorted(dict.fromkeys(_model(problem, size) for size in all_sizes), key=size_of)
     most = problem.budget.max_parameters
     if most and size_of(configs[0]) > most:
@@ -240,17 +251,20 @@ def _candidates(problem: _Problem) -> list[ModelConfig]:
 
 def _choose_by_time(problem: _Problem, candidates: list[ModelConfig]) -> tuple[ModelConfig, float]:
     """Measure the middle size, then go up or down until a size fits its budget of tokens."""
+    # From the middle, because each measurement takes seconds of the time that is to be planned.
     index = len(candidates) // 2
     speeds: dict[int, float] = {}
     while True:
         if index not in speeds:
             speeds[index] = _speed(problem, candidates[index])
         most = problem.most_steps * problem.tokens_per_step
+        # Measuring shortens the time that is left; and time does not help where more would overfit.
         total = min(speeds[index] * problem.seconds_left(), most)
         parameters = problem.task.num_parameters(candidates[index])
         enough = total >= parameters * heuristics.TOKENS_PER_PARAMETER
         step = 1 if enough else -1
         beyond = not 0 <= index + step < len(candidates)
+        # The next larger one was measured and did not fit: going up again would never end.
         if beyond or (enough and index + 1 in speeds):
             return candidates[index], speeds[index]
         index += step
@@ -258,6 +272,7 @@ def _choose_by_time(problem: _Problem, candidates: list[ModelConfig]) -> tuple[M
 
 def _speed(problem: _Problem, model: ModelConfig) -> float:
     """Tokens per second, measured longer if more time depends on it."""
+    # Up to four times as long, for sixteen minutes and more.
     times = min(4.0, max(1.0, problem.minutes / 4))
     train = _known_train_fields(problem, model)
     return calibrate(problem.task, problem.dataset, model, train, problem.group, times)
@@ -265,6 +280,7 @@ def _speed(problem: _Problem, model: ModelConfig) -> float:
 
 def _known_train_fields(problem: _Problem, model: ModelConfig) -> dict[str, Any]:
     """The fields of TrainConfig that are known once the model is."""
+    # First, so that a precision that was given replaces it.
     return {"precision": best_precision(model, problem.group), **problem.train}
 
 
@@ -276,6 +292,7 @@ def _model(problem: _Problem, size: tuple[int, int]) -> ModelConfig:
     chosen: dict[str, Any] = {"num_layers": layers, "hidden_size": hidden, "residual": True}
     vocabulary = problem.task.model_config(problem.dataset, {}).vocab_size
     if given.get("tie_weights", vocabulary >= heuristics.LARGE_VOCABULARY):
+        # Equal widths, so that tied weights fit and every upper layer can be residual.
         width = given.get("hidden_size") or given.get("embedding_size") or hidden
         chosen |= {"tie_weights": True, "hidden_size": width, "embedding_size": width}
     chosen |= {name: value for name, value in given.items() if name in names}
@@ -298,7 +315,9 @@ def _train_config(problem: _Problem, model: ModelConfig, steps: int, speed: floa
     times, eval_tokens = heuristics.evaluations(
         problem.dataset.size("valid"), speed, steps * seconds_per_step
     )
+    # Rounded up, so that the evaluations are not one more than the time allows.
     eval_every = problem.train.get("eval_every") or max(1, math.ceil(steps / times))
+    # A crash should cost five minutes at most, even where evaluations are rare.
     five_minutes = max(1, int(300 / seconds_per_step))
     chosen: dict[str, Any] = {
         "steps": steps,
@@ -308,6 +327,7 @@ def _train_config(problem: _Problem, model: ModelConfig, steps: int, speed: floa
         "eval_every": eval_every,
         "eval_tokens": eval_tokens,
         "save_every": min(eval_every, five_minutes),
+        # About every two seconds, and twenty lines at least in a short run.
         "log_every": max(1, min(steps // 20, int(2 / seconds_per_step))),
     }
     return TrainConfig(**(chosen | _known_train_fields(problem, model)))

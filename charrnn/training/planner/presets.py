@@ -15,7 +15,7 @@ WORDS = {"tokenizer": "word", "split_words": "spaces"}
 
 @dataclass(frozen=True)
 class Preset:
-    """Fields of DataConfig (`data`) and of the two other configs (`given`), lengths in epochs.
+    """Fields of DataConfig (`data`), of ModelConfig and TrainConfig (`given`); lengths in epochs.
 
     hold_epochs: until the rate first decays; it decays again after each further epoch.
     average_epochs: until weight averaging begins; 0 for never.
@@ -30,6 +30,7 @@ class Preset:
 
     def in_steps(self, steps_per_epoch: float) -> dict[str, Any]:
         """Steps per epoch -> the fields whose values are numbers of steps."""
+        # The publications have no warmup, which the planner would add.
         fields: dict[str, Any] = {"warmup_steps": 0}
         if self.given.get("schedule") == "steps":
             fields["hold_steps"] = round(self.hold_epochs * steps_per_epoch)
@@ -63,6 +64,7 @@ def _tutorial(
         "num_layers": 2,
         "hidden_size": units,
         "embedding_size": units,
+        # Off explicitly, because the planner would choose both.
         "residual": False,
         "tie_weights": False,
         "input_dropout": dropout,
@@ -106,6 +108,7 @@ PRESETS = {
             "seq_length": 70,
             "optimizer": "sgd",
             "schedule": "steps",
+            # A factor of 1: the rate stays constant, and averaging takes the place of its decay.
             "decay_factor": 1.0,
             "learning_rate": 30.0,
             "grad_clip": 0.25,

@@ -17,7 +17,7 @@ LEAST, MOST = 0.5, 2.0
 """The steps stay within these multiples of those that size and dropout were chosen for."""
 
 TAIL = 0.05
-"""However late it is, this fraction of the steps done is still to come, for the rate to decay."""
+"""However late it is, this fraction of the steps done is still to come, so the rate can decay."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,11 @@ class Throughput:
             per_step += one / eval_every
             left -= one  # the last evaluation is not one of every so many steps
         elif self.validates:
+            # None measured yet, so the planner's share has to do.
             left *= 1.0 - EVALUATION_SHARE
         fitting = min(int(MOST * planned), self.step + int(left / per_step))
+        # A run that is cut off at a high learning rate leaves a bad model.
         tail = min(now, self.step + int(TAIL * self.step))
         fitting = max(int(LEAST * planned), fitting, tail, self.step + 1)
+        # Each change is an event and a new run.json, so noise in the speed should not make any.
         return fitting if abs(fitting - now) > MIN_CHANGE * now else now

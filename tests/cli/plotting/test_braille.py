@@ -64,7 +64,7 @@ def test_a_falling_curve_runs_from_the_upper_left_to_the_lower_right() -> None:
     assert firsts == sorted(firsts)
 
 
-def test_title_labels_and_ticks_stand_there() -> None:
+def test_title_labels_and_ticks_are_shown() -> None:
     text = draw(chart(), 60, 14)
     lines = text.splitlines()
     assert lines[:2] == ["title", "loss, nats/char"]
@@ -95,7 +95,7 @@ def test_no_line_of_the_chart_is_wider_than_asked(
     assert all(len(line) <= max(width, 24) for line in drawn)
 
 
-def test_long_names_stand_below_with_a_letter() -> None:
+def test_long_names_are_below_with_a_letter() -> None:
     curves = [Curve(f"a rather long name {i}", (0, 1), (0, i), i) for i in range(3)]
     lines = draw(chart(*curves), 40, 12).splitlines()
     assert lines[-3:] == [f"{'abc'[i]} {curve.end}" for i, curve in enumerate(curves)]
@@ -103,7 +103,7 @@ def test_long_names_stand_below_with_a_letter() -> None:
     assert [mark for mark in marks if mark in "abc"] == ["c", "b", "a"]
 
 
-def test_labels_that_would_meet_stand_on_neighbouring_rows_in_their_order() -> None:
+def test_labels_that_would_collide_are_on_neighbouring_rows_in_their_order() -> None:
     curves = [Curve(f"n{i}", (0, 1), (0, 1 + i / 1000), i) for i in range(4)]
     rows = canvas_of(draw(chart(*curves), 60, 16))
     found = [i for i, row in enumerate(rows) if re.search(r" n\d ", row)]

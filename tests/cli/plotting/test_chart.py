@@ -63,11 +63,11 @@ def test_places_run_from_0_to_1() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 3.0, -2.5, 1e-9])
-def test_a_single_value_stands_in_the_middle(value: float) -> None:
+def test_a_single_value_is_in_the_middle(value: float) -> None:
     assert fit([value]).place(value) == pytest.approx(0.5)
 
 
-def test_a_single_value_stands_in_the_middle_of_a_logarithmic_axis() -> None:
+def test_a_single_value_is_in_the_middle_of_a_logarithmic_axis() -> None:
     assert fit([5.0], log=True).place(5.0) == pytest.approx(0.5)
 
 
@@ -96,12 +96,12 @@ def test_a_logarithmic_chart_leaves_out_zeros_and_what_is_below_its_floor() -> N
     assert len(chart(curve).visible(curve)) == 4
 
 
-def test_the_axes_hold_all_curves() -> None:
+def test_the_axes_contain_all_curves() -> None:
     x, y = chart(Curve("a", (1, 2), (5, 6)), Curve("b", (0, 9), (-1, 2))).scales()
     assert (x.low, x.high, y.low, y.high) == (0, 9, -1, 6)
 
 
-def test_the_x_axis_begins_where_it_is_told() -> None:
+def test_the_x_axis_begins_at_the_given_start() -> None:
     made = Chart("", "", "", (Curve("a", (10, 20), (1, 2)),), start=0.0)
     assert made.scales()[0] == Scale(0.0, 20)
 
