@@ -28,6 +28,7 @@ HOMES = {
     "matplotlib": ("cli.plotting.picture",),
     "typer": ("cli",),
     "rich": ("cli.terminal",),
+    "prompt_toolkit": ("cli.line_editor",),
 }
 """Third-party package -> the only places that import it."""
 

@@ -8,6 +8,8 @@ signals         Ctrl-C and the other signals that stop a training
 progress        the events of a training as lines on stderr
 prompts         prompts from options, files and pipes
 sample_output   samples as text or JSON
+draft           the text of `charrnn write`: its revisions, undo and redo
+line_editor     lines with editing keys and history in a terminal; plain lines from a pipe
 plotting        charts in the terminal and as pictures
 train plan sample write score originality evaluate runs compare plot gradients checkpoints
                 one module per command
