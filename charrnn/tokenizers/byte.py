@@ -31,6 +31,11 @@ class ByteTokenizer(Tokenizer):
             seen[np.frombuffer(to_bytes(text), np.uint8)] = True
         return cls(np.flatnonzero(~seen).tolist())
 
+    @property
+    def parts(self) -> range:
+        """Bytes of characters beyond ASCII."""
+        return range(128, 256)
+
     def encode(self, text: str) -> Ids:
         """Text -> its bytes in UTF-8."""
         return np.frombuffer(to_bytes(text), np.uint8)
@@ -42,7 +47,7 @@ class ByteTokenizer(Tokenizer):
 
     def to_json(self) -> dict[str, Any]:
         """Name and the bytes that do not occur."""
-        return {"name": self.name, "unsampled": self.unsampled}
+        return {"name": self.name, "unsampled": self.unsampled} | self.floor_json()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "ByteTokenizer":

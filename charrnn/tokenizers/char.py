@@ -7,7 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.tokenizers.base import NEWLINE, Ids, Tokenizer, damaged, id_type, to_bytes
+from charrnn.tokenizers.base import (
+    NEWLINE,
+    Ids,
+    Tokenizer,
+    damaged,
+    id_type,
+    rarest,
+    to_bytes,
+)
+
+MOST_CHARACTERS = 8_000
+"""Most characters with an id where none is asked for: Chinese has some 6,000 in use."""
 
 
 class CharTokenizer(Tokenizer):
@@ -38,21 +49,33 @@ class CharTokenizer(Tokenizer):
         # If the training text has no half-bytes, the model has not learned where they occur.
         self.unsampled = [] if spells else list(range(self.half_bytes))
 
+    @property
+    def parts(self) -> range:
+        """The half-bytes."""
+        return range(self.half_bytes)
+
     @classmethod
-    def train(cls, texts: Iterable[str], min_count: int = 1, **_: Any) -> "CharTokenizer":
-        """Blocks of text -> the characters with at least `min_count` occurrences, and newline."""
+    def train(cls, texts: Iterable[str], min_count: int | None = None, **_: Any) -> "CharTokenizer":
+        """Blocks of text -> the characters with at least `min_count` occurrences, and newline.
+
+        None chooses it, as in `rarest`, and says so in the notes.
+        """
         # One count for each code point of Unicode, so that numpy counts a block at once.
         counts = np.zeros(0x110000, np.int64)
         for text in texts:
             found = np.bincount(code_points(text))
             counts[: len(found)] += found
         # A newline has an id even in a text without one: it ends documents and begins texts.
-        kept = set(np.flatnonzero(counts >= min_count).tolist()) | {ord(NEWLINE)}
+        least = min_count or rarest(counts[counts > 0], MOST_CHARACTERS)
+        kept = set(np.flatnonzero(counts >= least).tolist()) | {ord(NEWLINE)}
         # Lone surrogates represent undecodable bytes; UTF-8 has no encoding for them.
         kept -= set(range(0xD800, 0xE000))
         occurring = set(np.flatnonzero(counts).tolist())
         # Sorted, so that equal sets of characters give equal ids.
-        return cls("".join(map(chr, sorted(kept))), spells=bool(occurring - kept))
+        tokenizer = cls("".join(map(chr, sorted(kept))), spells=bool(occurring - kept))
+        if min_count is None and least > 1:
+            tokenizer.notes = (_note(len(occurring), len(occurring - kept), least),)
+        return tokenizer
 
     @cached_property
     def _table(self) -> Ids:
@@ -103,7 +126,8 @@ class CharTokenizer(Tokenizer):
 
     def to_json(self) -> dict[str, Any]:
         """Name, the characters in the order of their ids, and whether others occurred."""
-        return {"name": self.name, "characters": self.characters, "spells": self.spells}
+        own = {"name": self.name, "characters": self.characters, "spells": self.spells}
+        return own | self.floor_json()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "CharTokenizer":
@@ -117,6 +141,17 @@ class CharTokenizer(Tokenizer):
         if has_surrogate or not is_distinct or not isinstance(spells, bool):
             raise damaged("its characters are not distinct characters")
         return cls(characters, spells)
+
+
+def _note(different: int, spelled: int, least: int) -> str:
+    """What the user should know of a minimum count that was chosen for a text."""
+    note = (
+        f"{spelled:,} of {different:,} characters occur fewer than {least} times and are encoded "
+        "as bytes; --min-count 1 gives each its own token"
+    )
+    if different > MOST_CHARACTERS:
+        note += "; for so many characters --tokenizer subword or byte is meant, not char"
+    return note
 
 
 def code_points(text: str) -> NDArray[np.uint32]:

@@ -2,22 +2,75 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from charrnn.tokenizers.base import NEWLINE, Ids, Tokenizer, damaged, id_type, to_bytes
+from charrnn.tokenizers.base import (
+    NEWLINE,
+    Ids,
+    Tokenizer,
+    damaged,
+    id_type,
+    rarest,
+    to_bytes,
+)
+from charrnn.tokenizers.letters import LetterModel
 
 # Lone surrogates: a word with one of them cannot be written as UTF-8.
 SURROGATE = re.compile("[\ud800-\udfff]")
+
+EXAMPLES = 2_000
+"""Words without an id that are kept, for the price of the unknown ones."""
+
+NEWEST = 2
+"""The rules by which words are split today; 1 are those of checkpoints that do not say."""
+
+_JOIN = "'’\u02bc\u05f3\u05f4\u00b7\u2011\\-"
+_LETTER = r"\w\p{M}\u200c\u200d\u00ad\u2060"
+
+PATTERNS: Mapping[int, Mapping[str, str]] = {
+    # Each pattern matches every character of a text, so tokens join back to the text: the last
+    # alternative, a single white space, takes what the others leave.
+    1: {
+        "punctuation": r" ?\w+(?:['’\-]\w+)*| ?[^\w\s]|\s",
+        # In Penn Treebank each line ends in a space and a newline, which are one token here.
+        "spaces": r" ?[^\s]+| ?\n|\s",
+    },
+    # With marks and joiners (ZWNJ, ZWJ, soft hyphen, word joiner), which are no word characters for
+    # Python, as parts of words; and a symbol with what belongs to it, such as an emoji, in one.
+    2: {
+        "punctuation": rf" ?[\w\p{{M}}][{_LETTER}]*(?:[{_JOIN}][{_LETTER}]+)*| ?(?!\s)\X|\s",
+        "spaces": r" ?[^\s]+| ?\n|\s",
+    },
+}
+"""Rules -> how words are split -> the pattern of a token."""
+
+WITHOUT_SPACES = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
+"""Characters of scripts that do not put spaces between words."""
+
+
+def compiled(rules: int, split: str) -> Any:
+    """Rules and split -> an object with `findall`."""
+    pattern = PATTERNS[rules][split]
+    if rules == 1 or split == "spaces":
+        return re.compile(pattern)
+    # Imported here, because the other tokenizers do without it.
+    import regex
+
+    return regex.compile(pattern)
 
 
 class WordTokenizer(Tokenizer):
     r"""One id for each frequent word, punctuation mark or white space; the rest is `<unk>`.
 
     A word includes the space before it, so that tokens join back to the text. With `split`
-    "spaces" a word is anything between spaces, for texts that are already tokenized.
+    "spaces" a word is anything between spaces, for texts that are already tokenized. `dropped`
+    holds words of the training text that have no id, from which the price of an unknown word is
+    learned; None, in checkpoints of earlier versions, leaves its characters without a price.
 
     >>> tokenizer = WordTokenizer.train(["the cat sat\n"])
     >>> tokenizer.decode(tokenizer.encode("the cat slept"))
@@ -27,18 +80,12 @@ class WordTokenizer(Tokenizer):
     name = "word"
     unknown = " <unk>"
     unknown_id = 0
-    # Each pattern matches every character of a text, so tokens join back to the text: the last
-    # alternative, a single white space, takes what the others leave.
-    patterns: Mapping[str, str] = {
-        "punctuation": r" ?\w+(?:['’\-]\w+)*| ?[^\w\s]|\s",
-        # In Penn Treebank each line ends in a space and a newline, which are one token here.
-        "spaces": r" ?[^\s]+| ?\n|\s",
-    }
 
-    def __init__(self, words: list[str], split: str) -> None:
-        self.words = words
-        self.split = split
-        self._pattern = re.compile(self.patterns[split])
+    def __init__(
+        self, words: list[str], split: str, rules: int = 1, dropped: list[str] | None = None
+    ) -> None:
+        self.words, self.split, self.rules, self.dropped = words, split, rules, dropped
+        self._pattern = compiled(rules, split)
         self._index = {word: i for i, word in enumerate(words, 1)}
         self.vocab_size = 1 + len(words)
         self.newline_id = self._index[NEWLINE]
@@ -50,10 +97,14 @@ class WordTokenizer(Tokenizer):
         texts: Iterable[str],
         vocab_size: int | None = None,
         split: str = "punctuation",
+        min_count: int | None = None,
         **_: Any,
     ) -> "WordTokenizer":
-        """Blocks of text -> the most frequent words, `vocab_size` ids in all; None keeps all."""
-        pattern = re.compile(cls.patterns[split])
+        """Blocks of text -> the most frequent words, `vocab_size` ids in all.
+
+        Without a size, those with `min_count` occurrences; None chooses it, as in `rarest`.
+        """
+        pattern = compiled(NEWEST, split)
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(pattern.findall(text))
@@ -62,14 +113,45 @@ class WordTokenizer(Tokenizer):
         # Words of equal count are in lexicographic order, not in that of their first occurrence,
         # so the vocabulary depends on the counts alone.
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        least = min_count or 1
+        if min_count is None and vocab_size is None:
+            least = rarest(np.fromiter(counts.values(), np.int64, len(counts)))
         # Two ids are not words of the ranking: the unknown word and the newline.
-        return cls([NEWLINE, *(ranked if vocab_size is None else ranked[: vocab_size - 2])], split)
+        most = len(ranked) if vocab_size is None else vocab_size - 2
+        kept = [word for word in ranked[:most] if counts[word] >= least]
+        rest = ranked[len(kept) :]
+        # Evenly spread over the alphabet and the counts, so that they stand for all of them.
+        stride = -(-len(rest) // EXAMPLES) or 1
+        dropped = [word for word in rest[::stride] if not SURROGATE.search(word)]
+        tokenizer = cls([NEWLINE, *kept], split, NEWEST, dropped)
+        chosen = min_count is None and vocab_size is None and least > 1
+        tokenizer.notes = tuple(_notes(counts, len(rest) if chosen else 0))
+        return tokenizer
+
+    @property
+    def never_sampled(self) -> tuple[int]:
+        """The unknown word."""
+        return (self.unknown_id,)
+
+    @cached_property
+    def _letters(self) -> LetterModel:
+        # The least frequent of the known words are most like the unknown ones.
+        return LetterModel([*(self.dropped or ()), *islice(reversed(self.words), EXAMPLES)])
+
+    def spell_unknown(self, text: str) -> tuple[Ids, list[str]]:
+        """Text -> its ids, and each word that has none, in order."""
+        index, unknown = self._index, self.unknown_id
+        words = self._pattern.findall(text)
+        ids = np.array([index.get(word, unknown) for word in words], id_type(self.vocab_size))
+        return ids, [words[i] for i in np.flatnonzero(ids == unknown).tolist()]
+
+    def unknown_nats(self, tokens: Iterable[str]) -> list[float]:
+        """Unknown words -> the nats of the letters of each; 0 where they have no price."""
+        return [0.0 if self.dropped is None else self._letters.nats(word) for word in tokens]
 
     def encode(self, text: str) -> Ids:
         """Text -> one id per word, mark or white space."""
-        index, unknown = self._index, self.unknown_id
-        ids = [index.get(word, unknown) for word in self._pattern.findall(text)]
-        return np.array(ids, id_type(self.vocab_size))
+        return self.spell_unknown(text)[0]
 
     def byte_decoder(self) -> Callable[[int], bytes]:
         """Each id -> its word; the unknown one reads `<unk>`."""
@@ -78,13 +160,21 @@ class WordTokenizer(Tokenizer):
 
     def to_json(self) -> dict[str, Any]:
         """Name, how words are split, and the words in the order of their ids."""
-        return {"name": self.name, "split": self.split, "words": self.words}
+        own: dict[str, Any] = {"name": self.name, "split": self.split, "words": self.words}
+        if self.rules > 1:
+            own["rules"] = self.rules
+        if self.dropped is not None:
+            own["dropped"] = self.dropped
+        return own | self.floor_json()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "WordTokenizer":
         """The inverse of `to_json`."""
         words, split = data.get("words"), data.get("split")
-        if not isinstance(split, str) or split not in cls.patterns:
+        rules, dropped = data.get("rules", 1), data.get("dropped")
+        if type(rules) is not int or rules not in PATTERNS:
+            raise damaged(f"it splits words by the rules {rules!r}")
+        if not isinstance(split, str) or split not in PATTERNS[rules]:
             raise damaged(f"it splits words by {split!r}")
         if not isinstance(words, list) or not all(isinstance(w, str) and w for w in words):
             raise damaged("its words are not texts")
@@ -93,4 +183,27 @@ class WordTokenizer(Tokenizer):
             raise damaged("its words are not distinct")
         if any(SURROGATE.search(word) for word in words):
             raise damaged("its words contain lone surrogates")
-        return cls(words, split)
+        if dropped is not None and not (
+            isinstance(dropped, list) and all(isinstance(w, str) for w in dropped)
+        ):
+            raise damaged("its dropped words are not texts")
+        return cls(words, split, rules, dropped)
+
+
+def _notes(counts: Counter[str], dropped: int) -> Iterator[str]:
+    """What the user should know: words that have no id, and scripts that are not for words."""
+    if dropped:
+        yield (
+            f"{dropped:,} of {len(counts):,} words occur once and are read as <unk>; "
+            "--min-count 1 gives each its own token"
+        )
+    import regex
+
+    letters = regex.compile(WITHOUT_SPACES)
+    # Of the different words, each weighted by its length.
+    total = sum(map(len, counts))
+    if sum(len(letters.findall(word)) for word in counts) > 0.3 * total > 0:
+        yield (
+            "this text is in a script without spaces between words, where a token is a whole "
+            "phrase; --tokenizer char or subword is meant for it"
+        )
