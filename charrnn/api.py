@@ -56,7 +56,8 @@ def train(
     >>> shutil.rmtree(folder)
     """
     # Imported here, because training needs torch: `load` and sampling must not wait for it.
-    from charrnn.training.session import make_request, start_run
+    from charrnn.training.request import make_request
+    from charrnn.training.session import start_run
 
     # First of all: with minutes=, the time to read and prepare the text counts too.
     began = time.perf_counter()
@@ -69,17 +70,36 @@ def resume(
     *,
     runs_dir: str | Path = RUNS,
     device: str = "auto",
+    more_minutes: float | None = None,
+    more_steps: int | None = None,
+    more_epochs: float | None = None,
     on_event: Callable[["Event"], None] | None = None,
     on_note: Callable[[str], None] | None = None,
+    **options: Any,
 ) -> Run:
     """A run, its name or folder, or None for the last one -> the run, trained to its end.
 
     It continues from the newest readable checkpoint, bit for bit as if it had not stopped: on the
     same machine, with the same number of threads. CorpusError if its data has changed.
+
+    more_minutes, more_steps, more_epochs: train a finished or interrupted run for so much more, by
+    a new plan from that checkpoint on, whose learning rate begins anew. options: hyperparameters of
+    the new plan that change no shape, such as learning_rate=1e-3 or dropout=0.5.
     """
+    from charrnn.training.planner.restart import More
     from charrnn.training.session import resume_run
 
-    return resume_run(_name(run), Path(runs_dir), device, _hooks(on_event, on_note))
+    began = time.perf_counter()
+    measures = (more_minutes, more_steps, more_epochs)
+    goes_on = any(value is not None for value in measures)
+    if options and not goes_on:
+        raise UsageError(
+            f"{next(iter(options))} cannot be changed without a new plan",
+            "give more_minutes, more_steps or more_epochs too",
+        )
+    more = More(*measures, given=options) if goes_on else None
+    hooks = _hooks(on_event, on_note)
+    return resume_run(_name(run), Path(runs_dir), device, hooks, more, began)
 
 
 def plan(
@@ -93,7 +113,8 @@ def plan(
 
     The options are those of `train`. A few steps are run to measure this machine.
     """
-    from charrnn.training.session import make_request, plan_run
+    from charrnn.training.request import make_request
+    from charrnn.training.session import plan_run
 
     began = time.perf_counter()
     request = make_request(tuple(map(str, sources)), options, preset, task)

@@ -2,12 +2,15 @@
 
 main            the program; the one place that turns errors into exit codes
 options         options that several commands share, and options made from config fields
+effects         which options were given, and an error for one without effect
 terminal        the terminal: consoles, tables, progress bars, the error line
 output          stdout as a pipe needs it
 signals         Ctrl-C and the other signals that stop a training
 progress        the events of a training as lines on stderr
 prompts         prompts from options, files and pipes
 sample_output   samples as text or JSON
+line_editor     lines typed in a terminal or read from a pipe, for `write`
+draft           the text of `write`: its changes and what is offered
 plotting        charts in the terminal and as pictures
 train plan sample write score originality evaluate runs compare plot gradients checkpoints
                 one module per command

@@ -8,6 +8,7 @@ import typer
 from charrnn.checkpoints import checkpoint as library
 from charrnn.checkpoints.run import Entry, Run, find_run, load_checkpoint
 from charrnn.cli import terminal
+from charrnn.cli.effects import Checked
 from charrnn.cli.options import Json, RunFolder, RunName, RunsDir, Which, option
 from charrnn.cli.output import Output
 from charrnn.config import config_to_json
@@ -17,7 +18,7 @@ from charrnn.tasks import get_task
 checkpoints = typer.Typer(help="List, show, prune, export and verify checkpoints.")
 
 
-@checkpoints.command("list")
+@checkpoints.command("list", cls=Checked)
 def list_(run: RunFolder = None, runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
     """List a run's checkpoints, with their validation loss in nats per character."""
     found = find_run(runs_dir, run)
@@ -60,7 +61,7 @@ def _row(row: dict[str, Any]) -> list[str]:
     ]
 
 
-@checkpoints.command()
+@checkpoints.command(cls=Checked)
 def show(
     run: RunName = None,
     runs_dir: RunsDir = Path("runs"),
@@ -96,7 +97,7 @@ def _flat(fields: dict[str, Any]) -> list[tuple[str, Any]]:
     return pairs
 
 
-@checkpoints.command()
+@checkpoints.command(cls=Checked)
 def prune(
     run: RunFolder = None,
     runs_dir: RunsDir = Path("runs"),
@@ -118,7 +119,7 @@ def prune(
     terminal.say(f"removed {len(removed)}, kept {len(found.entries())}")
 
 
-@checkpoints.command()
+@checkpoints.command(cls=Checked)
 def export(
     run: RunName = None,
     runs_dir: RunsDir = Path("runs"),
@@ -159,7 +160,7 @@ def export(
     out.flush()
 
 
-@checkpoints.command()
+@checkpoints.command(cls=Checked)
 def verify(run: RunName = None, runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
     """Read checkpoints completely and verify their checksums; exit code 4 if one is damaged.
 

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from charrnn import __version__
+from charrnn.cli.effects import Checked
 from charrnn.cli.options import option
 from charrnn.errors import (
     CharRNNError,
@@ -74,7 +75,7 @@ def program(names: Iterable[str] = COMMANDS) -> typer.Typer:
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name, no_args_is_help=True)
         else:
-            app.command()(command)
+            app.command(cls=Checked)(command)
     return app
 
 

@@ -18,6 +18,8 @@ from charrnn.training.planner.plan import Plan
 
 EXHAUSTED = "more time would only overfit so short a text (--epochs overrides)"
 
+BUSY = "this machine is busy with other work: training is slower than it could be"
+
 # A third of this is about the least that --minutes accepts.
 SHORT = 20.0
 """A training of fewer seconds needs no quicker alternative."""
@@ -74,6 +76,8 @@ class ProgressReporter:
 
     def _planned(self, event: Planned) -> None:
         assert self.dataset
+        # A run may be planned again in its first seconds.
+        self._close()
         self._steps, self._run = event.plan.train_config.steps, event.run
         self._task = get_task(event.plan.task)
         for line in (
@@ -85,7 +89,19 @@ class ProgressReporter:
             f"run     {event.run}",
         ):
             terminal.say(line)
-        if event.step:
+        config = event.plan.train_config
+        if event.step and event.step == config.restart_step:
+            terminal.say(
+                f"goes on from step {event.step:,} by a new plan of "
+                f"{self._steps - event.step:,} steps: the learning rate starts again at "
+                f"{config.learning_rate:g} (a warm restart, not the old plan continued)"
+            )
+        elif event.step == self._steps:
+            terminal.say(
+                "this run is finished; to train it 10 minutes more: charrnn train --resume "
+                f"--name {event.run} --more 10"
+            )
+        elif event.step:
             terminal.say(f"resumed at step {event.step:,} of {self._steps:,}")
         # Its lifetime is from this event to the last one, which no `with` block can span.
         self._line = terminal.ProgressLine(self._steps)
@@ -150,6 +166,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"plan    {train.steps:,} steps of {train.batch_size} x {train.seq_length} tokens, "
         f"{plan.epochs:.1f} epochs{dropout}, about {terminal.duration(plan.seconds)}, "
         f"{terminal.size(plan.memory)} of memory",
+        *([f"        {BUSY}"] if plan.busy else []),
         *([f"        {EXHAUSTED}"] if plan.exhausted else []),
     ]
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from charrnn.checkpoints.header import LANGUAGE
+from charrnn.cli.effects import GIVEN
 from charrnn.cli.options import Device, Json, RunsDir, config_option, option
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import UsageError
@@ -41,6 +42,23 @@ def train(
             "--resume", help="Continue the run --name, or the last one, exactly where it ended."
         ),
     ] = False,
+    more: Annotated[
+        float | None,
+        option(
+            min=0.1,
+            max=1e5,
+            help="With --resume, minutes to train beyond the plan: the schedule begins anew.",
+            show_default="none",
+        ),
+    ] = None,
+    more_steps: Annotated[
+        int | None,
+        option(min=1, max=10**9, help="The same, by steps.", show_default="none"),
+    ] = None,
+    more_epochs: Annotated[
+        float | None,
+        option(min=0.001, max=1e6, help="The same, by passes over the text.", show_default="none"),
+    ] = None,
     task: Annotated[str, option(help=f"Kind of model: {', '.join(TASKS)}.")] = LANGUAGE,
     preset: Annotated[
         str | None,
@@ -63,13 +81,15 @@ def train(
         ),
     ] = None,
     min_count: Annotated[
-        int,
+        int | None,
         option(
             min=1,
             max=10**6,
-            help="Occurrences that give a character its own token; rarer characters become bytes.",
+            help="Occurrences that give a character or word its own token; rarer characters become "
+            "bytes, rarer words <unk>.",
+            show_default="by the text",
         ),
-    ] = 1,
+    ] = None,
     split_words: Annotated[
         str | None,
         option(
@@ -145,6 +165,8 @@ def train(
     seed: Annotated[int | None, train_option("seed")] = None,
     eval_every: Annotated[int | None, train_option("eval_every")] = None,
     eval_tokens: Annotated[int | None, train_option("eval_tokens")] = None,
+    final_eval: Annotated[str | None, train_option("final_eval")] = None,
+    sample_every: Annotated[int | None, train_option("sample_every")] = None,
     save_every: Annotated[int | None, train_option("save_every")] = None,
     log_every: Annotated[int | None, train_option("log_every")] = None,
     keep: Annotated[int | None, train_option("keep")] = None,
@@ -174,47 +196,77 @@ def train(
     interrupts, reporter = Interrupts(), ProgressReporter(silent=quiet)
     # That a damaged checkpoint was skipped is worth a line even to --quiet; a new name is not.
     hooks = _hooks(interrupts, reporter, json, notes=resume or not quiet)
+    measures = (more, more_steps, more_epochs)
+    goes_on = any(value is not None for value in measures)
     if resume:
-        _refuse_changes(values)
+        _refuse_changes(values, goes_on)
     with interrupts.listen(), reporter:
         # Under `listen`, because it imports torch, which takes long enough for a Ctrl-C to arrive.
-        from charrnn.training.session import make_request, resume_run, start_run
+        from charrnn.training.planner.restart import More
+        from charrnn.training.request import make_request
+        from charrnn.training.session import resume_run, start_run
 
         if resume:
-            resume_run(name, runs_dir, device, hooks)
+            changes = {k: v for k, v in chosen(values).items() if v not in (None, [])}
+            further = More(*measures, given=changes) if goes_on else None
+            resume_run(name, runs_dir, device, hooks, further, began)
         else:
             request = make_request(tuple(corpus or ()), chosen(values), preset, task)
             start_run(request, name, runs_dir, device, hooks, began)
 
 
 def chosen(values: dict[str, Any]) -> dict[str, Any]:
-    """The values of all options -> those that choose data, model and training."""
-    return {name: value for name, value in values.items() if name not in NOT_CHOSEN}
+    """The values of all options -> those that choose data, model and training.
+
+    The defaults of the command line are those of DataConfig: left out, they are not given.
+    """
+    given = GIVEN.get()
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in NOT_CHOSEN and (name not in DEFAULTS or name in given or value is None)
+    }
 
 
 NOT_CHOSEN = (
-    "corpus", "name", "runs_dir", "resume", "task", "preset", "device", "json", "quiet",
+    "corpus", "name", "runs_dir", "resume", "more", "more_steps", "more_epochs", "task", "preset",
+    "device", "json", "quiet",
 )  # fmt: skip
 """Options of the command itself, and those that the library takes as arguments of their own."""
 
 DEFAULTS = {
-    "lines": False, "encoding": "utf-8", "min_count": 1, "valid_fraction": 0.1,
+    "lines": False, "encoding": "utf-8", "valid_fraction": 0.1,
     "test_fraction": 0.0,
 }  # fmt: skip
 """The values of options that are not None when they are left out."""
 
+BUDGET = {"minutes": "--more", "steps": "--more-steps", "epochs": "--more-epochs"}
+"""Options of how long to train -> what says so of a run that has a plan."""
 
-def _refuse_changes(values: dict[str, Any]) -> None:
-    """UsageError if an option would change the plan of a run that is resumed."""
+
+def _refuse_changes(values: dict[str, Any], goes_on: bool) -> None:
+    """UsageError if an option would change the plan of a run that is resumed.
+
+    goes_on: whether a new plan is made, which may have other hyperparameters.
+    """
     options = chosen(values) | {"preset": values["preset"]}
     # A default that is given explicitly cannot be seen here, and changes nothing.
     given = sorted(k for k, v in options.items() if v not in (None, [], DEFAULTS.get(k)))
-    if given:
-        option = "--" + given[0].replace("_", "-")
+    # A new plan takes hyperparameters; `More` refuses those that it cannot change.
+    refused = [k for k in given if not goes_on or k in BUDGET or k == "preset"]
+    if not refused:
+        return
+    option = "--" + refused[0].replace("_", "-")
+    if refused[0] in BUDGET:
+        more = f"{BUDGET[refused[0]]} {options[refused[0]]:g}"
         raise UsageError(
             f"{option} cannot be changed by --resume, which continues the plan as it was",
-            f"leave {option} out or start a new run",
+            f"for more training than planned: charrnn train --resume {more}",
         )
+    raise UsageError(
+        f"{option} cannot be changed by --resume, which continues the plan as it was",
+        f"leave {option} out or start a new run; with --more N the plan is a new one",
+    )
 
 
 def _hooks(interrupts: Any, reporter: Any, json: bool, notes: bool) -> Any:

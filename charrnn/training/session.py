@@ -20,28 +20,17 @@ from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.checkpoints.run import Run, create_run, find_run, next_turn
-from charrnn.config import TrainConfig
+from charrnn.config import TrainConfig, read_config
 from charrnn.data.config import DataConfig, data_config_from_json
 from charrnn.errors import CheckpointError, CorpusError, UsageError
 from charrnn.tasks import get_task
 from charrnn.tasks.base import Dataset, Task
-from charrnn.tokenizers import TOKENIZERS
 from charrnn.training import events, trainer
 from charrnn.training.distributed import Group, join, leave
-from charrnn.training.events import Event, Revised
-from charrnn.training.planner.plan import Budget, Plan, make_plan
-from charrnn.training.planner.presets import Preset, preset
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked of a new run. given: fields of ModelConfig and TrainConfig -> values."""
-
-    data: DataConfig
-    given: dict[str, Any]
-    budget: Budget
-    preset: Preset | None = None
-    task: str = LANGUAGE
+from charrnn.training.events import Event, Planned, Revised
+from charrnn.training.planner.plan import Plan, make_plan
+from charrnn.training.planner.restart import DROPOUTS, More, restarted
+from charrnn.training.request import Request, idle_options
 
 
 @dataclass(frozen=True)
@@ -56,6 +45,7 @@ class Session:
     group: Group
     start: Checkpoint | None = None
     until: float | None = None
+    replan: Callable[[], Plan] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,54 +64,6 @@ class Hooks:
 
 
 NO_HOOKS = Hooks()
-
-
-def make_request(
-    sources: tuple[str, ...],
-    options: Mapping[str, Any],
-    preset_name: str | None = None,
-    task: str = LANGUAGE,
-) -> Request:
-    """Options by name -> a request. UsageError for one that does not exist or is not valid.
-
-    The options are the fields of DataConfig, ModelConfig, TrainConfig and Budget. Those that are
-    None count as not given. Explicit options override the preset.
-    """
-    if not sources:
-        raise UsageError("no text is given", "give files, folders or globs to train on")
-    chosen = preset(preset_name) if preset_name else None
-    values = {name: value for name, value in options.items() if value is not None}
-    fields = {kind: _names(kind) for kind in (DataConfig, Budget)}
-    # The data decides vocab_size, and steps is a field of Budget.
-    planned = (_names(get_task(task).config) | _names(TrainConfig)) - {"vocab_size", "steps"}
-    unknown = sorted(values.keys() - fields[DataConfig] - fields[Budget] - planned)
-    if unknown:
-        raise UsageError(f"there is no option {unknown[0]!r}", "see charrnn train --help")
-    data = dict(chosen.data) if chosen else {}
-    data |= {name: values[name] for name in fields[DataConfig] if name in values}
-    lists = ("valid", "test")
-    data |= {name: _as_tuple(data[name]) for name in lists if name in data}
-    tokenizer, split = data.get("tokenizer", "char"), data.get("split_words", "punctuation")
-    if tokenizer not in TOKENIZERS or split not in ("punctuation", "spaces"):
-        raise UsageError(
-            f"--tokenizer {tokenizer} --split-words {split} is not known",
-            f"choose from {', '.join(TOKENIZERS)} and from punctuation, spaces",
-        )
-    return Request(
-        data=DataConfig(**(data | {"sources": sources})),
-        given={name: values[name] for name in sorted(planned & values.keys())},
-        budget=Budget(**{name: values[name] for name in fields[Budget] if name in values}),
-        preset=chosen,
-        task=task,
-    )
-
-
-def _names(kind: type[Any]) -> set[str]:
-    return {item.name for item in dataclasses.fields(kind)}
-
-
-def _as_tuple(value: Any) -> tuple[str, ...]:
-    return (str(value),) if isinstance(value, str | Path) else tuple(map(str, value))
 
 
 def start_run(
@@ -152,11 +94,18 @@ def resume_run(
     runs_dir: Path = Path("runs"),
     device: str = "auto",
     hooks: Hooks = NO_HOOKS,
+    more: More | None = None,
+    began: float | None = None,
 ) -> Run:
-    """Continue a run, or the last one, exactly, from its newest readable checkpoint -> the run."""
+    """Continue a run, or the last one, exactly, from its newest readable checkpoint -> the run.
+
+    more: train more than was planned, by a new plan from that checkpoint on. began: when its
+    minutes started, as in `start_run`.
+    """
+    began = time.perf_counter() if began is None else began
     group = join(device)
     try:
-        with _resumed_session(name, runs_dir, group, hooks) as session:
+        with _resumed_session(name, runs_dir, group, hooks, more, began) as session:
             _train(session, hooks)
     finally:
         leave(group)
@@ -190,10 +139,12 @@ def _train(session: Session, hooks: Hooks) -> None:
         session.start,
         hooks.interrupted,
         session.until,
+        session.replan,
     ):
         if is_main:
             session.run.log(events.to_json(event))
-        if isinstance(event, Revised) and is_main:
+        is_new = isinstance(event, Planned) and event.plan is not session.plan
+        if (isinstance(event, Revised) or is_new) and is_main:
             plan = {"plan": event.plan.to_json()}
             session.run.write_description(session.description | plan)
         hooks.on_event(event)
@@ -225,8 +176,16 @@ def _new_session(
                 run.write_description(description)
                 if run.name != wanted:
                     hooks.on_note(f"this run is called {run.name}")
+                for text in idle_options(request, plan):
+                    hooks.on_note(text)
             until = began + 60 * budget.minutes if budget.minutes else None
-            yield Session(run, task, dataset, plan, description, group, until=until)
+
+            # From the same beginning, so that the new plan is for the time that is left.
+            def replan() -> Plan:
+                return _plan(request, task, dataset, group, began)
+
+            again = replan if budget.minutes else None
+            yield Session(run, task, dataset, plan, description, group, None, until, again)
     except BaseException:
         # BaseException includes Ctrl-C. A folder without a checkpoint could not be resumed.
         if group.is_main and not run.entries():
@@ -272,7 +231,12 @@ def _describe(request: Request, run: Run, dataset: Dataset, plan: Plan) -> dict[
 
 @contextlib.contextmanager
 def _resumed_session(
-    name: str | None, runs_dir: Path, group: Group, hooks: Hooks
+    name: str | None,
+    runs_dir: Path,
+    group: Group,
+    hooks: Hooks,
+    more: More | None,
+    began: float,
 ) -> Iterator[Session]:
     """The run, locked, with its newest readable checkpoint."""
     run = find_run(runs_dir, name)
@@ -284,6 +248,10 @@ def _resumed_session(
         task = get_task(start.task)
         dataset = _same_data(task, run, recorded.data, start)
         plan = recorded.plan_of(start)
+        until = None
+        if more is not None:
+            plan = _more(plan, start.info.step, more, run, dataset, group, began)
+            until = began + 60 * more.minutes if more.minutes else None
         # run.json may have a plan that was revised after the checkpoint that the run goes back to.
         description |= {"plan": plan.to_json()}
         if group.is_main:
@@ -291,8 +259,23 @@ def _resumed_session(
             turn = {"turn": next_turn(run.folder.parent)}
             run.write_description(description | turn)
             _note_versions(start, hooks)
-        # Without `until`: a revised number of steps would not continue the run bit for bit.
-        yield Session(run, task, dataset, plan, description, group, start)
+        # Without `until`, but for new minutes: a revised number of steps would not continue the run
+        # bit for bit.
+        yield Session(run, task, dataset, plan, description, group, start, until)
+
+
+def _more(
+    plan: Plan, step: int, more: More, run: Run, dataset: Dataset, group: Group, began: float
+) -> Plan:
+    """The plan of a run that is given more; every rank has to call it, and rank 0 decides."""
+    count = 0
+    if group.is_main:
+        logged = [event.get("tokens_per_second") for event in run.events()]
+        speeds = [float(speed) for speed in logged if isinstance(speed, int | float)]
+        left = 60 * (more.minutes or 0.0) - (time.perf_counter() - began)
+        count = more.num_steps(plan, dataset.size("train"), speeds, left)
+    count = int(group.broadcast(str(count) if group.is_main else ""))
+    return restarted(plan, step, count, more.given)
 
 
 @dataclass(frozen=True)
@@ -302,13 +285,19 @@ class _Recorded:
     data: DataConfig
     steps: int
     costs: dict[str, Any] = field(default_factory=dict)
+    restart: TrainConfig | None = None
+    dropouts: Mapping[str, Any] = field(default_factory=dict)
 
     def plan_of(self, start: Checkpoint) -> Plan:
         """A checkpoint's plan. Its steps may differ from those that the costs are for."""
         assert start.training is not None
-        part = start.training.config.steps / self.steps
+        model, train = start.config, start.training.config
+        # A new plan was made at this checkpoint, and its process died before it saved another one.
+        if self.restart and self.restart.restart_step == start.info.step:
+            train, model = self.restart, dataclasses.replace(model, **self.dropouts)
+        part = train.steps / self.steps
         costs = self.costs | {key: self.costs[key] * part for key in ("epochs", "seconds")}
-        return Plan(start.config, start.training.config, **costs, task=start.task)
+        return Plan(model, train, **costs, task=start.task)
 
 
 def _read_description(run: Run, description: Mapping[str, Any]) -> _Recorded:
@@ -319,9 +308,14 @@ def _read_description(run: Run, description: Mapping[str, Any]) -> _Recorded:
         # Runs of older versions have no most_steps.
         counts = {"memory": int(plan["memory"]), "most_steps": int(plan.get("most_steps", 0))}
         steps = max(1, int(plan["train"]["steps"]))
-        return _Recorded(data_config_from_json(description["recipe"]), steps, costs | counts)
+        data = data_config_from_json(description["recipe"])
+        if not plan["train"].get("restart_step"):
+            return _Recorded(data, steps, costs | counts)
+        dropouts = {name: plan["model"].get(name, 0.0) for name in DROPOUTS}
+        restart = read_config(TrainConfig, plan["train"])
+        return _Recorded(data, steps, costs | counts, restart, dropouts)
     # A person may have edited the file; OverflowError is int() of an infinity.
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, UsageError):
         raise CheckpointError(
             f"{run.folder / 'run.json'} does not say how the run was started", "start a new run"
         ) from None

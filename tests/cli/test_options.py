@@ -18,7 +18,7 @@ from charrnn.config import ModelConfig, TrainConfig
 from charrnn.data.config import DataConfig
 from charrnn.inference.engine import default_threads
 from charrnn.training.planner.plan import Budget
-from charrnn.training.session import make_request
+from charrnn.training.request import make_request
 from tests.support.shell import Shell
 
 ROOT: Any = typer.main.get_command(program())

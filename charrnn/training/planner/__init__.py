@@ -4,5 +4,7 @@ plan         Budget -> Plan: sizes, hyperparameters, steps, and what they cost
 heuristics   the rules, as pure functions of numbers
 presets      hyperparameters from the literature
 calibration  how fast this machine trains a model
+restart      a new plan for a run that is given more steps
+threads      the number of threads, chosen by measurement and looked at again
 time_budget  how many steps fit into the time, at the speed seen so far
 """
