@@ -97,15 +97,10 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     out.print(table, soft_wrap=True)
 
 
-def ask(text: str, offer: str) -> str | None:
-    """Show a text and what is offered after it, and read a line; None at the end of input."""
-    shown = console()
-    shown.print(Text(visible(text)) + Text(visible(offer), style="bold cyan"))
-    try:
-        return shown.input(Text("> ", style="dim"))
-    except (EOFError, KeyboardInterrupt):
-        shown.print()
-        return None
+def show_offer(text: str, offer: str) -> None:
+    """Show a text and what is offered after it, on stderr."""
+    with contextlib.suppress(OSError):
+        console().print(Text(visible(text)) + Text(visible(offer), style="bold cyan"))
 
 
 def shaded(text: str, amount: float) -> str:

@@ -1,40 +1,51 @@
 """`charrnn write`: a text written together with a model, one continuation at a time."""
 
+import contextlib
+import os
 import secrets
-from dataclasses import dataclass
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
+from charrnn.checkpoints.atomic import write_durably
 from charrnn.checkpoints.header import LANGUAGE
+from charrnn.cli import terminal
+from charrnn.cli.draft import Draft
+from charrnn.cli.line_editor import LineReader, line_reader
 from charrnn.cli.options import RunName, RunsDir, Threads, Which, option
-from charrnn.errors import UsageError
-from charrnn.inference.engine import TextModel
-from charrnn.inference.generation import (
-    GenerationState,
-    SamplingParams,
-    begin,
-    generate,
-    resume,
-)
+from charrnn.errors import InterruptedTraining, StorageError, UsageError
 
 HELP = """\
-Type more text to add it, or one of these:
+Type more text to add it, exactly as you type it, or one of these:
   (nothing)       accept the continuation
   /again          draw another continuation
-  /undo           remove the last addition
-  /edit TEXT      replace the last addition
+  /undo           take back the last change
+  /redo           bring back what /undo took
+  /edit TEXT      replace the last addition; without TEXT, change it in the line
+  /newline        add a line break
+  //TEXT          add text that begins with a slash
   /temp NUMBER    change the temperature
   /length NUMBER  change how many tokens are offered
   /show           show the whole text
-  /save FILE      write the text to a new file
+  /save FILE      write the text to a new file; without FILE, to the last one again
   /help           show this
-  /quit           leave (so does the end of input)"""
+  /quit           leave (so does the end of input); unsaved text is kept in a file"""
+
+SHOWN = 400
+"""Characters of the end of the text shown before an offer; it is enough to go on from."""
 
 
 def write(
     run: RunName = None,
     runs_dir: RunsDir = Path("runs"),
     prompt: Annotated[str, option(help="Beginning of the text.", show_default="empty")] = "",
+    prompt_file: Annotated[
+        Path | None, option(help="A text file to go on with.", show_default="none")
+    ] = None,
     temperature: Annotated[
         float, option(min=0, max=1e6, help="Temperature of the continuations.")
     ] = 0.8,
@@ -51,137 +62,197 @@ def write(
     It offers a continuation; you accept it, ask for another, edit, undo, or type your own.
     """
     from charrnn import api
-    from charrnn.cli import terminal
+    from charrnn.cli.prompts import STDIN, note_unseen, read_prompt
 
+    if STDIN in (prompt, str(prompt_file)):
+        raise UsageError(
+            "stdin is where the lines are typed", "give the text by --prompt-file FILE"
+        )
+    prompt = read_prompt(prompt, prompt_file, escapes=False)
     model = api.load(run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads, task=LANGUAGE)
+    note_unseen([prompt], model.tokenizer)
     seed = secrets.randbits(32) if seed is None else seed
     draft = Draft(model, prompt, temperature, length, seed)
     terminal.say(HELP, "dim")
-    # The end of the text is enough to continue from; /show prints all of it.
-    while (line := terminal.ask(draft.text[-400:], draft.offer)) is not None:
+    lines = line_reader()
+    try:
+        with _raised_signals(lines):
+            Session(draft, lines).run()
+    # However the session ends, by an error of the program too, the text outlives it.
+    finally:
+        if draft.unsaved:
+            _keep(draft.text, model.path.parent)
+
+
+class Session:
+    """Shows offers and obeys lines, until the writer leaves."""
+
+    def __init__(self, draft: Draft, lines: LineReader) -> None:
+        self._draft, self._lines = draft, lines
+        self._files: dict[Path, bytes] = {}
+
+    def run(self) -> None:
+        """Read lines to the end of input or /quit."""
+        start: str | None = ""
+        while start is not None:
+            terminal.show_offer(_end_of(self._draft.text), self._draft.offer)
+            line: str | None = ""
+            try:
+                line = self._lines.read(start)
+                start = None if line is None else self._obey(line)
+            # A mistyped command costs the writer neither the text nor, in a terminal, the line.
+            except (UsageError, StorageError) as error:
+                terminal.note(str(error))
+                start = line
+
+    def _obey(self, line: str) -> str | None:
+        """Do what a line says -> how the next line begins, None to leave."""
+        # Only a line without any character accepts: blanks are text.
+        if not line:
+            self._draft.accept()
+        elif line.startswith("//") or not line.startswith("/"):
+            self._draft.add(line.removeprefix("/"))
+        else:
+            return self._command(*line.partition(" ")[::2])
+        return ""
+
+    def _command(self, command: str, rest: str) -> str | None:
+        """Do what a command says -> how the next line begins, None to leave."""
+        draft, known = self._draft, (*SIMPLE, "/quit")
+        match command:
+            case "/edit" if rest:
+                draft.edit(rest)
+            case "/edit" if self._lines.editable:
+                return f"/edit {draft.last_addition}"
+            case "/edit":
+                raise UsageError("/edit has no text", "give it after a blank")
+            case "/temp":
+                draft.temperature = _number(rest, 0, 1e6)
+                draft.again()
+            case "/length":
+                draft.length = int(_number(rest, 1, 1e6, whole=True))
+                draft.again()
+            case "/save":
+                self._save(rest.strip())
+            # Perhaps it is no command but text, which is not to be guessed.
+            case _ if rest or command not in known:
+                what = "takes nothing after it" if command in known else "is not a command"
+                remedy = "/help lists them; // begins text with a slash"
+                raise UsageError(f"{command} {what}", remedy)
+            case "/quit":
+                return None
+            case _:
+                SIMPLE[command](draft)
+        return ""
+
+    def _save(self, name: str) -> None:
+        """Write the text to a new file, or again to the one that this session wrote last."""
+        files = self._files
+        if not name and not files:
+            raise UsageError("/save has no file", "give the name of a new one after a blank")
+        path = Path(name).expanduser() if name else list(files)[-1]
+        data = _as_file(self._draft.text)
         try:
-            if not _obey(draft, line):
-                return
-        # A mistyped command must not cost the writer the text.
-        except UsageError as error:
-            terminal.note(str(error))
+            # What another program has changed since then is not this session's to replace.
+            if path in files and path.read_bytes() == files[path]:
+                write_durably(path, [data])
+            else:
+                _write_new(path, data)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write {path}: {error.strerror}", "give the name of a new file"
+            ) from None
+        files.pop(path, None)
+        files[path] = data
+        self._draft.saved()
+        terminal.say(f"saved {path}")
 
 
-@dataclass(frozen=True)
-class Revision:
-    """A text, and the state from which its continuation starts."""
-
-    text: str
-    state: GenerationState
-
-
-class Draft:
-    """A text in progress: its revisions, one per addition, and the continuation on offer."""
-
-    def __init__(
-        self, model: TextModel, prompt: str, temperature: float, length: int, seed: int
-    ) -> None:
-        self.temperature, self.length = temperature, length
-        self._model, self._seed = model, seed
-        self._revisions = [Revision(prompt, begin(model.tokenizer, prompt))]
-        # Number of the sample to draw: each continuation has random numbers of its own, and equal
-        # seeds and commands give equal texts.
-        self._tries = 0
-        self.again()
-
-    @property
-    def text(self) -> str:
-        """The text so far."""
-        return self._revisions[-1].text
-
-    def again(self) -> None:
-        """Draw another continuation to offer."""
-        self._tries += 1
-        values = {"temperature": self.temperature}
-        params = SamplingParams(self.length, seed=self._seed, values=values)
-        chunks = list(generate(self._model, [self._revisions[-1].state], params, [self._tries]))
-        self.offer = "".join(chunk.text for chunk in chunks)
-        self._after = chunks[-1].end
-
-    def accept(self) -> None:
-        """Add the continuation to the text."""
-        # The last chunk of a sample always has its end.
-        assert self._after is not None
-        self._revisions.append(Revision(self.text + self.offer, self._after))
-        self.again()
-
-    def add(self, text: str) -> None:
-        """Add the writer's own text, without the continuation."""
-        state = resume(self._model.tokenizer, self._revisions[-1].state, text)
-        self._revisions.append(Revision(self.text + text, state))
-        self.again()
-
-    def undo(self) -> None:
-        """Remove the last addition; the prompt stays."""
-        if len(self._revisions) > 1:
-            self._revisions.pop()
-        self.again()
-
-    def edit(self, text: str) -> None:
-        """Replace the last addition."""
-        if len(self._revisions) > 1:
-            self._revisions.pop()
-        self.add(text)
+def _end_of(text: str) -> str:
+    """The end of a text, from the beginning of a word where there is one."""
+    if len(text) <= SHOWN:
+        return text
+    end = text[-SHOWN:]
+    word = end.find(" ") + 1
+    return "..." + end[word if word < SHOWN // 2 else 0 :]
 
 
-def _obey(draft: Draft, line: str) -> bool:
-    """Do what a line says -> whether to go on."""
-    from charrnn.cli import terminal
-
-    command, _, rest = line.partition(" ")
-    match command:
-        case "":
-            draft.accept()
-        case "/again":
-            draft.again()
-        case "/undo":
-            draft.undo()
-        case "/edit":
-            draft.edit(rest)
-        case "/temp":
-            draft.temperature = _number(rest, 0, 1e6)
-            draft.again()
-        case "/length":
-            draft.length = int(_number(rest, 1, 1e6))
-            draft.again()
-        case "/show":
-            terminal.say(draft.text)
-        case "/save":
-            _save(draft.text, Path(rest.strip()))
-        case "/quit":
-            return False
-        case _ if line.startswith("/"):
-            terminal.say(HELP, "dim")
-        case _:
-            draft.add(line)
-    return True
-
-
-def _number(text: str, low: float, high: float) -> float:
+def _number(text: str, low: float, high: float, whole: bool = False) -> float:
     try:
         value = float(text)
     except ValueError:
         value = float("nan")
     # NaN compares as false, so it fails this test, whether typed or from above.
-    if not low <= value <= high:
-        raise UsageError(f"{text.strip()!r} is not a number", f"give one from {low:g} to {high:g}")
+    if not low <= value <= high or (whole and value != int(value)):
+        kind = "a whole number" if whole else "a number"
+        raise UsageError(f"{text.strip()!r} is not {kind}", f"give one from {low:g} to {high:g}")
     return value
 
 
-def _save(text: str, path: Path) -> None:
-    from charrnn.cli import terminal
+def _as_file(text: str) -> bytes:
+    return (text if text.endswith("\n") else text + "\n").encode("utf-8")
 
+
+def _write_new(path: Path, data: bytes) -> None:
+    """Write a file that does not exist yet; OSError if it does, or cannot be written."""
+    # "x" fails if the file exists, so that no text is overwritten by mistake.
+    with path.open("xb") as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            # Half a text under this name would pass for the whole, and stop a second attempt.
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise
+
+
+def _keep(text: str, folder: Path) -> None:
+    """Write a text that was not saved to a new file, and say where it is."""
+    # Beside the model if that is a run's folder: what is there is never taken for a corpus.
+    run = [folder] if (folder / "run.json").exists() else []
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for place in (*run, Path(), Path(tempfile.gettempdir())):
+        for number in range(1, 100):
+            path = place / f"draft-{stamp}{f'-{number}' if number > 1 else ''}.txt"
+            try:
+                _write_new(path, _as_file(text))
+            except FileExistsError:
+                continue
+            except OSError:
+                break
+            terminal.note(f"the unsaved text is in {path}; --prompt-file {path} goes on with it")
+            return
+    terminal.note("the text could not be saved in any folder; here it is")
+    terminal.say(text)
+
+
+@contextlib.contextmanager
+def _raised_signals(lines: LineReader) -> Iterator[None]:
+    """Turn the signals that end a program into an error meanwhile, so that the text is kept."""
+
+    def handle(number: int, frame: FrameType | None = None) -> None:
+        name = signal.Signals(number).name
+        lines.interrupt(InterruptedTraining(number, f"ended by {name}", "unsaved text is kept"))
+
+    # Windows has no SIGHUP, which a terminal sends when it is closed.
+    numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
+    handled = [n for n in numbers if n and signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in handled}
     try:
-        # "x" fails if the file exists, so that no text is overwritten by mistake.
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text if text.endswith("\n") else text + "\n")
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {path}: {error.strerror}", "give the name of a new file"
-        ) from None
-    terminal.say(f"saved {path}")
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+SIMPLE: dict[str, Callable[[Draft], None]] = {
+    "/again": Draft.again,
+    "/undo": Draft.undo,
+    "/redo": Draft.redo,
+    "/newline": lambda draft: draft.add("\n"),
+    "/show": lambda draft: terminal.say(draft.text),
+    "/help": lambda draft: terminal.say(HELP, "dim"),
+}
+"""Commands that take nothing after them, except /quit."""
