@@ -19,6 +19,17 @@ TEMPORARY = ".tmp"
 
 BLOCK = 1 << 20
 
+PLAIN = ("O_CLOEXEC", "O_BINARY")
+"""Flags of every opening: no child inherits it; on Windows, no byte of a line's end is changed."""
+
+
+def flags(*names: str) -> int:
+    """Names of flags of os.open -> those together that this system has."""
+    total = 0
+    for name in names:
+        total |= getattr(os, name, 0)
+    return total
+
 
 class Disk:
     """The operations of a durable save, one system call each."""
@@ -26,7 +37,7 @@ class Disk:
     def create(self, path: Path) -> int:
         """Open a new file for writing, with mode 0666 & ~umask -> descriptor."""
         # O_EXCL neither overwrites a file nor follows a link of this name.
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | flags(*PLAIN), 0o666)
 
     def write(self, descriptor: int, data: memoryview) -> int:
         """Write some of the data -> number of bytes written."""
@@ -56,8 +67,11 @@ class Disk:
 
     def sync_folder(self, folder: Path) -> None:
         """Make the folder's entries survive a power loss."""
+        # Windows cannot open a folder; its file system logs a rename by itself.
+        if not hasattr(os, "O_DIRECTORY"):
+            return
         # A rename changes the folder, whose own data an fsync of the file does not write.
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | flags(*PLAIN))
         try:
             os.fsync(descriptor)
         finally:
@@ -101,7 +115,9 @@ def write_durably(path: Path, parts: Iterable[bytes | memoryview], disk: Disk = 
             disk.remove(temporary)
         raise StorageError(
             f"cannot write {path}: {error.strerror or error} after {written:,} bytes",
-            "free some space or choose another folder; earlier files are intact",
+            "free some space or choose another folder"
+            # No comfort where there is nothing to comfort with.
+            + ("; the file of that name is as it was" if path.exists() else ""),
         ) from None
 
 

@@ -10,6 +10,7 @@ import typer
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli.effects import GIVEN
 from charrnn.cli.options import Device, Json, RunsDir, config_option, option
+from charrnn.cli.output import broken_pipe
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import UsageError
 from charrnn.tasks import TASKS
@@ -59,6 +60,13 @@ def train(
         float | None,
         option(min=0.001, max=1e6, help="The same, by passes over the text.", show_default="none"),
     ] = None,
+    allow_changed_text: Annotated[
+        bool,
+        option(
+            "--allow-changed-text",
+            help="Resume although the text has changed, with the tokens that the run has kept.",
+        ),
+    ] = False,
     task: Annotated[str, option(help=f"Kind of model: {', '.join(TASKS)}.")] = LANGUAGE,
     preset: Annotated[
         str | None,
@@ -99,9 +107,34 @@ def train(
     ] = None,
     lines: Annotated[
         bool,
-        option("--lines", help="Treat each line as a document of its own, as in a list of names."),
+        option(
+            "--lines",
+            help="Each line is a document, as in a list of names: short for --documents line.",
+        ),
     ] = False,
+    documents: Annotated[
+        str | None,
+        option(
+            help="What a document of its own is: a line, a file, or blank (text between blank "
+            "lines).",
+            show_default="the text is one",
+        ),
+    ] = None,
     encoding: Annotated[str, option(help="Encoding of the files.")] = "utf-8",
+    errors: Annotated[
+        str | None,
+        option(
+            help="Bytes that are not valid in the encoding: strict (an error), replace or skip.",
+            show_default="strict",
+        ),
+    ] = None,
+    newlines: Annotated[
+        str | None,
+        option(
+            help="Line ends of other systems, such as CR LF: convert to newlines, or keep.",
+            show_default="convert",
+        ),
+    ] = None,
     valid: Annotated[
         list[str] | None,
         option(help="Files to validate on, instead of part of the text.", show_default="none"),
@@ -184,12 +217,14 @@ def train(
     # --minutes counts from here, so it includes reading the text and planning.
     began = time.perf_counter()
     # A reader that leaves the pipe costs a training its output, not its work.
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    broken_pipe(signal.SIG_IGN)
     if bool(corpus) == resume:
         raise UsageError(
             "give either a text to train on or --resume",
             "charrnn train corpus.txt, or charrnn train --resume --name RUN",
         )
+    if allow_changed_text and not resume:
+        raise UsageError("--allow-changed-text has no effect without --resume", "leave it out")
     from charrnn.cli.progress import ProgressReporter
     from charrnn.cli.signals import Interrupts
 
@@ -209,7 +244,7 @@ def train(
         if resume:
             changes = {k: v for k, v in chosen(values).items() if v not in (None, [])}
             further = More(*measures, given=changes) if goes_on else None
-            resume_run(name, runs_dir, device, hooks, further, began)
+            resume_run(name, runs_dir, device, hooks, further, began, allow_changed_text)
         else:
             request = make_request(tuple(corpus or ()), chosen(values), preset, task)
             start_run(request, name, runs_dir, device, hooks, began)
@@ -229,8 +264,8 @@ def chosen(values: dict[str, Any]) -> dict[str, Any]:
 
 
 NOT_CHOSEN = (
-    "corpus", "name", "runs_dir", "resume", "more", "more_steps", "more_epochs", "task", "preset",
-    "device", "json", "quiet",
+    "corpus", "name", "runs_dir", "resume", "more", "more_steps", "more_epochs",
+    "allow_changed_text", "task", "preset", "device", "json", "quiet",
 )  # fmt: skip
 """Options of the command itself, and those that the library takes as arguments of their own."""
 

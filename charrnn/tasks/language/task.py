@@ -16,6 +16,7 @@ from charrnn.tasks.base import Dataset, Metric, Task
 from charrnn.tasks.language import corpus
 from charrnn.tasks.language.corpus import Corpus
 from charrnn.tasks.language.language_model import LanguageModel
+from charrnn.tasks.language.unknown import original
 
 if TYPE_CHECKING:
     from charrnn.models.recurrent import RecurrentNetwork
@@ -67,20 +68,34 @@ class LanguageTask(Task):
     def evaluate(
         self, network: "RecurrentNetwork", dataset: Dataset, split: str, limit: int = 0
     ) -> Score:
-        """Nats per character over a split, or over its first `limit` tokens."""
-        from charrnn.tasks.language.evaluate import evaluate
+        """Nats per character over a split, or over `limit` evenly spread tokens of it."""
+        from charrnn.tasks.language.evaluate import evaluate, evaluate_pieces
         from charrnn.tasks.language.network import CharRNN
 
         # The interface says Dataset and RecurrentNetwork; a task is only given its own.
         assert isinstance(dataset, Corpus)
         assert isinstance(network, CharRNN)
+        part, start_id = dataset.splits[split], dataset.tokenizer.start_id
+        if 0 < limit < part.tokens:
+            return evaluate_pieces(
+                network, part.load(), part.characters, start_id, limit, dataset.pricing(split)
+            )
+        return evaluate(network, part.load(), part.characters, start_id, dataset.pricing(split))
+
+    def evaluate_beginning(
+        self, network: "RecurrentNetwork", dataset: Dataset, split: str, limit: int
+    ) -> Score:
+        """Nats per character over the first `limit` tokens of a split."""
+        from charrnn.tasks.language.evaluate import evaluate
+        from charrnn.tasks.language.network import CharRNN
+
+        assert isinstance(dataset, Corpus)
+        assert isinstance(network, CharRNN)
         part = dataset.splits[split]
-        tokens, characters = part.load(), part.characters
-        if 0 < limit < len(tokens):
-            # An estimate: to count them, the tokens would have to be decoded at each evaluation.
-            characters = max(1, round(characters * limit / len(tokens)))
-            tokens = tokens[:limit]
-        return evaluate(network, tokens, characters, dataset.tokenizer.newline_id)
+        # An estimate: to count them, the tokens would have to be decoded at each evaluation.
+        characters = max(1, round(part.characters * min(1.0, limit / part.tokens)))
+        tokens, start_id = part.load()[:limit], dataset.tokenizer.start_id
+        return evaluate(network, tokens, characters, start_id, dataset.pricing(split))
 
     def baselines(self, dataset: Dataset) -> dict[str, float]:
         """Nats per character of simple models on the beginning of the validation part."""
@@ -89,9 +104,13 @@ class LanguageTask(Task):
         assert isinstance(dataset, Corpus)
         if "valid" not in dataset.splits:
             return {}
-        tokens = dataset.splits["valid"].load()[:SCORED_TOKENS]
-        text = dataset.tokenizer.decode(tokens)
-        found = baselines(dataset, tokens, text, COUNTED_TOKENS) if text else ()
+        part = dataset.splits["valid"]
+        tokens = part.load()[:SCORED_TOKENS]
+        # As it was before words without an id became one, so that all baselines read one text.
+        text = original(dataset.tokenizer, part, range(len(tokens)))
+        pricing = dataset.pricing("valid")
+        price = pricing.unknown(tokens) * pricing.unknown_nats
+        found = baselines(dataset, tokens, text, COUNTED_TOKENS, price) if text else ()
         # In nats, the unit of the metric.
         return {name: bits * math.log(2) for name, bits in found}
 
