@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 
@@ -61,6 +62,36 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
         torch.cuda.set_device(local_rank)
         return torch.device("cuda", local_rank)
     return torch.device(name)
+
+
+@dataclass
+class _Threads:
+    """The number of threads that this program set last, and the one before it set any."""
+
+    own: int = 0
+    foreign: int = 0
+
+
+_THREADS = _Threads()
+
+
+def set_threads(threads: int) -> None:
+    """Set torch's number of threads, and remember that it was not the user who did."""
+    now = torch.get_num_threads()
+    if now != _THREADS.own:
+        _THREADS.foreign = now
+    _THREADS.own = threads
+    if now != threads:
+        torch.set_num_threads(threads)
+
+
+def available_threads() -> int:
+    """The threads that a training may use: torch's choice, one per core, or the user's.
+
+    OMP_NUM_THREADS and `torch.set_num_threads` change it; an earlier training does not.
+    """
+    now = torch.get_num_threads()
+    return _THREADS.foreign if now == _THREADS.own else now
 
 
 @contextlib.contextmanager

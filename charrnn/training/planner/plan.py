@@ -15,12 +15,14 @@ from charrnn.checkpoints.header import LANGUAGE
 from charrnn.config import ModelConfig, TrainConfig, config_to_json
 from charrnn.data.batches import rows_per_rank, steps_for
 from charrnn.errors import CorpusError, UsageError
+from charrnn.models.device import available_threads
 from charrnn.tasks import get_task
 from charrnn.tasks.base import Dataset, Task
 from charrnn.training.distributed import Group
 from charrnn.training.planner import heuristics
-from charrnn.training.planner.calibration import best_precision, calibrate, default_threads
+from charrnn.training.planner.calibration import Speed, best_precision, calibrate
 from charrnn.training.planner.presets import Preset
+from charrnn.training.planner.threads import thread_counts
 
 MOST_STEPS: int = TrainConfig.__dataclass_fields__["steps"].metadata["high"]
 """Most steps of a run, however fast the machine and long the time."""
@@ -34,7 +36,8 @@ class Plan:
     """What to train and how; and what it costs: seconds for all steps, bytes of memory.
 
     most_steps: the steps after which more training would overfit, whatever the time; 0 if the user
-    chose the number of steps.
+    chose the number of steps. adaptive: whether the number of threads was measured, and may change
+    with the load. busy: whether other work slowed the measurement down.
     """
 
     model_config: ModelConfig
@@ -45,6 +48,8 @@ class Plan:
     memory: int
     most_steps: int = 0
     task: str = LANGUAGE
+    adaptive: bool = False
+    busy: bool = False
 
     def with_steps(self, steps: int) -> "Plan":
         """The same plan with another number of steps, and its cost."""
@@ -74,6 +79,8 @@ class Plan:
             "memory": self.memory,
             "most_steps": self.most_steps,
             "parameters": self.parameters,
+            # Absent where false, as in the files of earlier versions.
+            **{key: True for key in ("adaptive", "busy") if getattr(self, key)},
         }
 
 
@@ -104,6 +111,7 @@ class _Problem:
     budget: Budget
     group: Group
     began: float
+    counts: tuple[int, ...]
 
     @property
     def tokens(self) -> int:
@@ -155,7 +163,9 @@ def make_plan(
     began = time.perf_counter() if began is None else began
     problem = _problem(task, dataset, given, budget, group, preset, began)
     # This order, because batch and window decide the speed, and the speed how large a model can be.
-    model, speed = _choose(problem)
+    model, measured = _choose(problem)
+    speed = measured.tokens_per_second
+    problem = replace(problem, train=problem.train | {"threads": measured.threads})
     steps = _steps(problem, speed)
     # A number that the user chose is obeyed, however much it overfits.
     most = 0 if problem.budget.steps or problem.budget.epochs else problem.most_steps
@@ -169,8 +179,11 @@ def make_plan(
         model = replace(model, input_dropout=inputs, dropout=layers, output_dropout=layers)
     train = _train_config(problem, model, steps, speed)
     seconds = steps * problem.tokens_per_step / speed / (1 - problem.evaluation_share)
-    memory = heuristics.memory(model, train, parameters)
-    return Plan(model, train, speed, epochs, seconds, memory, most, task.name)
+    memory = heuristics.memory(model, train, parameters, dataset.size("valid") > 0)
+    adaptive = len(problem.counts) > 1
+    return Plan(
+        model, train, speed, epochs, seconds, memory, most, task.name, adaptive, measured.busy
+    )
 
 
 def _problem(
@@ -193,8 +206,16 @@ def _problem(
         own = preset.in_steps(tokens / (shape["batch_size"] * shape["seq_length"])) | own
         if not (budget.minutes or budget.epochs or budget.steps):
             budget = replace(budget, epochs=preset.epochs)
-    train = {"threads": default_threads(), **shape, **own}
-    return _Problem(task, dataset, values, train, budget, group, began)
+    train = {"threads": available_threads(), **shape, **own}
+    return _Problem(task, dataset, values, train, budget, group, began, _counts(train, own, group))
+
+
+def _counts(train: Mapping[str, Any], own: Mapping[str, Any], group: Group) -> tuple[int, ...]:
+    """The numbers of threads to choose from by measurement; a single one if there is no choice."""
+    # torchrun gives each process its share of the cores, and a GPU needs one thread.
+    if "threads" in own or group.world_size > 1 or group.device.type != "cpu":
+        return (train["threads"],)
+    return thread_counts(train["threads"])
 
 
 def _batch(tokens: int, given: Mapping[str, Any], group: Group) -> dict[str, int]:
@@ -214,8 +235,8 @@ def _batch(tokens: int, given: Mapping[str, Any], group: Group) -> dict[str, int
     return {"batch_size": batch, "seq_length": length}
 
 
-def _choose(problem: _Problem) -> tuple[ModelConfig, float]:
-    """The largest size that data and budget can train, and its measured tokens per second."""
+def _choose(problem: _Problem) -> tuple[ModelConfig, Speed]:
+    """The largest size that data and budget can train, and its measured speed."""
     candidates = _candidates(problem)
     budget = problem.budget
     if budget.steps or budget.epochs:
@@ -249,17 +270,17 @@ def _candidates(problem: _Problem) -> list[ModelConfig]:
     return [c for c in configs if size_of(c) <= bound] or configs[:1]
 
 
-def _choose_by_time(problem: _Problem, candidates: list[ModelConfig]) -> tuple[ModelConfig, float]:
+def _choose_by_time(problem: _Problem, candidates: list[ModelConfig]) -> tuple[ModelConfig, Speed]:
     """Measure the middle size, then go up or down until a size fits its budget of tokens."""
     # From the middle, because each measurement takes seconds of the time that is to be planned.
     index = len(candidates) // 2
-    speeds: dict[int, float] = {}
+    speeds: dict[int, Speed] = {}
     while True:
         if index not in speeds:
             speeds[index] = _speed(problem, candidates[index])
         most = problem.most_steps * problem.tokens_per_step
         # Measuring shortens the time that is left; and time does not help where more would overfit.
-        total = min(speeds[index] * problem.seconds_left(), most)
+        total = min(speeds[index].tokens_per_second * problem.seconds_left(), most)
         parameters = problem.task.num_parameters(candidates[index])
         enough = total >= parameters * heuristics.TOKENS_PER_PARAMETER
         step = 1 if enough else -1
@@ -270,12 +291,14 @@ def _choose_by_time(problem: _Problem, candidates: list[ModelConfig]) -> tuple[M
         index += step
 
 
-def _speed(problem: _Problem, model: ModelConfig) -> float:
-    """Tokens per second, measured longer if more time depends on it."""
+def _speed(problem: _Problem, model: ModelConfig) -> Speed:
+    """A model's speed, measured longer if more time depends on it."""
     # Up to four times as long, for sixteen minutes and more.
     times = min(4.0, max(1.0, problem.minutes / 4))
     train = _known_train_fields(problem, model)
-    return calibrate(problem.task, problem.dataset, model, train, problem.group, times)
+    return calibrate(
+        problem.task, problem.dataset, model, train, problem.group, times, problem.counts
+    )
 
 
 def _known_train_fields(problem: _Problem, model: ModelConfig) -> dict[str, Any]:
@@ -306,15 +329,17 @@ def _steps(problem: _Problem, speed: float) -> int:
     if budget.epochs:
         return steps_for(budget.epochs, problem.tokens, per_step, MOST_STEPS)
     seconds = problem.seconds_left() * (1 - problem.evaluation_share)
+    seconds -= heuristics.final_seconds(problem.dataset.size("valid"), speed, seconds)[0]
     return min(MOST_STEPS, problem.most_steps, max(10, int(seconds * speed / per_step)))
 
 
 def _train_config(problem: _Problem, model: ModelConfig, steps: int, speed: float) -> TrainConfig:
     """The complete TrainConfig: known values, else those that suit size, speed and steps."""
     seconds_per_step = problem.tokens_per_step / speed
-    times, eval_tokens = heuristics.evaluations(
-        problem.dataset.size("valid"), speed, steps * seconds_per_step
-    )
+    valid, seconds = problem.dataset.size("valid"), steps * seconds_per_step
+    parameters = problem.task.num_parameters(model)
+    by_time = not (problem.budget.steps or problem.budget.epochs)
+    times, eval_tokens = heuristics.evaluations(valid, speed, seconds, parameters, by_time)
     # Rounded up, so that the evaluations are not one more than the time allows.
     eval_every = problem.train.get("eval_every") or max(1, math.ceil(steps / times))
     # A crash should cost five minutes at most, even where evaluations are rare.
@@ -330,4 +355,11 @@ def _train_config(problem: _Problem, model: ModelConfig, steps: int, speed: floa
         # About every two seconds, and twenty lines at least in a short run.
         "log_every": max(1, min(steps // 20, int(2 / seconds_per_step))),
     }
-    return TrainConfig(**(chosen | _known_train_fields(problem, model)))
+    # Who asks for evaluations at certain steps is shown each of them.
+    if "eval_every" not in problem.train:
+        chosen["sample_every"] = heuristics.sample_every(eval_every, seconds_per_step)
+    chosen |= _known_train_fields(problem, model)
+    if 0 < chosen["eval_tokens"] < valid:
+        whole = heuristics.final_seconds(valid, speed, seconds, parameters)[1] or not by_time
+        chosen.setdefault("final_eval", "whole" if whole else "pieces")
+    return TrainConfig(**chosen)

@@ -19,6 +19,7 @@ from charrnn.tasks.base import Dataset, Task
 from charrnn.tasks.language.corpus import Corpus
 from charrnn.training.distributed import Group
 from charrnn.training.planner import plan as planner
+from charrnn.training.planner.calibration import Speed
 from charrnn.training.planner.heuristics import (
     EVALUATION_SHARE,
     EVALUATION_TOKENS,
@@ -57,10 +58,12 @@ class Machine:
         train: Mapping[str, Any],
         group: Group,
         times: float = 1.0,
-    ) -> float:
-        """Tokens per second of a model, in place of `calibrate`."""
+        counts: tuple[int, ...] = (),
+    ) -> Speed:
+        """The speed of a model, in place of `calibrate`."""
         self.measured.append(model)
-        return self.power / (num_parameters(model) + 10_000)
+        threads = counts[-1] if counts else train["threads"]
+        return Speed(self.power / (num_parameters(model) + 10_000), threads)
 
 
 @pytest.fixture(autouse=True)
