@@ -31,6 +31,11 @@ Which = Annotated[
     ),
 ]
 
+Errors = Annotated[
+    Literal["strict", "replace", "skip"],
+    option(help="Bytes of the text that are not valid in its encoding: strict is an error."),
+]
+
 Threads = Annotated[
     int | None,
     option(min=1, max=1024, help="Processor threads.", show_default="all cores, at most 4"),

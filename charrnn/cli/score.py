@@ -9,10 +9,14 @@ import typer
 from charrnn.checkpoints.checkpoint import SUFFIX
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli import terminal
-from charrnn.cli.options import Json, Precision, RunName, RunsDir, Threads, Which, option
+from charrnn.cli.effects import GIVEN
+from charrnn.cli.options import Errors, Json, Precision, RunName, RunsDir, Threads, Which, option
 from charrnn.cli.output import Output
-from charrnn.cli.prompts import STDIN, read_text
+from charrnn.cli.prompts import STDIN
+from charrnn.data.reading import Tally
+from charrnn.data.sources import opened
 from charrnn.errors import CorpusError, UsageError
+from charrnn.tokenizers.base import to_bytes
 
 if TYPE_CHECKING:
     from charrnn.tasks.language.language_model import LanguageModel
@@ -40,6 +44,10 @@ def score(
     yardsticks: Annotated[
         bool, option(help="Compare with baselines: a 5-gram model, gzip and xz.")
     ] = True,
+    encoding: Annotated[
+        str, option(help="Encoding of the text.", show_default="the training text's")
+    ] = "utf-8",
+    errors: Errors = "strict",
     precision: Precision = "float32",
     checkpoint: Which = "best",
     threads: Threads = None,
@@ -63,10 +71,20 @@ def score(
         precision=precision,
         task=LANGUAGE,
     )
-    if not (text := read_text(file)):
+    asked = encoding if "encoding" in GIVEN.get() else None
+    reading, tally = model.reading(asked, errors), Tally()
+    with opened(file, reading) as found:
+        if per_line:
+            lines = list(reading.numbered_lines(reading.text(found, tally), tally))
+            text = ""
+        else:
+            lines, text = [], "".join(reading.read(found, tally))
+    for note in tally.notes(reading):
+        terminal.note(note)
+    if not (text or lines):
         raise CorpusError(f"{file} is empty", "give a text")
     if per_line:
-        _print_lines(model, text, json)
+        _print_lines(model, lines, json)
     elif color:
         _print_colored(model, text)
     else:
@@ -94,7 +112,10 @@ def _print_whole(model: "LanguageModel", text: str, compare: bool, as_json: bool
 
     found = _figures(model, text)
     tokens = model.tokenizer.encode(text)
-    others = dict(baselines(model.corpus, tokens, text)) if compare else {}
+    price = found.get("unknown_nats", 0.0)
+    others = (
+        dict(baselines(model.corpus, tokens, _shown(text), unknown_nats=price)) if compare else {}
+    )
     out = Output()
     if as_json:
         out.json(found | ({"yardsticks": others} if compare else {}))
@@ -109,12 +130,12 @@ def _print_whole(model: "LanguageModel", text: str, compare: bool, as_json: bool
     out.flush()
 
 
-def _print_lines(model: "LanguageModel", text: str, as_json: bool) -> None:
+def _print_lines(model: "LanguageModel", lines: list[tuple[int, str]], as_json: bool) -> None:
     """Each line scored by itself, the most surprising first."""
     found: list[dict[str, Any]] = []
     # Each line keeps its newline: where a line ends is part of what the model predicts.
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
-        found.append({"line": number, "text": line} | _figures(model, line + "\n"))
+    for number, line in lines:
+        found.append({"line": number, "text": _shown(line)} | _figures(model, line + "\n"))
     out = Output()
     for each in sorted(found, key=lambda item: (-item["bits_per_char"], item["line"])):
         if as_json:
@@ -122,6 +143,11 @@ def _print_lines(model: "LanguageModel", text: str, as_json: bool) -> None:
         else:
             out.write(f"{each['bits_per_char']:8.4f}  {each['text']}\n")
     out.flush()
+
+
+def _shown(text: str) -> str:
+    """A text as it can be printed: a byte that is not UTF-8 becomes U+FFFD."""
+    return to_bytes(text).decode("utf-8", "replace")
 
 
 def _print_colored(model: "LanguageModel", text: str) -> None:

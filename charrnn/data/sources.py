@@ -5,20 +5,28 @@ file that cannot be decoded is an error that names the offset, and what is left 
 """
 
 import codecs
+import contextlib
 import glob
 import hashlib
 import os
+import re
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from charrnn.data.folders import Selection, natural, text_files
+from charrnn.data.formats import refuse_other_formats
+from charrnn.data.reading import Reading, Tally
 from charrnn.errors import CorpusError, StorageError
 
 BLOCK = 4 << 20
 """Bytes read at a time, which bounds the memory that a text of any size needs."""
+
+SURROGATES = re.compile("[\ud800-\udfff]")
 
 STDIN = "-"
 
@@ -42,10 +50,7 @@ class Sources:
         """The hash of one file, or of several files' hashes; file names do not count."""
         # Of the hashes and not of all bytes in a row: where files end is part of the text, because
         # a newline is put between them.
-        hashes = []
-        for path in self.files:
-            with path.open("rb") as file:
-                hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+        hashes = [file_sha256(path) for path in self.files]
         return hashes[0] if len(hashes) == 1 else _joint_hash(hashes)
 
     def texts(self, encoding: str, exact: bool) -> Iterator[str]:
@@ -54,22 +59,66 @@ class Sources:
         `exact` keeps every byte, even a byte order mark or an undecodable one, for the byte
         tokenizer. Otherwise CorpusError names the file and offset of an undecodable byte.
         """
-        last = "\n"
+        return Reading(encoding, exact=exact).text(self, Tally())
+
+    def by_file(
+        self, encoding: str, exact: bool, errors: str, tally: Tally
+    ) -> Iterator[Iterator[str]]:
+        """The text of each file in blocks. Each must be read to its end before the next one."""
+        return (_decode(path, encoding, exact, errors, tally) for path in self.files)
+
+    def refuse_other_formats(self, encoding: str) -> None:
+        """CorpusError, with the way to its text, for a file that is recognized as no text."""
         for path in self.files:
-            if last != "\n":
-                yield "\n"
-            # Now the text ends in a newline, and an empty file must not add a second one.
-            last = "\n"
-            for text in _decode(path, encoding, exact):
-                last = text[-1]
-                yield text
+            refuse_other_formats(path, encoding)
+
+    def repeated(self) -> list[Path]:
+        """The files that have the contents of one before them."""
+        seen: set[str] = set()
+        found = []
+        for path in self.files:
+            # An empty file says nothing twice.
+            if path.stat().st_size:
+                digest = file_sha256(path)
+                found += [path] * (digest in seen)
+                seen.add(digest)
+        return found
 
 
-def find(names: Iterable[str], spool: Path, binary: bool = False) -> Sources:
+@contextlib.contextmanager
+def opened(name: str | Path, reading: Reading) -> Iterator[Sources]:
+    """One command-line argument as a text to measure, while this lasts.
+
+    The contents of a pipe are saved in a temporary folder. CorpusError, which calls standard input
+    so, if it cannot be read.
+    """
+    with tempfile.TemporaryDirectory() as spool:
+        try:
+            binary = reading.exact or b"\0" in "a".encode(reading.encoding)
+            selection = Selection(reading.encoding, reading.errors == "strict", binary)
+            found = find([str(name)], Path(spool), selection=selection)
+            if not reading.exact:
+                found.refuse_other_formats(reading.encoding)
+            yield found
+        except CorpusError as error:
+            problem = error.problem.replace(str(Path(spool, STDIN_FILE)), "stdin")
+            raise CorpusError(problem, error.remedy) from None
+
+
+def file_sha256(path: Path) -> str:
+    """The hash of a file, as sha256sum prints it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def find(
+    names: Iterable[str], spool: Path, binary: bool = False, selection: Selection | None = None
+) -> Sources:
     r"""Command-line arguments -> files; the contents of pipes are saved in the folder `spool`.
 
-    CorpusError if one is missing, unreadable or has no text. `binary` also takes files that do not
-    look like text.
+    CorpusError if one is missing, unreadable or has no text. Without a `selection` folders are read
+    as by earlier versions, whose runs must find the same files again; `binary` then also takes
+    files that do not look like text.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -85,8 +134,11 @@ def find(names: Iterable[str], spool: Path, binary: bool = False) -> Sources:
         if name == STDIN:
             files.append(_save_pipe(sys.stdin.buffer, spool / STDIN_FILE))
         else:
-            for path in _expand(name):
-                files += _files(path, spool, binary, notes)
+            for path in _expand(name, natural if selection else str):
+                if selection and path.is_dir():
+                    files += text_files(path, selection, spool, notes)
+                else:
+                    files += _files(path, spool, binary, notes)
     return Sources(tuple(files), tuple(notes))
 
 
@@ -123,13 +175,18 @@ def whole_lines(texts: Iterable[str], patient: bool = False) -> Iterator[str]:
         yield rest
 
 
-def _expand(name: str) -> list[Path]:
+def is_expanded(name: str) -> bool:
+    """Whether a command-line argument may stand for several files: a folder or a glob."""
+    return name != STDIN and (os.path.isdir(name) or not os.path.lexists(name))
+
+
+def _expand(name: str, order: Callable[[str], Any]) -> list[Path]:
     # A file may have a name with [ or *, so a pattern is tried last. lexists is also true of a
     # broken link, which then gets the system's own error message.
     if os.path.lexists(name):
         return [Path(name)]
     # glob returns names in the order of the file system, which differs between machines.
-    found = sorted(glob.glob(name, recursive=True))
+    found = sorted(glob.glob(name, recursive=True), key=order)
     if not found:
         raise CorpusError(f"there is no file or folder {name}", "check the path")
     return [Path(path) for path in found]
@@ -204,24 +261,24 @@ def _next_block(pipe: BinaryIO) -> bytes:
         raise CorpusError(f"cannot read the pipe: {error.strerror}", "check it") from None
 
 
-def _decode(path: Path, encoding: str, exact: bool) -> Iterator[str]:
+def _decode(path: Path, encoding: str, exact: bool, errors: str, tally: Tally) -> Iterator[str]:
     """A file -> its text in non-empty blocks."""
     # By the codec's own name, which is the same for utf8, U8 and UTF-8.
     plain = codecs.lookup(encoding).name == "utf-8"
     # utf-8-sig leaves out a byte order mark, which would become a character of the vocabulary.
     name = "utf-8-sig" if plain and not exact else encoding
-    errors = "surrogateescape" if exact else "strict"
+    handler = "surrogateescape" if exact else _handler(errors, path, tally)
     # Incremental: a character may begin in one block and end in the next.
-    decoder = codecs.getincrementaldecoder(name)(errors)
+    decoder = codecs.getincrementaldecoder(name)(handler)
     read = 0
     try:
         with path.open("rb") as file:
             while block := file.read(BLOCK):
                 read += len(block)
                 if text := decoder.decode(block):
-                    yield text if plain else _encodable(text, errors)
+                    yield text if plain else _encodable(text, exact, errors)
             if text := decoder.decode(b"", final=True):
-                yield text if plain else _encodable(text, errors)
+                yield text if plain else _encodable(text, exact, errors)
     # From `_encodable`. Before UnicodeError, of which it is a subclass.
     except UnicodeEncodeError:
         raise CorpusError(
@@ -235,13 +292,34 @@ def _decode(path: Path, encoding: str, exact: bool) -> Iterator[str]:
         offset = read - len(seen) + getattr(error, "start", 0)
         raise CorpusError(
             f"{path} is not valid {encoding} at byte {offset:,}",
-            "give its --encoding (utf-16, latin-1, cp1252 ...), or use --tokenizer byte",
+            "give its --encoding (utf-16, latin-1, cp1252 ...), or use --tokenizer byte, or "
+            "--errors replace",
         ) from None
     except OSError as error:
         raise CorpusError(f"cannot read {path}: {error.strerror}", "check the file") from None
 
 
-def _encodable(text: str, errors: str) -> str:
-    """The same text. UnicodeEncodeError if it is not valid UTF-8: utf-7 can decode to that."""
-    text.encode("utf-8", errors)
-    return text
+def _handler(errors: str, path: Path, tally: Tally) -> str:
+    """The name of a codec error handler that counts, registered for this file."""
+    if errors == "strict":
+        return errors
+
+    def handle(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeDecodeError)
+        tally.undecodable += 1
+        tally.first = tally.first or str(path)
+        return "\ufffd" if errors == "replace" else "", error.end
+
+    # A decoder looks its handler up at each error, so readings that alternate must not share one;
+    # files of one reading follow each other.
+    name = f"charrnn-{errors}-{id(tally)}"
+    codecs.register_error(name, handle)
+    return name
+
+
+def _encodable(text: str, exact: bool, errors: str) -> str:
+    """The same text as valid UTF-8: utf-7 can decode to a lone surrogate, which is not."""
+    if errors == "strict" or exact:
+        text.encode("utf-8", "surrogateescape" if exact else "strict")
+        return text
+    return SURROGATES.sub("\ufffd" if errors == "replace" else "", text)

@@ -1,7 +1,6 @@
 """How well a model predicts a text: log-probabilities by the engine, without torch."""
 
 import math
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +9,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.data.sources import find, whole_lines
+from charrnn.data.reading import Reading, Tally, in_blocks
+from charrnn.data.sources import opened, whole_lines
 from charrnn.errors import CorpusError
 from charrnn.inference.engine import READ_LENGTH, Engine
 from charrnn.inference.sampling import log_softmax
 from charrnn.tokenizers import Tokenizer
+from charrnn.tokenizers.floor import Floor
+
+
+@dataclass(frozen=True)
+class Pricing:
+    """What the network's nats are corrected by, so that what nothing trained decides no figure.
+
+    floor: of rare ids; None in checkpoints of earlier versions. unknown_id: of the token for words
+    that have no id; None where every text is encoded exactly. unknown_nats: the mean price of the
+    characters of one of them.
+    """
+
+    floor: Floor | None = None
+    unknown_id: int | None = None
+    unknown_nats: float = 0.0
+
+    def unknown(self, tokens: NDArray[np.unsignedinteger]) -> int:
+        """How many of the tokens (N,) are the unknown one."""
+        return 0 if self.unknown_id is None else int(np.count_nonzero(tokens == self.unknown_id))
+
+    def score(self, nats: float, tokens: int, characters: int, unknown: int) -> "Score":
+        """Nats of so many tokens, of which some are unknown -> their score, with their letters."""
+        price = unknown * self.unknown_nats
+        return Score(nats + price, tokens, characters, unknown, price)
+
+
+EXACT = Pricing()
+"""No correction."""
 
 
 @dataclass(frozen=True)
 class Score:
     """Total nats of a text under a model, over so many tokens and characters.
+
+    unknown: tokens that stand for a word without an id, whose characters cost unknown_nats: these
+    are a part of nats, and not of the loss per token, which is of ids alone.
 
     >>> score = Score(nats=69.3, tokens=50, characters=100)
     >>> round(score.bits_per_char, 2), round(score.perplexity, 2)
@@ -29,11 +60,13 @@ class Score:
     nats: float
     tokens: int
     characters: int
+    unknown: int = 0
+    unknown_nats: float = 0.0
 
     @property
     def loss(self) -> float:
         """Nats per token."""
-        return self.nats / self.tokens
+        return (self.nats - self.unknown_nats) / self.tokens
 
     @property
     def nats_per_char(self) -> float:
@@ -58,6 +91,8 @@ class Score:
 
     def to_json(self) -> dict[str, Any]:
         """The fields and figures of `evaluate --json`."""
+        # Absent where there are none, as in earlier versions.
+        unknown = {"unknown": self.unknown, "unknown_nats": self.unknown_nats}
         return {
             "nats": self.nats,
             "tokens": self.tokens,
@@ -66,15 +101,21 @@ class Score:
             "nats_per_char": self.nats_per_char,
             "bits_per_char": self.bits_per_char,
             "perplexity": self.perplexity,
+            **(unknown if self.unknown else {}),
         }
 
     def summary(self) -> str:
         """The figures of a progress line."""
-        return f"{self.nats_per_char:.4f} nats/char, {self.bits_per_char:.3f} bits/char"
+        text = f"{self.nats_per_char:.4f} nats/char, {self.bits_per_char:.3f} bits/char"
+        # A figure of a model that does not know some words is not complete without their share.
+        return text + (f", {self.unknown / self.tokens:.1%} <unk>" if self.unknown else "")
 
 
 def log_probabilities(
-    engine: Engine, tokens: NDArray[np.unsignedinteger], start_id: int
+    engine: Engine,
+    tokens: NDArray[np.unsignedinteger],
+    start_id: int,
+    floor: Floor | None = None,
 ) -> Iterator[NDArray[np.float64]]:
     """N tokens -> the natural log-probability of each given those before it, in blocks, in order.
 
@@ -89,26 +130,42 @@ def log_probabilities(
         logits, state = engine.read(inputs[:, None], state)
         last = int(targets[-1])
         # Logits (T, 1, V) of a batch of one row -> the log-probability of each target (T,).
-        yield log_softmax(logits[:, 0])[np.arange(len(targets)), targets]
+        found = log_softmax(logits[:, 0])[np.arange(len(targets)), targets]
+        yield found if floor is None else -floor.nats(-found, inputs, targets)
 
 
 def score_tokens(
-    engine: Engine, tokens: NDArray[np.unsignedinteger], characters: int, start_id: int
+    engine: Engine,
+    tokens: NDArray[np.unsignedinteger],
+    characters: int,
+    start_id: int,
+    pricing: Pricing = EXACT,
 ) -> Score:
     """N tokens of so many characters -> their score, in the engine's precision."""
-    nats = -sum(float(block.sum()) for block in log_probabilities(engine, tokens, start_id))
-    return Score(nats, len(tokens), characters)
+    blocks = log_probabilities(engine, tokens, start_id, pricing.floor)
+    nats = -sum(float(block.sum()) for block in blocks)
+    return pricing.score(nats, len(tokens), characters, pricing.unknown(tokens))
 
 
 def read_text(
-    path: Path, tokenizer: Tokenizer, encoding: str
-) -> tuple[NDArray[np.unsignedinteger], int]:
-    """A file -> its tokens, and the characters they encode. CorpusError if it is empty."""
-    # The path may be a pipe, whose contents are saved there while they are read.
-    with tempfile.TemporaryDirectory() as spool:
-        found = find([str(path)], Path(spool), tokenizer.name == "byte")
-        texts = list(found.texts(encoding, tokenizer.name == "byte"))
-    tokens = [tokenizer.encode(text) for text in whole_lines(texts)]
-    if not tokens:
+    path: Path, tokenizer: Tokenizer, reading: Reading, tally: Tally | None = None
+) -> tuple[NDArray[np.unsignedinteger], int, Pricing]:
+    """A file -> its tokens, the characters they encode, their pricing. CorpusError if empty.
+
+    It is read as the training text was. tally: where to count what a note should be of.
+    """
+    with opened(path, reading) as found:
+        blocks = reading.read(found, tally or Tally())
+        # Documents are encoded many at a time; other text in whole lines, as in training.
+        blocks = in_blocks(blocks) if reading.documents else whole_lines(blocks)
+        texts = list(blocks)
+    encoded = [tokenizer.spell_unknown(text) for text in texts]
+    if not encoded:
         raise CorpusError(f"{path} is empty", "give a file with text")
-    return np.concatenate(tokens), sum(map(len, texts))
+    tokens = np.concatenate([ids for ids, _ in encoded])
+    price = tokenizer.unknown_nats(word for _, words in encoded for word in words)
+    # Without a price, in tokenizers of earlier versions, the figures are those of the ids.
+    pricing = Pricing(tokenizer.floor)
+    if any(price):
+        pricing = Pricing(tokenizer.floor, tokenizer.unknown_id, sum(price) / len(price))
+    return tokens, sum(map(len, texts)), pricing

@@ -21,9 +21,10 @@ class Tokenizer(ABC):
     """Text <-> `vocab_size` ids from 0, in the smallest unsigned integer type.
 
     newline_id: the id of a newline. unsampled: ids that do not occur in the training text, which
-    sampling leaves out. floor: what ids cost that hardly occur there; None in old checkpoints and
-    if there are none. notes: what the user should know of how it was learned. A subclass also has
-    two class methods: `train(texts, ...)`, which learns a tokenizer from blocks of text, and
+    sampling leaves out. unknown_id: the id of what has none of its own; None where encoding is
+    exact. floor: what ids cost that hardly occur in training; None in old checkpoints and if there
+    are none. notes: what the user should know of how it was learned. A subclass also has two class
+    methods: `train(texts, ...)`, which learns a tokenizer from blocks of text, and
     `from_json(data)`.
     """
 
@@ -31,6 +32,7 @@ class Tokenizer(ABC):
     vocab_size: int
     newline_id: int
     unsampled: list[int]
+    unknown_id: int | None = None
     floor: Floor | None = None
     notes: tuple[str, ...] = ()
 
@@ -141,20 +143,22 @@ def id_type(vocab_size: int) -> type[np.unsignedinteger]:
     return np.uint8 if vocab_size <= 2**8 else np.uint16 if vocab_size <= 2**16 else np.uint32
 
 
-SINGLETONS = 16
-"""So many tokens that occur once are left without an id, for fewer it makes no difference."""
+SINGLETONS, SINGLETON_SHARE = 16, 0.005
+"""Tokens that occur once are left without an id if there are so many, and so much of the text."""
 
 
 def rarest(counts: NDArray[np.integer], most: int | None = None) -> int:
     """Counts of different tokens -> the fewest occurrences that give a token its own id.
 
     2 where many occur once: how often training reads an unknown token then is how often a new text
-    holds one (Good 1953), and what reads it has been trained. More to keep at most `most` of them.
+    holds one (Good 1953), and what reads it has been trained. Where few do, the ids are worth more:
+    `floor` prices what is unknown. More than 2 to keep at most `most` of them.
 
     >>> rarest(np.array([5, 3, 1])), rarest(np.array([5, 3] + [1] * 20))
     (1, 2)
     """
-    least = 2 if np.count_nonzero(counts == 1) >= SINGLETONS else 1
+    once = int(np.count_nonzero(counts == 1))
+    least = 2 if once >= max(SINGLETONS, SINGLETON_SHARE * int(counts.sum())) else 1
     if most is not None and len(counts) > most:
         # One more than the count of the first that has no place, so that equals share a fate.
         least = max(least, int(np.partition(counts, -most - 1)[-most - 1]) + 1)
