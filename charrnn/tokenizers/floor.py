@@ -4,7 +4,7 @@ A network pushes the logit of an id that never occurs as low as it can: met late
 100 nats, which nothing has learned and which would decide a loss, the best checkpoint and every
 comparison. So what is evaluated is a mixture: with the probability of Laplace's rule of succession
 the next id is a rare one, each equally likely, and else what the network says. Of n tokens in
-training r were rare: (r + 1) / (n + 2). The count is kept apart for what follows a part of a
+training r were rare or new: (r + 1) / (n + 2). The count is kept apart for what follows a part of a
 character, because a character that has begun in bytes goes on in bytes.
 """
 
@@ -23,7 +23,11 @@ FEW_PARTS = 16
 """A byte or half-byte with fewer occurrences counts as rare: so few do not teach its contexts."""
 
 Pairs = tuple[tuple[int, int], tuple[int, int]]
-"""Rare tokens and all tokens: after a whole token, and after a part of a character."""
+"""Rare tokens and all tokens: after a whole token, and after a part of a character.
+
+After a whole token, those that occur once are counted as rare ones: their number is what a new text
+will hold that this one did not (Good 1953).
+"""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,9 @@ class Floor:
         # A common id keeps what the network says, less the weight of the rare ones.
         mixed = network.astype(np.float64) - np.log1p(-mass)
         uniform = -np.log(mass / len(self.rare))
-        return np.where(self.is_rare[targets], -np.logaddexp(-mixed, -uniform), mixed)
+        rare = -np.logaddexp(-mixed, -uniform)
+        found: NDArray[np.float64] = np.where(self.is_rare[targets], rare, mixed)
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """The entry `floor` of a tokenizer's JSON; the parts follow from the tokenizer."""
@@ -94,6 +100,7 @@ def learn(
         return unseen, None
     # (after a whole token, after a part) x (rare tokens, all tokens); the first token follows none.
     found = np.zeros((2, 2), np.int64)
+    found[0, 0] = np.count_nonzero((counts == 1) & ~rare)
     last = False
     for begin in range(0, len(tokens), CHUNK):
         chunk = np.asarray(tokens[begin : begin + CHUNK])
@@ -101,7 +108,8 @@ def learn(
         last = bool(is_part[chunk[-1]])
         for row, chosen in enumerate((~after_part, after_part)):
             found[row] += [np.count_nonzero(rare[chunk[chosen]]), np.count_nonzero(chosen)]
-    whole, part = ((int(a), int(b)) for a, b in found)
+    # No more than all, which a text of a few tokens could break.
+    whole, part = ((int(min(a, b)), int(b)) for a, b in found)
     ids = tuple(np.flatnonzero(rare).tolist())
     return unseen, Floor(vocab_size, ids, tuple(parts), (whole, part))
 

@@ -14,7 +14,6 @@ from charrnn.errors import CorpusError
 from charrnn.tokenizers import sentencepiece_proto
 from charrnn.tokenizers.base import NEWLINE, Ids, Tokenizer, damaged, id_type, read_ids, to_bytes
 
-
 OWN_PIECES = 256 + 2
 """Pieces that every model has: the bytes, the unknown piece and the newline."""
 
@@ -67,7 +66,7 @@ class SubwordTokenizer(Tokenizer):
         size = vocab_size or default_size(sample.seen, counts)
         if size < OWN_PIECES + 2:
             raise CorpusError(
-                f"a subword vocabulary of {size} cannot hold the 256 bytes, the newline and a piece",
+                f"a subword vocabulary of {size} has no place for more than the 256 bytes",
                 f"give --vocab-size {OWN_PIECES + 2} or more",
             )
         if not counts:

@@ -79,7 +79,7 @@ class WordTokenizer(Tokenizer):
 
     name = "word"
     unknown = " <unk>"
-    unknown_id = 0
+    unknown_id: int = 0
 
     def __init__(
         self, words: list[str], split: str, rules: int = 1, dropped: list[str] | None = None
