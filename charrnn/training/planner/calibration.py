@@ -23,7 +23,7 @@ LOOKS = 5
 """Looks at each number of threads: the best of them, and how much they differ."""
 
 BUSY_RATIO = 1.5
-"""Looks of an idle machine differ by less."""
+"""On an idle machine the mean of the looks is closer to the best of them."""
 
 BUSY_SHARE = 0.75
 """On an idle machine the main thread computes nearly all the time."""
@@ -76,7 +76,7 @@ def calibrate(
     sums = {threads: sum(each) for threads, each in looks.items()}
     chosen = int(group.broadcast(str(fewest(sums)) if group.is_main else ""))
     seconds = looks[chosen]
-    unsteady = statistics.median(seconds) > BUSY_RATIO * min(seconds)
+    unsteady = statistics.mean(seconds) > BUSY_RATIO * min(seconds)
     best = group.mean(config.batch_size * config.seq_length / min(seconds))
     return Speed(best, chosen, bool(unsteady or share < BUSY_SHARE))
 

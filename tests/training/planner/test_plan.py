@@ -736,3 +736,40 @@ def test_too_many_epochs_are_reported_in_epochs(
     most = float(caught.value.remedy.split()[2])
     plan = make_plan(LANGUAGE, corpus, given, Budget(epochs=most), ALONE)
     assert 0.99e9 < plan.train_config.steps <= 1e9
+
+
+@pytest.mark.parametrize(
+    ("asked", "group", "counts"),
+    [
+        ({}, ALONE, (1, 2, 4)),
+        ({"threads": 3}, ALONE, (3,)),
+        ({}, Group(torch.device("cpu"), 0, 2), (4,)),
+    ],
+    ids=["measured", "given", "several processes"],
+)
+@pytest.mark.parametrize("budget", [{"minutes": 1.0}, {"steps": 100}, {"epochs": 1.0}])
+def test_the_number_of_threads_is_the_measured_one_unless_it_is_given(
+    asked: dict[str, Any],
+    group: Group,
+    counts: tuple[int, ...],
+    budget: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.set_num_threads(4)
+    tried: list[tuple[int, ...]] = []
+
+    def calibrated(*given: Any) -> Speed:
+        tried.append(given[-1])
+        return Speed(1e4, given[-1][-1] // 2 or 1, busy=True)
+
+    monkeypatch.setattr(planner, "calibrate", calibrated)
+    plan = planned(group=group, **asked, **budget)
+    assert set(tried) == {counts}
+    assert plan.train_config.threads == (counts[-1] // 2 or 1)
+    assert plan.busy
+    assert plan.adaptive == (len(counts) > 1)
+    assert plan.to_json().get("adaptive", False) == plan.adaptive
+
+
+def test_a_plan_of_an_idle_machine_and_a_given_number_of_threads_has_the_keys_of_before() -> None:
+    assert not {"adaptive", "busy"} & planned(threads=1).to_json().keys()
