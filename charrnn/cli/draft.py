@@ -41,6 +41,8 @@ class Draft:
         # Number of the sample to draw: each continuation has random numbers of its own, and equal
         # seeds and commands give equal texts.
         self._tries = 0
+        # Whether the text would end behind the offer, which is the end of a document.
+        self.ended = False
         self.again()
 
     @property
@@ -68,20 +70,24 @@ class Draft:
         self._tries += 1
         values = {"temperature": self.temperature}
         params = SamplingParams(self.length, seed=self._seed, values=values)
-        self.offer, self._after = "", None
+        self.offer, self._after, self.ended = "", None, False
         # A long continuation may take minutes, which are no reason to lose the session.
         with contextlib.suppress(KeyboardInterrupt):
             for chunk in generate(self._model, [self._revisions[-1].state], params, [self._tries]):
                 self.offer += chunk.text
-                self._after = chunk.end
+                # The state behind the end of a document would begin another one.
+                self.ended = chunk.finish == "end"
+                self._after = None if self.ended else chunk.end
         # The last character lacks some of its bytes; they would come too late, after the text.
         if self.offer.endswith("\ufffd") and len(self.offer) > 1:
             self.offer, self._after = self.offer[:-1], None
 
     def accept(self) -> None:
-        """Add the continuation to the text."""
+        """Add the continuation to the text; where that is empty, draw another one."""
+        if not self.offer:
+            self.again()
         # Without the state of its end, it is read like text that was typed.
-        if self._after is None:
+        elif self._after is None:
             self.add(self.offer)
         else:
             self._push(Revision(self.text + self.offer, self._after, self._revisions[-1]))

@@ -31,9 +31,9 @@ Type more text to add it, exactly as you type it, or one of these:
   /temp NUMBER    change the temperature
   /length NUMBER  change how many tokens are offered
   /show           show the whole text
-  /save FILE      write the text to a new file; without FILE, to the last one again
+  /save FILE      write the text to a new file; without FILE, again to the last
   /help           show this
-  /quit           leave (so does the end of input); unsaved text is kept in a file"""
+  /quit           leave; text that was not saved is kept in a file that is named"""
 
 SHOWN = 400
 """Characters of the end of the text shown before an offer; it is enough to go on from."""
@@ -96,6 +96,8 @@ class Session:
         start: str | None = ""
         while start is not None:
             terminal.show_offer(_end_of(self._draft.text), self._draft.offer)
+            if self._draft.ended:
+                terminal.say("(here the model ends the text)", "dim")
             line: str | None = ""
             try:
                 line = self._lines.read(start)

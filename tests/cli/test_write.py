@@ -1,7 +1,9 @@
 """`charrnn write` and its draft: offers, additions, and what can be taken back."""
 
+import io
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,16 @@ import pytest
 
 from charrnn.cli import write
 from charrnn.cli.draft import Draft
+from charrnn.cli.line_editor import PipedLines
 from charrnn.errors import UsageError
 from charrnn.inference.engine import State
-from charrnn.inference.generation import SamplingParams, begin, generate
+from charrnn.inference.generation import (
+    Chunk,
+    GenerationState,
+    SamplingParams,
+    begin,
+    generate,
+)
 from charrnn.inference.sampling import Logits
 from charrnn.tokenizers import TOKENIZERS
 from tests.inference.test_generation import CHARS, Cycle
@@ -121,6 +130,28 @@ def test_ctrl_c_while_the_model_draws_offers_what_is_there() -> None:
     made.length = 2
     made.accept()
     assert (made.text, made.offer) == ("abcd", "\na")
+
+
+def test_the_end_of_a_document_is_said_and_is_no_text(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ending(model: object, starts: list[GenerationState], *_: object) -> Iterator[Chunk]:
+        rest = "bcd"[sum(len(start.ids) for start in starts) - 2 :]
+        yield Chunk(0, rest, 1)
+        yield Chunk(0, "", 2, finish="end", end=begin(CHARS, ""))
+
+    monkeypatch.setattr("charrnn.cli.draft.generate", ending)
+    made = draft("a")
+    assert (made.offer, made.ended) == ("bcd", True)
+    made.accept()
+    assert (made.text, made.offer, made.ended) == ("abcd", "", True)
+    # There is nothing to accept, and so nothing to undo.
+    made.accept()
+    made.undo()
+    assert made.text == "a"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    write.Session(made, PipedLines()).run()
+    assert "bcd\n(here the model ends the text)\n" in capsys.readouterr().err
 
 
 def test_a_character_of_which_bytes_are_missing_is_not_offered() -> None:
