@@ -13,6 +13,7 @@ import typer
 from charrnn import __version__
 from charrnn.cli.effects import Checked
 from charrnn.cli.options import option
+from charrnn.cli.output import broken_pipe
 from charrnn.errors import (
     CharRNNError,
     InterruptedTraining,
@@ -91,11 +92,14 @@ def run() -> NoReturn:
     """Run the program named on the command line and exit with its code."""
     _guard_descriptors()
     # When the reader of a pipe leaves, end at once and silently, like any filter.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    broken_pipe(signal.SIG_DFL)
     try:
         code = _run()
         # Here, where a full disk is still an error line and an exit code.
         sys.stdout.flush()
+    except BrokenPipeError:
+        # Only where there is no SIGPIPE; typer ends with this code, too.
+        code = 1
     except OSError as error:
         if TRACEBACKS.get():
             raise
@@ -183,8 +187,8 @@ def _guard_descriptors() -> None:
             os.open(os.devnull, mode)
     # Python sets these to None for descriptors that were closed when it started.
     if sys.stdin is None:
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - open for the life of the process
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - open for life
     if sys.stdout is None:
-        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
-        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115

@@ -6,6 +6,7 @@ blocks, none of which ends inside a character, and at most a moment late.
 
 import json
 import os
+import signal
 import sys
 import time
 from typing import Any
@@ -17,6 +18,12 @@ BLOCK = 8192
 
 MAX_DELAY = 0.1
 """Seconds that a piece of text may wait in a block."""
+
+
+def broken_pipe(handler: Any) -> None:
+    """What a reader that leaves does to this process, where there is a signal for it."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, handler)
 
 
 class Output:

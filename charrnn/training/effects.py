@@ -95,6 +95,19 @@ TRAINING: tuple[Effect, ...] = (
     ),
     Effect("valid_fraction", lambda v: not v.get("valid"), "with --valid", "give one of them"),
     Effect("test_fraction", lambda v: not v.get("test"), "with --test", "give one of them"),
+    Effect(
+        "errors",
+        _tokenizer("char", "word", "subword"),
+        "on the byte tokenizer, which reads any byte",
+        neutral="strict",
+    ),
+    Effect(
+        "newlines",
+        lambda v: v.get("tokenizer") != "byte" or bool(v.get("documents") or v.get("lines")),
+        "on the byte tokenizer, which keeps every byte",
+        "leave it out, or choose --documents",
+        neutral="keep",
+    ),
     *(
         Effect(name, lambda v: v.get("schedule") == "steps", _STEPS, "add --schedule steps")
         for name in ("hold_steps", "decay_every", "decay_factor")

@@ -44,6 +44,8 @@ def make_request(
     chosen = preset(preset_name) if preset_name else None
     values = {name: value for name, value in options.items() if value is not None}
     fields = {kind: _names(kind) for kind in (DataConfig, Budget)}
+    # What a run records of its files is not asked for.
+    fields[DataConfig] -= {"sources", "files", "folders"}
     # The data decides vocab_size, and steps is a field of Budget.
     planned = (_names(get_task(task).config) | _names(TrainConfig)) - {"vocab_size", "steps"}
     planned -= {"restart_step"}
@@ -62,7 +64,7 @@ def make_request(
             f"choose from {', '.join(TOKENIZERS)} and from punctuation, spaces",
         )
     return Request(
-        data=DataConfig(**(data | {"sources": sources})),
+        data=DataConfig(**(data | {"sources": sources})).for_new_run(),
         given={name: values[name] for name in sorted(planned & values.keys())},
         budget=Budget(**{name: values[name] for name in fields[Budget] if name in values}),
         preset=chosen,

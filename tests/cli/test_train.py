@@ -400,7 +400,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """A run of 24 steps with a checkpoint at every fourth."""
     shell = Shell(tmp_path_factory.mktemp("long"))
     shell.write("corpus.txt", sentences())
-    shell.train("corpus.txt", *RESUMED, "--dropout", "0.2").succeeded()
+    shell.train("corpus.txt", *RESUMED, "--output-dropout", "0.2").succeeded()
     return shell
 
 

@@ -98,7 +98,7 @@ def at_random(trials: int, seed: int, folder: Path) -> Outcomes:
     shell.write("corpus.txt", sentences())
     often = ("--save-every", "1", "--eval-every", "7", "--keep", "2", "--eval-tokens", "64")
     output = ("--json", "--quiet", "--steps", "1000000000", "--log-every", "1000")
-    begin = program(folder, "train", "corpus.txt", *TINY, *often, *output, "--dropout", "0.3")
+    begin = program(folder, "train", "corpus.txt", *TINY, *often, *output, "--output-dropout", "0.3")
     first = Child(begin)
     first.await_text(b'"saved"', 1)
     first.kill()
