@@ -1,8 +1,8 @@
 """Long work reports how far it is: the library calls this hook, and the command line listens.
 
-The library prints nothing. Whoever wants to show progress sets a listener with `listen`; without one
-a report costs next to nothing. Everything that can take over a second is done within `activity`, or
-read through `track`.
+The library prints nothing. Whoever wants to show progress sets a listener with `listen`; without
+one a report costs next to nothing. Everything that can take over a second is done within
+`activity`, or read through `track`.
 
 >>> seen = []
 >>> with listen(seen.append):

@@ -87,11 +87,7 @@ class Validation:
     def best(self, config: TrainConfig) -> tuple[float | None, int, bool]:
         """The best value, its step, and whether it is of pieces only."""
         if not self._reads_pieces(config) or self._pieces.step in self._scored:
-            return (
-                self._whole.value,
-                self._whole.step if self._whole.value is not None else 0,
-                False,
-            )
+            return self._whole.value, self._whole.step, False
         return self._pieces.value, self._pieces.step, self._pieces.value is not None
 
     def evaluate(

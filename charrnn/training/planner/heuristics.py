@@ -107,15 +107,13 @@ def batch_size(tokens: int, length: int, device: str = "cpu") -> int:
     return int(2 ** max(2, min(most, int(math.log2(tokens / length / 8 + 1)))))
 
 
-def memory(
-    model: ModelConfig, train: TrainConfig, parameters: int, evaluates: bool = True
-) -> int:
+def memory(model: ModelConfig, train: TrainConfig, parameters: int, evaluates: bool = True) -> int:
     """Bytes of a training: weights, gradients, moments, activations, and torch itself."""
     per_token = model.num_layers * model.hidden_size * 14 + model.embedding_size * 4
     per_token += 3 * model.vocab_size
     training = train.batch_size * train.seq_length * per_token
-    # An evaluation runs when the activations of training are freed: the larger of both counts.
-    activations = max(training, evaluation_floats(model) if evaluates else 0)
+    # What training has freed before an evaluation stays with the process, for the next step.
+    activations = training + (evaluation_floats(model) if evaluates else 0)
     # Weights, gradients and two moments; while a checkpoint is written, a copy of three of them.
     # Four bytes a float; the 350 MiB are torch and Python without a model.
     return 4 * (7 * parameters + activations) + 350 * 2**20
