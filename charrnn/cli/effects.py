@@ -4,7 +4,7 @@
 that were typed or set by an environment variable with the table of what each of them needs.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from os.path import isfile
 from pathlib import Path
@@ -16,6 +16,7 @@ from typer.core import TyperCommand
 
 from charrnn.checkpoints.checkpoint import SUFFIX
 from charrnn.errors import UsageError
+from charrnn.inference.sampling import FILTERS, PARAMETERS, Parameter
 from charrnn.training.effects import TRAINING, Effect, Values, without_effect
 from charrnn.training.planner.presets import PRESETS
 
@@ -55,6 +56,54 @@ _ONE_FILE = Effect(
     "checkpoint", _is_run, "on a checkpoint file", "leave it out, or give the run's name"
 )
 
+
+def _samples(values: Values) -> bool:
+    """Whether tokens are drawn, and not the most likely one taken."""
+    return not values.get("greedy") and values.get("temperature") != 0
+
+
+def _follows(names: str) -> Callable[[Values], bool]:
+    return lambda values: names in str(values.get("samplers")).split(";")
+
+
+def _filter_effects() -> Iterator[Effect]:
+    """What each parameter of a filter needs: a search that draws, the filter, what switches it."""
+    for spelled, spec in FILTERS.items():
+        switches = {name: each for name, each in spec.parameters.items() if each.switch}
+        for name, each in spec.parameters.items():
+            own = {each.needs: switches[each.needs]} if each.needs else switches
+            yield Effect(name, _lacks("beam"), "with --beam", neutral=each.default)
+            listed = f"unless --samplers lists {spelled}"
+            yield Effect(name, _follows(spelled), listed, "add it", neutral=each.default)
+            if not each.switch:
+                flags = " or ".join("--" + switch.replace("_", "-") for switch in own)
+                yield Effect(name, _any_on(own), f"without {flags}", f"add {flags}")
+    for name in ("top_k", "top_p", "min_p", "top_n_sigma", "mirostat"):
+        neutral = PARAMETERS[name].default
+        yield Effect(name, _samples, "where the most likely token is taken", neutral=neutral)
+
+
+def _any_on(switches: Mapping[str, Parameter]) -> Callable[[Values], bool]:
+    return lambda values: (
+        any(values.get(name) != each.default for name, each in switches.items())
+        or ("temperature" in switches and bool(values.get("greedy")))
+    )
+
+
+SAMPLING = (
+    *_filter_effects(),
+    Effect("greedy", _follows("temperature"), "unless --samplers lists temperature", "add it"),
+    *(
+        Effect(name, _lacks("greedy"), "with --greedy", neutral=PARAMETERS[name].default)
+        for name in ("temperature", "dynatemp_range")
+    ),
+    *(
+        Effect(name, _lacks("beam"), "with --beam", neutral=neutral)
+        for name, neutral in (("greedy", False), ("samplers", ";".join(FILTERS)), ("logprobs", -1))
+    ),
+)
+"""What the options that shape a distribution need."""
+
 COMMANDS: Mapping[str, tuple[Effect, ...]] = {
     "train": (
         *(
@@ -71,9 +120,10 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
             "without a prompt or --stop",
             neutral=False,
         ),
+        *SAMPLING,
     ),
     "evaluate": (
-        Effect("encoding", _has("file"), "without --file"),
+        *(Effect(name, _has("file"), "without --file") for name in ("encoding", "errors")),
         Effect("split", _lacks("file"), "with --file", "give one of them"),
         Effect(
             "device", lambda v: v.get("precision") != "int8", "with --precision int8, on any device"
@@ -92,7 +142,7 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
         *_PLOTTED,
     ),
     "gradients": (
-        Effect("encoding", _has("corpus"), "without --corpus"),
+        *(Effect(name, _has("corpus"), "without --corpus") for name in ("encoding", "errors")),
         Effect(
             "checkpoint",
             lambda v: v.get("run") is not None or not v.get("corpus"),
@@ -106,7 +156,18 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
 
 
 class Checked(TyperCommand):
-    """A command that refuses options without effect."""
+    """A command that refuses options without effect.
+
+    The environment variable of an option that may be given several times holds one value on each
+    line: a value may contain blanks, at which typer would split it.
+    """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        for parameter in self.params:
+            if getattr(parameter, "multiple", False):
+                # Instead of the method of the same name.
+                parameter.split_envvar_value = split_lines  # type: ignore[method-assign, assignment]
 
     def invoke(self, ctx: Any) -> Any:
         """Check the options, then run the command."""
@@ -115,6 +176,15 @@ class Checked(TyperCommand):
         name = ctx.command_path.partition(" ")[2]
         check(name, given, ctx.params)
         return super().invoke(ctx)
+
+
+def split_lines(value: str) -> list[str]:
+    r"""A variable's value -> the values on its lines; one of newlines alone is a value itself.
+
+    >>> split_lines(". The"), split_lines("a\nb")
+    (['. The'], ['a', 'b'])
+    """
+    return [line for line in value.split("\n") if line] or [value]
 
 
 def _given(context: typer.Context) -> dict[str, str]:

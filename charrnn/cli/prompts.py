@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from charrnn.errors import CharRNNError, CorpusError, UsageError
+from charrnn.inference.generation import is_character_level
 from charrnn.tokenizers import Tokenizer
 
 STDIN = "-"
@@ -99,3 +100,15 @@ def note_unseen(prompts: list[str], tokenizer: Tokenizer) -> None:
         from charrnn.cli import terminal
 
         terminal.note("the prompt contains characters or words that the training text does not")
+
+
+def note_blank(prompts: list[str], tokenizer: Tokenizer) -> None:
+    """Print a note if a prompt ends in a blank and the model's tokens begin with theirs."""
+    blank = [text for text in prompts if text[-1:] == " "]
+    if blank and not is_character_level(tokenizer):
+        from charrnn.cli import terminal
+
+        terminal.note(
+            "the prompt ends in a blank, with which words of this model begin; leave it out for a "
+            "better continuation"
+        )

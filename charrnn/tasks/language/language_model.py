@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.activity import track
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.data.reading import Reading, Tally
 from charrnn.errors import CorpusError, UsageError
@@ -119,6 +121,9 @@ class LanguageModel(Predictor):
     ) -> Iterator[Chunk]:
         """Continue several starts as one batch, as `inference.generation.generate` does."""
         filters, ends = self._filters(constraints)
+        # U+FFFD is no character that was allowed.
+        whole = constraints.allow is not None or constraints.pattern is not None
+        params = replace(params, whole=params.whole or whole)
         return generate(self, starts, params, indices, filters, ends, streams, interrupted)
 
     def beam_search(
@@ -164,7 +169,8 @@ class LanguageModel(Predictor):
         """Text -> its tokens (N,), and the natural log-probability of each (N,)."""
         tokens, words = self.tokenizer.spell_unknown(text)
         start_id, floor = self.tokenizer.start_id, self.tokenizer.floor
-        blocks = list(log_probabilities(self.engine, tokens, start_id, floor))
+        read = log_probabilities(self.engine, tokens, start_id, floor)
+        blocks = list(track(read, "scoring", len(tokens), size=len))
         found = np.concatenate(blocks) if blocks else np.zeros(0)
         # A word without an id costs that it is one, and its characters.
         if words:
