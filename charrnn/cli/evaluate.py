@@ -75,7 +75,8 @@ def evaluate(
         out.write(
             f"{score.nats_per_char:.4f} nats/char, {score.bits_per_char:.4f} bits/char, "
             f"loss {score.loss:.4f} nats/token, perplexity {score.perplexity:.4g}, "
-            f"over {score.tokens:,} tokens ({score.characters:,} characters)\n"
+            f"over {score.tokens:,} tokens ({score.characters:,} characters)"
+            f"{score.unknown_share()}\n"
         )
         out.flush()
 

@@ -19,6 +19,7 @@ from charrnn.errors import CorpusError, UsageError
 from charrnn.tokenizers.base import to_bytes
 
 if TYPE_CHECKING:
+    from charrnn.evaluation.scores import Score
     from charrnn.tasks.language.language_model import LanguageModel
 
 FULL_RED = 10
@@ -102,7 +103,10 @@ def _sort_arguments(run: str | None, file: str | None) -> tuple[str | None, str]
 
 def _figures(model: "LanguageModel", text: str) -> dict[str, Any]:
     """The fields of `score --json`."""
-    found = model.score(text)
+    return _fields(model.score(text))
+
+
+def _fields(found: "Score") -> dict[str, Any]:
     return {"log_likelihood": -found.nats} | found.to_json()
 
 
@@ -110,9 +114,10 @@ def _print_whole(model: "LanguageModel", text: str, compare: bool, as_json: bool
     """The figures of the whole text, and of the baselines."""
     from charrnn.tasks.language.baselines import baselines
 
-    found = _figures(model, text)
+    score = model.score(text)
+    found = _fields(score)
     tokens = model.tokenizer.encode(text)
-    price = found.get("unknown_nats", 0.0)
+    price = score.unknown_nats
     others = (
         dict(baselines(model.corpus, tokens, _shown(text), unknown_nats=price)) if compare else {}
     )
@@ -123,7 +128,7 @@ def _print_whole(model: "LanguageModel", text: str, compare: bool, as_json: bool
     out.write(
         f"{found['bits_per_char']:.4f} bits/char, perplexity {found['perplexity']:.4g}, "
         f"log-likelihood {found['log_likelihood']:,.1f} nats, {found['tokens']:,} tokens "
-        f"({found['characters']:,} characters)\n"
+        f"({found['characters']:,} characters){score.unknown_share()}\n"
     )
     for name, bits in others.items():
         out.write(f"{bits:.4f} bits/char by {name}\n")
@@ -157,12 +162,13 @@ def _print_colored(model: "LanguageModel", text: str) -> None:
     tokens, logprobs = model.log_probabilities(text)
     # `shaded` escapes the text; escaped once more, its colours would be shown as characters.
     decoder, bits, out = Decoder(model.tokenizer), 0.0, Output(escapes=False)
+    before = ""
     for token, logprob in zip(tokens.tolist(), logprobs.tolist(), strict=True):
         bits -= logprob / math.log(2)
         piece = decoder.push(token)
         # A token may be part of a character, whose surprise is the sum over its tokens.
         if piece:
-            out.write(terminal.shaded(piece, bits / FULL_RED))
-            bits = 0.0
+            out.write(terminal.shaded(piece, bits / FULL_RED, before))
+            bits, before = 0.0, piece
     out.write("\n")
     out.flush()

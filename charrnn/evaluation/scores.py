@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.activity import track
 from charrnn.data.reading import Reading, Tally, in_blocks
 from charrnn.data.sources import opened, whole_lines
 from charrnn.errors import CorpusError
-from charrnn.inference.engine import READ_LENGTH, Engine
+from charrnn.inference.engine import READ_FROM, READ_LENGTH, Engine
 from charrnn.inference.sampling import log_softmax
 from charrnn.tokenizers import Tokenizer
 from charrnn.tokenizers.floor import Floor
+
+LOGITS_AT_ONCE = 2**23
+"""About so many logits are held at a time, in float32 and in float64: 100 MB."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +110,13 @@ class Score:
 
     def summary(self) -> str:
         """The figures of a progress line."""
-        text = f"{self.nats_per_char:.4f} nats/char, {self.bits_per_char:.3f} bits/char"
-        # A figure of a model that does not know some words is not complete without their share.
-        return text + (f", {self.unknown / self.tokens:.1%} <unk>" if self.unknown else "")
+        figures = f"{self.nats_per_char:.4f} nats/char, {self.bits_per_char:.3f} bits/char"
+        return figures + self.unknown_share()
+
+    def unknown_share(self) -> str:
+        """The end of a line of figures: the share of words without an id, empty if all have one."""
+        # A figure of a model that does not know some words is not complete without it.
+        return f", {self.unknown / self.tokens:.1%} <unk>" if self.unknown else ""
 
 
 def log_probabilities(
@@ -123,8 +131,9 @@ def log_probabilities(
     """
     state, last = engine.zero_state(1), start_id
     # In blocks, because the logits of all tokens (N, V) could take more memory than there is.
-    for begin in range(0, len(tokens), READ_LENGTH):
-        targets = tokens[begin : begin + READ_LENGTH].astype(np.int64)
+    length = max(READ_FROM, min(READ_LENGTH, LOGITS_AT_ONCE // engine.vocab_size))
+    for begin in range(0, len(tokens), length):
+        targets = tokens[begin : begin + length].astype(np.int64)
         # Each input is the token before its target; the first is the last one of the block before.
         inputs = np.concatenate([[last], targets[:-1]])
         logits, state = engine.read(inputs[:, None], state)
@@ -143,7 +152,8 @@ def score_tokens(
 ) -> Score:
     """N tokens of so many characters -> their score, in the engine's precision."""
     blocks = log_probabilities(engine, tokens, start_id, pricing.floor)
-    nats = -sum(float(block.sum()) for block in blocks)
+    read = track(blocks, "evaluating", len(tokens), size=len)
+    nats = -sum(float(block.sum()) for block in read)
     return pricing.score(nats, len(tokens), characters, pricing.unknown(tokens))
 
 

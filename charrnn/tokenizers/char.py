@@ -66,7 +66,7 @@ class CharTokenizer(Tokenizer):
             found = np.bincount(code_points(text))
             counts[: len(found)] += found
         # A newline has an id even in a text without one: it ends documents and begins texts.
-        least = min_count or rarest(counts[counts > 0], MOST_CHARACTERS)
+        least = min_count or _least(counts[counts > 0])
         kept = set(np.flatnonzero(counts >= least).tolist()) | {ord(NEWLINE)}
         # Lone surrogates represent undecodable bytes; UTF-8 has no encoding for them.
         kept -= set(range(0xD800, 0xE000))
@@ -88,20 +88,27 @@ class CharTokenizer(Tokenizer):
     def encode(self, text: str) -> Ids:
         """Text -> one id per known character, and 2 ids per byte of any other character."""
         points = code_points(text)
-        # One look-up for the whole text; only unknown characters, which are rare, need a loop.
+        # One look-up for the whole text.
         found = self._table[points]
         ids = found.astype(id_type(self.vocab_size), copy=False)
-        unknown = np.flatnonzero(found == self.vocab_size)
-        if not len(unknown):
+        is_unknown = found == self.vocab_size
+        if not is_unknown.any():
             return ids
-        pieces: list[Ids] = []
-        begin = 0
-        for index in unknown.tolist():
-            raw = np.frombuffer(to_bytes(chr(points[index])), np.uint8)
-            # (bytes, 2) high and low half of each byte -> (2 * bytes,).
-            pieces += [ids[begin:index], np.stack([raw >> 4, raw & 15], 1).ravel()]
-            begin = index + 1
-        return np.concatenate([*pieces, ids[begin:]]).astype(ids.dtype)
+        unknown = points[is_unknown]
+        spelled = to_bytes(unknown.tobytes().decode("utf-32-le", "surrogatepass"))
+        raw = np.frombuffer(spelled, np.uint8)
+        # A surrogate stands for one undecodable byte; else the code point decides the length.
+        lengths = 1 + np.sum(unknown[:, None] >= np.array([0x80, 0x800, 0x10000]), 1)
+        lengths[(unknown >= 0xD800) & (unknown < 0xE000)] = 1
+        sizes = np.ones(len(ids), np.int64)
+        sizes[is_unknown] = 2 * lengths
+        # The parts of unknown characters are in the order of the text, and fill what is left free.
+        encoded = np.empty(int(sizes.sum()), ids.dtype)
+        is_part = np.repeat(is_unknown, sizes)
+        encoded[~is_part] = ids[~is_unknown]
+        # (bytes, 2) high and low half of each byte -> (2 * bytes,).
+        encoded[is_part] = np.stack([raw >> 4, raw & 15], 1).ravel()
+        return encoded
 
     def byte_decoder(self) -> Callable[[int], bytes]:
         """Each id -> a character's bytes; of two half-bytes the second one brings the byte."""
@@ -141,6 +148,15 @@ class CharTokenizer(Tokenizer):
         if has_surrogate or not is_distinct or not isinstance(spells, bool):
             raise damaged("its characters are not distinct characters")
         return cls(characters, spells)
+
+
+def _least(counts: NDArray[np.int64]) -> int:
+    """Counts of the characters of a text -> a minimum count that suits it."""
+    least = rarest(counts, MOST_CHARACTERS)
+    # If most of the text is of other characters, ids for a few are no help: a vocabulary of
+    # half-bytes alone is small, and its model fast.
+    is_little = 2 * int(counts[counts >= least].sum()) < int(counts.sum())
+    return int(counts.max()) + 1 if least > 2 and is_little else least
 
 
 def _note(different: int, spelled: int, least: int) -> str:

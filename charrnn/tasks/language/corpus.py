@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from charrnn.activity import activity, track
 from charrnn.data import sources
 from charrnn.data.batches import Batches, DocumentBatches
 from charrnn.data.config import DataConfig
@@ -33,6 +34,10 @@ from charrnn.tokenizers.base import id_type
 from charrnn.tokenizers.documents import END, DocumentTokenizer
 
 __all__ = ["MINIMUM", "SPLITS", "Corpus", "current_sha256", "prepare", "reopen"]
+
+
+LEARNING = "learning the tokenizer"
+"""What is shown while it is."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +108,17 @@ class Corpus(Dataset):
         """What a checkpoint records of its text, and of how it was split."""
         parts = {name: split.characters for name, split in self.splits.items()}
         sizes = {"sha256": self.sha256, "bytes": self.bytes, "characters": self.characters}
-        return sizes | {"parts": parts, "lines": self.lines} | self._added()
+        return sizes | {"parts": parts, "lines": self.lines} | self._added() | self._unknown()
 
     def _added(self) -> dict[str, Any]:
         """What files of earlier versions do not have, absent where nothing differs from them."""
         own = {"documents": self.documents, "encoding": self.encoding}
         return {k: v for k, v in own.items() if v != getattr(type(self), k)}
+
+    def _unknown(self) -> dict[str, Any]:
+        """Words without an id in each part, absent where there are none: their price was paid."""
+        found = {name: split.unknown for name, split in self.splits.items() if split.unknown}
+        return {"unknown": found} if found else {}
 
     def recipe(self, config: DataConfig) -> dict[str, Any]:
         """How the files were read, with those that folders and globs stood for."""
@@ -136,14 +146,16 @@ def prepare(config: DataConfig, folder: Path, tokenizer: Tokenizer | None = None
 def _prepare(texts: Texts, folder: Path, tokenizer: Tokenizer | None) -> Corpus:
     config, is_new = texts.config, tokenizer is None
     if tokenizer is None:
-        tokenizer = TOKENIZERS[config.tokenizer].train(
-            # From the training part alone: held-out text must not shape the vocabulary. The end of
-            # a document is no text; its id is added below.
-            (text.replace(END, "\n") for split, text in texts if split == "train"),
-            vocab_size=config.vocab_size,
-            min_count=config.min_count,
-            split=config.split_words,
-        )
+        # From the training part alone: held-out text must not shape the vocabulary. The end of a
+        # document is no text; its id is added below.
+        blocks = (text.replace(END, "\n") for split, text in texts if split == "train")
+        with activity(LEARNING):
+            tokenizer = TOKENIZERS[config.tokenizer].train(
+                track(blocks, LEARNING, texts.length, size=len),
+                vocab_size=config.vocab_size,
+                min_count=config.min_count,
+                split=config.split_words,
+            )
         if config.documents in ("file", "blank"):
             tokenizer = DocumentTokenizer(tokenizer)
     splits = _encode(texts, tokenizer, folder)
@@ -228,7 +240,7 @@ def _encode(texts: Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Split
         writers = {
             name: stack.enter_context(TokenWriter(folder / f"{name}.npy", kind)) for name in names
         }
-        for name, text in texts:
+        for name, text in track(texts, "encoding", texts.length, size=lambda item: len(item[1])):
             writers[name].append(words.encode(name, text), len(text))
         splits = words.add_to({name: writer.finish() for name, writer in writers.items()})
     for name, split in splits.items():

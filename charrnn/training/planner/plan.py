@@ -37,7 +37,7 @@ class Plan:
 
     most_steps: the steps after which more training would overfit, whatever the time; 0 if the user
     chose the number of steps. adaptive: whether the number of threads was measured, and may change
-    with the load. busy: whether other work slowed the measurement down.
+    with the load. busy: whether other work slowed the measurement down. minutes: what the user gave.
     """
 
     model_config: ModelConfig
@@ -50,6 +50,7 @@ class Plan:
     task: str = LANGUAGE
     adaptive: bool = False
     busy: bool = False
+    minutes: float | None = None
 
     def with_steps(self, steps: int) -> "Plan":
         """The same plan with another number of steps, and its cost."""
@@ -182,8 +183,9 @@ def make_plan(
     memory = heuristics.memory(model, train, parameters, dataset.size("valid") > 0)
     adaptive = len(problem.counts) > 1
     return Plan(
-        model, train, speed, epochs, seconds, memory, most, task.name, adaptive, measured.busy
-    )
+        model, train, speed, epochs, seconds, memory, most, task.name, adaptive, measured.busy,
+        budget.minutes,
+    )  # fmt: skip
 
 
 def _problem(
@@ -330,7 +332,8 @@ def _steps(problem: _Problem, speed: float) -> int:
         return steps_for(budget.epochs, problem.tokens, per_step, MOST_STEPS)
     seconds = problem.seconds_left() * (1 - problem.evaluation_share)
     seconds -= heuristics.final_seconds(problem.dataset.size("valid"), speed, seconds)[0]
-    return min(MOST_STEPS, problem.most_steps, max(10, int(seconds * speed / per_step)))
+    # At least one: where ten do not fit, ten would take many times what was asked for.
+    return min(MOST_STEPS, problem.most_steps, max(1, int(seconds * speed / per_step)))
 
 
 def _train_config(problem: _Problem, model: ModelConfig, steps: int, speed: float) -> TrainConfig:
