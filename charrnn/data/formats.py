@@ -120,10 +120,10 @@ def _wide(head: bytes, encoding: str) -> tuple[str, str] | None:
         return None
     for name in WIDE:
         unit = 4 if "32" in name else 2
-        whole = head[: len(head) // unit * unit]
-        high = whole[unit - 1 :: unit] if name.endswith("le") else whole[::unit]
-        low = whole[::unit] if name.endswith("le") else whole[unit - 1 :: unit]
-        # ASCII, and most of European text, has NUL in every high byte and in no low one.
-        if high.count(0) > 0.6 * len(high) and low.count(0) < 0.05 * len(low):
+        # The bytes of each unit from the lowest to the highest.
+        order = range(unit) if name.endswith("le") else range(unit)[::-1]
+        zeros = [head[place::unit].count(0) / len(head[place::unit]) for place in order]
+        # ASCII, and most of European text, has NUL in every higher byte and in no lowest one.
+        if min(zeros[1:]) > 0.6 and zeros[0] < 0.05:
             return f"{name.upper()} without a byte order mark", f"give --encoding {name}"
     return None

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from charrnn.activity import activity
 from charrnn.data.folders import Selection, natural, text_files
 from charrnn.data.formats import refuse_other_formats
 from charrnn.data.reading import Reading, Tally
@@ -142,6 +143,7 @@ def find(
     return Sources(tuple(files), tuple(notes))
 
 
+@activity("reading the files")
 def digest(parts: Mapping[str, Sources]) -> str:
     """The hash of a corpus: of its text, and of which parts have files of their own."""
     # With one part it is the hash of its text, which for a single file is what sha256sum prints.

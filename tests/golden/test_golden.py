@@ -5,6 +5,7 @@ hang on the processor and on libraries; where those are the ones of the golden f
 hidden states are held to the last bit.
 """
 
+import contextlib
 import json
 import math
 import shutil
@@ -18,6 +19,8 @@ import pytest
 from numpy.typing import NDArray
 
 from charrnn.checkpoints import checkpoint as library
+from charrnn.data.config import data_config_from_json
+from charrnn.tasks.language.corpus import prepare
 from tests.golden import describe
 from tests.golden.make import (
     COMMON,
@@ -180,7 +183,9 @@ def test_a_run_that_was_stopped_midway_ends_as_it_would_have(name: str, copy: Sh
     same(described, was, close=0.0)
 
 
-@each_run
+# Without the run of lines: today a new one splits lines by their content and shuffles them anew in
+# each epoch, so that neither a period nor a repetition decides what validates.
+@pytest.mark.parametrize("name", [name for name in TRAININGS if "--lines" not in TRAININGS[name]])
 def test_a_training_repeats_with_its_events_its_description_and_its_checkpoints(
     name: str, copy: Shell
 ) -> None:
@@ -203,11 +208,13 @@ def test_a_training_repeats_with_its_events_its_description_and_its_checkpoints(
 
 
 @each_run
-def test_the_same_text_is_kept_as_the_same_bytes(name: str, copy: Shell) -> None:
+def test_the_text_of_a_run_is_prepared_again_as_the_same_bytes(name: str, copy: Shell) -> None:
+    """By its recipe, as a resume does; a new run may learn another tokenizer and other splits."""
     again, before = copy.folder / "trained" / name, FILES / "trained" / name
-    shutil.rmtree(again)
-    words = ("train", *TRAININGS[name], *COMMON, "--name", name, "--quiet")
-    run(copy, words).succeeded()
+    shutil.rmtree(again / "corpus")
+    config = data_config_from_json(json.loads((before / "run.json").read_text())["recipe"])
+    with contextlib.chdir(copy.folder):
+        prepare(config, again / "corpus", library.load(checkpoint(before, LAST)).encoder)
     kept = {path.name: path.read_bytes() for path in (again / "corpus").iterdir()}
     assert kept == {path.name: path.read_bytes() for path in (before / "corpus").iterdir()}
 

@@ -21,8 +21,10 @@ def reading_of(
     info = checkpoint.info
     # The record is from a file that may be untrusted.
     documents = info.corpus.get("documents")
+    # Earlier versions measured a text as one, even on a run of lines, and recorded no documents:
+    # the figures of their runs stay what they were.
     if documents not in DOCUMENTS:
-        documents = "line" if info.lines else ""
+        documents = ""
     DataConfig((), encoding=encoding or "utf-8", errors=errors)  # UsageError if it is wrong
     return Reading(
         encoding=encoding or _recorded_encoding(info.corpus, path),
