@@ -73,6 +73,7 @@ def resume(
     more_minutes: float | None = None,
     more_steps: int | None = None,
     more_epochs: float | None = None,
+    allow_changed_text: bool = False,
     on_event: Callable[["Event"], None] | None = None,
     on_note: Callable[[str], None] | None = None,
     **options: Any,
@@ -84,22 +85,23 @@ def resume(
 
     more_minutes, more_steps, more_epochs: train a finished or interrupted run for so much more, by
     a new plan from that checkpoint on, whose learning rate begins anew. options: hyperparameters of
-    the new plan that change no shape, such as learning_rate=1e-3 or dropout=0.5.
+    the new plan that change no shape, such as learning_rate=1e-3 or dropout=0.5; without a new plan
+    threads, keep and the cadences (eval_every, sample_every, save_every, log_every).
+    allow_changed_text: go on with the tokens that the run has kept, though its files have changed.
     """
+    from charrnn.training.changes import Changes
     from charrnn.training.planner.restart import More
     from charrnn.training.session import resume_run
 
     began = time.perf_counter()
     measures = (more_minutes, more_steps, more_epochs)
     goes_on = any(value is not None for value in measures)
-    if options and not goes_on:
-        raise UsageError(
-            f"{next(iter(options))} cannot be changed without a new plan",
-            "give more_minutes, more_steps or more_epochs too",
-        )
     more = More(*measures, given=options) if goes_on else None
+    changes = Changes(options, {name: name for name in options}) if options and not more else None
     hooks = _hooks(on_event, on_note)
-    return resume_run(_name(run), Path(runs_dir), device, hooks, more, began)
+    folder = Path(runs_dir)
+    kept = allow_changed_text
+    return resume_run(_name(run), folder, device, hooks, more, began, kept, changes)
 
 
 def plan(

@@ -1,5 +1,6 @@
 """`charrnn train`: train a model on a text."""
 
+import contextlib
 import signal
 import time
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from charrnn.activity import listen
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli.effects import GIVEN
 from charrnn.cli.options import Device, Json, RunsDir, config_option, option
@@ -15,6 +17,7 @@ from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import UsageError
 from charrnn.tasks import TASKS
 from charrnn.tokenizers import TOKENIZERS
+from charrnn.training.effects import BUDGET
 from charrnn.training.planner.presets import PRESETS
 
 
@@ -233,18 +236,23 @@ def train(
     hooks = _hooks(interrupts, reporter, json, notes=resume or not quiet)
     measures = (more, more_steps, more_epochs)
     goes_on = any(value is not None for value in measures)
-    if resume:
-        _refuse_changes(values, goes_on)
-    with interrupts.listen(), reporter:
+    if resume and goes_on:
+        _refuse_changes(values)
+    silence = listen(lambda work: None) if quiet else contextlib.nullcontext()
+    with interrupts.listen(), silence, reporter:
         # Under `listen`, because it imports torch, which takes long enough for a Ctrl-C to arrive.
+        from charrnn.training.changes import Changes
         from charrnn.training.planner.restart import More
         from charrnn.training.request import make_request
         from charrnn.training.session import resume_run, start_run
 
         if resume:
-            changes = {k: v for k, v in chosen(values).items() if v not in (None, [])}
-            further = More(*measures, given=changes) if goes_on else None
-            resume_run(name, runs_dir, device, hooks, further, began, allow_changed_text)
+            given = {k: v for k, v in chosen(values).items() if v not in (None, [])}
+            further = More(*measures, given=given) if goes_on else None
+            given |= {"preset": preset} if preset else {}
+            changes = Changes(given, GIVEN.get())
+            kept = allow_changed_text
+            resume_run(name, runs_dir, device, hooks, further, began, kept, changes)
         else:
             request = make_request(tuple(corpus or ()), chosen(values), preset, task)
             start_run(request, name, runs_dir, device, hooks, began)
@@ -275,33 +283,16 @@ DEFAULTS = {
 }  # fmt: skip
 """The values of options that are not None when they are left out."""
 
-BUDGET = {"minutes": "--more", "steps": "--more-steps", "epochs": "--more-epochs"}
-"""Options of how long to train -> what says so of a run that has a plan."""
 
-
-def _refuse_changes(values: dict[str, Any], goes_on: bool) -> None:
-    """UsageError if an option would change the plan of a run that is resumed.
-
-    goes_on: whether a new plan is made, which may have other hyperparameters.
-    """
-    options = chosen(values) | {"preset": values["preset"]}
-    # A default that is given explicitly cannot be seen here, and changes nothing.
-    given = sorted(k for k, v in options.items() if v not in (None, [], DEFAULTS.get(k)))
-    # A new plan takes hyperparameters; `More` refuses those that it cannot change.
-    refused = [k for k in given if not goes_on or k in BUDGET or k == "preset"]
-    if not refused:
-        return
-    option = "--" + refused[0].replace("_", "-")
-    if refused[0] in BUDGET:
-        more = f"{BUDGET[refused[0]]} {options[refused[0]]:g}"
-        raise UsageError(
-            f"{option} cannot be changed by --resume, which continues the plan as it was",
-            f"for more training than planned: charrnn train --resume {more}",
-        )
-    raise UsageError(
-        f"{option} cannot be changed by --resume, which continues the plan as it was",
-        f"leave {option} out or start a new run; with --more N the plan is a new one",
-    )
+def _refuse_changes(values: dict[str, Any]) -> None:
+    """UsageError for a budget or a preset beside --more; `More` refuses what else it must."""
+    for name in ("preset", *BUDGET):
+        if values[name] is not None:
+            label, more = GIVEN.get().get(name, "--" + name), BUDGET.get(name)
+            raise UsageError(
+                f"{label} is for a new run, and this one goes on",
+                f"say {more} {values[name]:g} alone" if more else f"leave {label} out",
+            )
 
 
 def _hooks(interrupts: Any, reporter: Any, json: bool, notes: bool) -> Any:

@@ -12,6 +12,7 @@
     trainer      train(): the loop that logs, evaluates and saves; a generator of events
     effects      options that act only under a condition
     request      what is asked of a new run, from options by name
+    changes      options given to a run that is resumed
     session      start_run, resume_run: from options to a finished run
 
 Everything is a function of the step: batch k is `batches[k]`, the rate `learning_rate(k)`, the

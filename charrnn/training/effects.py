@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+BUDGET = {"minutes": "--more", "steps": "--more-steps", "epochs": "--more-epochs"}
+"""Options of how long to train -> what says so of a run that has a plan."""
+
 Values = Mapping[str, Any]
 
 DROPOUTS = ("input_dropout", "dropout", "output_dropout")

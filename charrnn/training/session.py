@@ -26,6 +26,7 @@ from charrnn.errors import CheckpointError, CorpusError, UsageError
 from charrnn.tasks import get_task
 from charrnn.tasks.base import Dataset, Task
 from charrnn.training import events, trainer
+from charrnn.training.changes import Changes, asked_of
 from charrnn.training.distributed import Group, join, leave
 from charrnn.training.events import Event, Planned, Revised
 from charrnn.training.planner.plan import Plan, make_plan
@@ -96,16 +97,21 @@ def resume_run(
     hooks: Hooks = NO_HOOKS,
     more: More | None = None,
     began: float | None = None,
+    allow_changed_text: bool = False,
+    changes: Changes | None = None,
 ) -> Run:
     """Continue a run, or the last one, exactly, from its newest readable checkpoint -> the run.
 
     more: train more than was planned, by a new plan from that checkpoint on. began: when its
-    minutes started, as in `start_run`.
+    minutes started, as in `start_run`. allow_changed_text: with the tokens that the run has kept,
+    even if the files have others now. changes: options that were given; see `training.changes`.
     """
     began = time.perf_counter() if began is None else began
     group = join(device)
+    changed = allow_changed_text
+    new = more or changes
     try:
-        with _resumed_session(name, runs_dir, group, hooks, more, began) as session:
+        with _resumed_session(name, runs_dir, group, hooks, new, began, changed) as session:
             _train(session, hooks)
     finally:
         leave(group)
@@ -143,8 +149,8 @@ def _train(session: Session, hooks: Hooks) -> None:
     ):
         if is_main:
             session.run.log(events.to_json(event))
-        is_new = isinstance(event, Planned) and event.plan is not session.plan
-        if (isinstance(event, Revised) or is_new) and is_main:
+        # A second plan in the first seconds is written like a revised one.
+        if isinstance(event, Revised | Planned) and event.plan is not session.plan and is_main:
             plan = {"plan": event.plan.to_json()}
             session.run.write_description(session.description | plan)
         hooks.on_event(event)
@@ -217,13 +223,15 @@ def _prepare(task: Task, config: DataConfig, run: Run, group: Group) -> Dataset:
 
 def _describe(request: Request, run: Run, dataset: Dataset, plan: Plan) -> dict[str, Any]:
     """The contents of run.json."""
+    asked = asked_of(request)
     description = {
-        "recipe": request.data.to_json(),
+        "recipe": dataset.recipe(request.data),
         "corpus": dataset.fingerprint(),
         "plan": plan.to_json(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "turn": next_turn(run.folder.parent),
         "versions": trainer.versions(),
+        **({"asked": asked} if asked else {}),
     }
     # Absent for language models, whose run.json is older than tasks are.
     return description if request.task == LANGUAGE else {"task": request.task} | description
@@ -235,8 +243,9 @@ def _resumed_session(
     runs_dir: Path,
     group: Group,
     hooks: Hooks,
-    more: More | None,
+    new: More | Changes | None,
     began: float,
+    changed: bool,
 ) -> Iterator[Session]:
     """The run, locked, with its newest readable checkpoint."""
     run = find_run(runs_dir, name)
@@ -246,12 +255,15 @@ def _resumed_session(
         start = _newest_checkpoint(run, group, hooks)
         assert start.training is not None
         task = get_task(start.task)
-        dataset = _same_data(task, run, recorded.data, start)
+        dataset = _same_data(task, run, recorded.data, start, changed)
         plan = recorded.plan_of(start)
         until = None
-        if more is not None:
-            plan = _more(plan, start.info.step, more, run, dataset, group, began)
-            until = began + 60 * more.minutes if more.minutes else None
+        if isinstance(new, More):
+            plan = _more(plan, start.info.step, new, run, dataset, group, began)
+            until = began + 60 * new.minutes if new.minutes else None
+        elif new is not None:
+            note = hooks.on_note if group.is_main else lambda text: None
+            plan = new.apply(plan, start.info.step, description, note)
         # run.json may have a plan that was revised after the checkpoint that the run goes back to.
         description |= {"plan": plan.to_json()}
         if group.is_main:
@@ -336,8 +348,13 @@ def _newest_checkpoint(run: Run, group: Group, hooks: Hooks) -> Checkpoint:
     )
 
 
-def _same_data(task: Task, run: Run, config: DataConfig, start: Checkpoint) -> Dataset:
-    """The data that the checkpoint was trained on. CorpusError if it has changed since."""
+def _same_data(
+    task: Task, run: Run, config: DataConfig, start: Checkpoint, changed: bool = False
+) -> Dataset:
+    """The data that the checkpoint was trained on. CorpusError if it has changed since.
+
+    changed: whether the files may differ from what the run has kept of them.
+    """
     dataset = task.reopen(run.corpus_folder, start.encoder)
     before = start.info.corpus.get("sha256")
     now = task.current_sha256(config, run.corpus_folder)
@@ -349,10 +366,14 @@ def _same_data(task: Task, run: Run, config: DataConfig, start: Checkpoint) -> D
             f"the text of the run {run.name} is gone: {', '.join(config.sources)}", "bring it back"
         )
     # None with intact arrays: the files are gone, but their tokens are all that training needs.
-    if now not in (None, before):
+    if now not in (None, before) and not (changed and dataset is not None):
+        # What is to be learned is in the run's folder, so a line more in the file need not end it.
+        kept = dataset is not None
         raise CorpusError(
             f"the text has changed since the run began: its sha256 was {before} and is {now}",
-            "bring the old text back, or start a new run",
+            "bring the old text back"
+            + (", go on with the kept tokens: --allow-changed-text," if kept else ",")
+            + " or start a new run",
         )
     dataset = dataset or task.prepare(config, run.corpus_folder, start.encoder)
     parts = dataset.fingerprint()["parts"]

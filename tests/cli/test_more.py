@@ -107,7 +107,7 @@ def test_minutes_are_kept(copied: Shell, tmp_path: Path) -> None:
 
 
 def test_the_api_changes_hyperparameters_only_with_a_new_plan(copied: Shell) -> None:
-    with pytest.raises(UsageError, match="learning_rate cannot be changed without a new plan"):
+    with pytest.raises(UsageError, match="learning_rate cannot be changed by --resume"):
         charrnn.resume(copied.runs / "corpus", learning_rate=0.1)
 
 
