@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.checkpoints.checkpoint import Checkpoint
-from charrnn.config import state_shapes
+from charrnn.config import num_parameters, state_shapes
 from charrnn.errors import MemoryLimitError
 from charrnn.inference.graphs import OPERATORS, sequence_graph, step_graph
+from charrnn.inference.sessions import Sessions
 from charrnn.tokenizers import Tokenizer
 
 State = list[NDArray[np.float32]]
@@ -28,6 +29,9 @@ READ_LENGTH = 256
 
 READ_FROM = 64
 """Shorter sequences are stepped: building the sequence graph takes some milliseconds."""
+
+MOST_TRIED_PARAMETERS = 8_000_000
+"""Larger models run on all threads at once: each session holds the weights, and takes a second."""
 
 
 def default_threads() -> int:
@@ -78,7 +82,8 @@ class Engine:
         self._parts = list(state_shapes(self.config, 1))
         self._names = ["logits", *(f"{name}.after" for name in self._parts)]
         self._checkpoint, self._precision = checkpoint, precision
-        self._threads = threads or default_threads()
+        # Without a number given, one thread and all of them are tried on the first calls.
+        self._threads = (threads,) if threads else tuple(sorted({1, default_threads()}))
         # In int8 one graph does everything, so that a text is scored exactly as it is sampled. A
         # cell that ONNX has no operator for is always stepped.
         stepped = precision != "float32" or self.config.cell not in OPERATORS
@@ -87,12 +92,18 @@ class Engine:
     @functools.cached_property
     def _stepper(self) -> Any:
         """The session of the graph that reads one token."""
-        return _session(step_graph(self._checkpoint, self._precision), self._threads)
+        return self._sessions(step_graph(self._checkpoint, self._precision))
 
     @functools.cached_property
     def _reader(self) -> Any:
         """The session of the graph that reads sequences."""
-        return _session(sequence_graph(self._checkpoint), self._threads)
+        return self._sessions(sequence_graph(self._checkpoint))
+
+    def _sessions(self, model: Any) -> Sessions:
+        # Where a second session would take long to build, all threads are worth their while.
+        large = num_parameters(self.config) > MOST_TRIED_PARAMETERS
+        counts = self._threads[-1:] if large else self._threads
+        return Sessions(functools.partial(_session, model.SerializeToString()), counts)
 
     def zero_state(self, rows: int) -> State:
         """The state of `rows` texts before their first token."""
@@ -127,7 +138,7 @@ class Engine:
         return logits[-1], state
 
 
-def _session(model: Any, threads: int) -> Any:
+def _session(model: bytes, threads: int) -> Any:
     # It is imported here, because commands that only read headers do not need it.
     import onnxruntime
 
@@ -139,9 +150,7 @@ def _session(model: Any, threads: int) -> Any:
     # One token takes microseconds, less than waking a sleeping thread.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     try:
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except (MemoryError, RuntimeError) as error:
         raise MemoryLimitError(
             f"the model does not fit in memory ({type(error).__name__})", "sample a smaller model"

@@ -3,7 +3,8 @@
 import contextlib
 import ctypes
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,9 @@ KEPT_BYTES = 2**30
 
 LARGEST_HEAP_BLOCK = 2**25
 """The highest threshold that glibc allows: larger blocks are mapped separately in any case."""
+
+ONE_IS_FASTER = 1.3
+"""One thread has to be faster by this factor to be used where the number is not measured longer."""
 
 OUT_OF_MEMORY = ("DefaultCPUAllocator", "bad_alloc", "could not create a primitive")
 """Parts of the RuntimeError messages that mean out of memory; the last is oneDNN's."""
@@ -92,6 +96,21 @@ def available_threads() -> int:
     """
     now = torch.get_num_threads()
     return _THREADS.foreign if now == _THREADS.own else now
+
+
+def faster_threads(work: Callable[[], object], most: int) -> int:
+    """A short piece of work -> `most` threads, or 1 if that is much faster as the machine is now.
+
+    Beside other busy processes threads wait, spinning, for partners that are not running. Only a
+    large difference counts, because the last bits of a figure depend on the number.
+    """
+    seconds = {most: 0.0, 1: 0.0}
+    for threads in (most, 1) * 2 if most > 1 else ():
+        torch.set_num_threads(threads)
+        began = time.perf_counter()
+        work()
+        seconds[threads] += time.perf_counter() - began
+    return 1 if ONE_IS_FASTER * seconds[1] < seconds[most] else most
 
 
 @contextlib.contextmanager

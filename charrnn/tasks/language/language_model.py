@@ -33,6 +33,9 @@ from charrnn.tokenizers.base import Ids
 
 NO_CONSTRAINTS = Constraints()
 
+LOOK_TOKENS = 2000
+"""Tokens that are evaluated to see how many threads are faster now."""
+
 
 class LanguageModel(Predictor):
     """A tokenizer and an engine in one object, with the run's corpus if there is one.
@@ -51,7 +54,8 @@ class LanguageModel(Predictor):
         self.checkpoint, self.path = checkpoint, path
         self.tokenizer = checkpoint.tokenizer
         self.threads, self.precision = threads or default_threads(), precision
-        self.engine = Engine(checkpoint, self.threads, precision)
+        self._given_threads = threads
+        self.engine = Engine(checkpoint, threads, precision)
 
     @cached_property
     def corpus(self) -> Corpus | None:
@@ -225,7 +229,7 @@ class LanguageModel(Predictor):
             return score_tokens(self.engine, tokens, characters, start_id, pricing)
         import torch
 
-        from charrnn.models.device import choose_device, memory_limit
+        from charrnn.models.device import choose_device, faster_threads, memory_limit
         from charrnn.tasks.language.evaluate import evaluate
         from charrnn.tasks.language.network import from_weights
 
@@ -237,6 +241,14 @@ class LanguageModel(Predictor):
             # Within the limit, because copying the weights takes memory too.
             network = from_weights(self.checkpoint.config, self.checkpoint.weights)
             network = network.to(choose_device(device))
+            # A look at a tenth at most, and not at a part so small that it says nothing.
+            if not self._given_threads and len(tokens) >= 10 * LOOK_TOKENS:
+                few = tokens[:LOOK_TOKENS]
+
+                def look() -> object:
+                    return evaluate(network, few, len(few), start_id)
+
+                torch.set_num_threads(faster_threads(look, self.threads))
             return evaluate(network, tokens, characters, start_id, pricing)
 
     def save(self, path: str | Path) -> Path:
