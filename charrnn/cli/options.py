@@ -38,7 +38,12 @@ Errors = Annotated[
 
 Threads = Annotated[
     int | None,
-    option(min=1, max=1024, help="Processor threads.", show_default="all cores, at most 4"),
+    option(
+        min=1,
+        max=1024,
+        help="Processor threads.",
+        show_default="the faster of one and all cores, at most 4",
+    ),
 ]
 
 Device = Annotated[str, option(help="Device to compute on: auto, cpu, cuda or mps.")]

@@ -1,6 +1,7 @@
 """How fast this machine trains a model, and on how many threads: a few real steps, timed."""
 
 import contextlib
+import math
 import statistics
 import time
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,9 @@ CALIBRATION_SECONDS = 1.5
 
 LOOKS = 5
 """Looks at each number of threads: the best of them, and how much they differ."""
+
+HOPELESS = 3.0
+"""A number of threads that is so many times slower than the best is not looked at again."""
 
 BUSY_RATIO = 1.5
 """On an idle machine the mean of the looks is closer to the best of them."""
@@ -67,14 +71,16 @@ def calibrate(
     config = TrainConfig(**train)
     counts = counts or (config.threads,)
     with _learner(task, dataset, model, config, group) as learner:
-        # The first steps also allocate memory and choose and prepare kernels.
+        # The first steps also allocate memory and choose and prepare kernels. They are taken on the
+        # fewest threads, which do not wait for each other on a busy machine.
+        learner.use_threads(counts[0])
         for _ in range(3):
             learner.advance()
         looks, share = _looks(learner, counts, CALIBRATION_SECONDS * times)
-    # The sum of a number's looks decides between numbers: a lucky moment of two threads is no
+    # The mean of a number's looks decides between numbers: a lucky moment of two threads is no
     # reason to wait for each other in all the others. Its best look tells what the machine can do.
-    sums = {threads: sum(each) for threads, each in looks.items()}
-    chosen = int(group.broadcast(str(fewest(sums)) if group.is_main else ""))
+    means = {threads: statistics.mean(each) for threads, each in looks.items()}
+    chosen = int(group.broadcast(str(fewest(means)) if group.is_main else ""))
     seconds = looks[chosen]
     unsteady = statistics.mean(seconds) > BUSY_RATIO * min(seconds)
     best = group.mean(config.batch_size * config.seq_length / min(seconds))
@@ -90,14 +96,17 @@ def _looks(
     """
     looks: dict[int, list[float]] = {threads: [] for threads in counts}
     group, began = learner.group, time.perf_counter()
-    processor, watched = time.thread_time(), 0.0
+    processor, watched, alone = time.thread_time(), 0.0, group.world_size == 1
     while True:
         for threads in counts:
-            learner.use_threads(threads)
-            looks[threads].append(_look(learner, budget / LOOKS / len(counts)))
+            # A hopeless number is not looked at again: on a busy machine its steps take seconds.
+            best = min((min(each) for each in looks.values() if each), default=math.inf)
+            if not alone or not looks[threads] or min(looks[threads]) <= HOPELESS * best:
+                learner.use_threads(threads)
+                looks[threads].append(_look(learner, budget / LOOKS / len(counts)))
         watched = time.perf_counter() - began
         # Every rank has to take the same number of steps, so rank 0's clock decides.
-        over = watched >= budget or len(looks[counts[0]]) == LOOKS
+        over = watched >= budget or max(map(len, looks.values())) == LOOKS
         if group.broadcast(str(over) if group.is_main else "") == "True":
             break
     # A GPU is waited for, in whichever way its driver waits.

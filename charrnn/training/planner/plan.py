@@ -27,6 +27,9 @@ from charrnn.training.planner.threads import thread_counts
 MOST_STEPS: int = TrainConfig.__dataclass_fields__["steps"].metadata["high"]
 """Most steps of a run, however fast the machine and long the time."""
 
+PLANNING_SHARE = 0.2
+"""The fraction of the time after which no other model is measured."""
+
 ENDING_SECONDS = 1.0
 """Time that is kept free for what comes after the last step."""
 
@@ -37,7 +40,8 @@ class Plan:
 
     most_steps: the steps after which more training would overfit, whatever the time; 0 if the user
     chose the number of steps. adaptive: whether the number of threads was measured, and may change
-    with the load. busy: whether other work slowed the measurement down. minutes: what the user gave.
+    with the load. busy: whether other work slowed the measurement down. minutes: what the user
+    gave.
     """
 
     model_config: ModelConfig
@@ -277,12 +281,14 @@ def _choose_by_time(problem: _Problem, candidates: list[ModelConfig]) -> tuple[M
     # From the middle, because each measurement takes seconds of the time that is to be planned.
     index = len(candidates) // 2
     speeds: dict[int, Speed] = {}
+    begun = problem.seconds_left()
     while True:
         if index not in speeds:
             speeds[index] = _speed(problem, candidates[index])
         most = problem.most_steps * problem.tokens_per_step
         # Measuring shortens the time that is left; and time does not help where more would overfit.
-        total = min(speeds[index].tokens_per_second * problem.seconds_left(), most)
+        left = problem.seconds_left()
+        total = min(speeds[index].tokens_per_second * left, most)
         parameters = problem.task.num_parameters(candidates[index])
         enough = total >= parameters * heuristics.TOKENS_PER_PARAMETER
         step = 1 if enough else -1
@@ -290,13 +296,33 @@ def _choose_by_time(problem: _Problem, candidates: list[ModelConfig]) -> tuple[M
         # The next larger one was measured and did not fit: going up again would never end.
         if beyond or (enough and index + 1 in speeds):
             return candidates[index], speeds[index]
+        if begun - left > PLANNING_SHARE * begun:
+            # On a busy machine measuring would use up the time that it is to be planned for.
+            if enough:
+                return candidates[index], speeds[index]
+            return _guess(problem, candidates[: index + 1], speeds[index], left)
         index += step
+
+
+def _guess(
+    problem: _Problem, candidates: list[ModelConfig], speed: Speed, left: float
+) -> tuple[ModelConfig, Speed]:
+    """Models up to the one that was measured -> the largest that fits the time by a rough guess."""
+    size_of, most = problem.task.num_parameters, problem.most_steps * problem.tokens_per_step
+    for model in reversed(candidates[:-1]):
+        # Small layers do not compute as many parameters per second as large ones.
+        factor = math.sqrt(size_of(candidates[-1]) / size_of(model))
+        faster = replace(speed, tokens_per_second=speed.tokens_per_second * factor)
+        total = min(faster.tokens_per_second * left, most)
+        if total >= size_of(model) * heuristics.TOKENS_PER_PARAMETER or model == candidates[0]:
+            return model, faster
+    return candidates[-1], speed
 
 
 def _speed(problem: _Problem, model: ModelConfig) -> Speed:
     """A model's speed, measured longer if more time depends on it."""
-    # Up to four times as long, for sixteen minutes and more.
-    times = min(4.0, max(1.0, problem.minutes / 4))
+    # Up to four times as long, for sixteen minutes and more, and a quarter for a few seconds.
+    times = min(4.0, max(0.25, min(1.0, problem.minutes), problem.minutes / 4))
     train = _known_train_fields(problem, model)
     return calibrate(
         problem.task, problem.dataset, model, train, problem.group, times, problem.counts

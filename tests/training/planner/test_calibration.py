@@ -178,6 +178,15 @@ def test_measuring_takes_the_same_time_whatever_is_tried(
     assert CALIBRATION_SECONDS <= cores.now - 100.0 < 1.7 * CALIBRATION_SECONDS + 6 * seconds
 
 
+def test_a_hopeless_number_of_threads_costs_two_steps(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside busy processes a step on two threads may take a hundred times as long as on one."""
+    cores = Cores(lambda now, threads: 0.01 if threads == 1 else 1.0)
+    assert measured(cores, corpus, monkeypatch, 1, 2).threads == 1
+    assert cores.tried.count(2) == 2
+
+
 def test_steps_of_a_second_are_looked_at_once(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
