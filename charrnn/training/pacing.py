@@ -27,6 +27,7 @@ class Pacer:
 
     until: when everything has to be done, on the clock of time.perf_counter; None for no limit.
     replan: makes another plan; None where the first one stays. replans: how often it was called.
+    settled: whether every rank knows that the speed is known.
     """
 
     def __init__(
@@ -42,6 +43,9 @@ class Pacer:
         self.total = (self.until or began) - began
         self.recent = RecentSpeed(self.total)
         self.recent.add(0.0, step)
+        # Until the speed is known, a run that may be planned again is neither evaluated nor ended:
+        # a plan of a bad minute may have five steps, which take no time on the idle machine.
+        self.settled = self.replan is None
 
     def flag(self) -> int:
         """CHECK_TIME if rank 0 wants to compare the time with the plan after the next step."""
@@ -91,7 +95,8 @@ class Pacer:
             total=self.total,
             validates=validates,
         )
-        known = recently >= min(RECENT_SECONDS, self.total / 10)
+        # By all of the session: near the end the recent past is shorter than this.
+        known = taken > 0 and training >= min(RECENT_SECONDS, self.total / 10)
         return throughput.steps(config.steps, config.eval_every), speed if known else 0.0
 
     def decide(self, steps: int, speed: float, plan: Plan, is_open: bool) -> int:
@@ -99,7 +104,10 @@ class Pacer:
         again = is_open and speed > 0.0 and differs(speed, plan.tokens_per_second)
         decided = 0 if again else min(steps, plan.most_steps or steps)
         # Clocks differ; ranks with different numbers of steps would wait for each other for ever.
-        return int(self.group.broadcast(str(decided) if self.group.is_main else ""))
+        text = f"{decided} {int(speed > 0.0)}" if self.group.is_main else ""
+        agreed, known = map(int, self.group.broadcast(text).split())
+        self.settled = self.settled or known == 1
+        return agreed
 
     def plan_again(self, ratio: float) -> tuple[Plan, str]:
         """Another plan for the time that is left, and why: `ratio` is speed over planned speed."""

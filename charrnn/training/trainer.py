@@ -78,7 +78,7 @@ def train(
             return
         except DivergedError as error:
             if trainer.rollbacks:
-                raise
+                raise _with_checkpoint(error, run) from None
             problem = error.problem
         last = _last_checkpoint(run)
         plan = _with_lower_rate(trainer.plan)
@@ -97,7 +97,17 @@ def train(
         # `rewind` has removed later revisions from the log, so the number of steps is logged again.
         if until is not None:
             yield Revised(again.learner.step, plan, trainer.seconds)
-        yield from _take_steps(again, last, interrupted)
+        try:
+            yield from _take_steps(again, last, interrupted)
+        except DivergedError as error:
+            raise _with_checkpoint(error, run) from None
+
+
+def _with_checkpoint(error: DivergedError, run: Run) -> DivergedError:
+    """The error, and which checkpoint is left: nothing is said of one that does not exist."""
+    entry = run.latest()
+    left = f"; the checkpoint of step {entry.step} is intact" if entry else ""
+    return DivergedError(error.problem, error.remedy + left)
 
 
 def _take_steps(
@@ -196,12 +206,16 @@ class Trainer:
             issues = diagnostics.check_gradient(progress.grad_norm, config.grad_clip, learned)
             yield from self._warnings(issues)
             check_time = True
-        if self.pacer.until is not None and check_time and not last:
+        if self.pacer.until is not None and check_time and not (last and self.pacer.settled):
             yield from self._keep_time(stopping)
             if self.learner.step != step:
                 return  # planned again, from the first step
+            last = step == self.plan.train_config.steps
         # A signal is answered within 0.2 s, and an evaluation may take longer; `missed_evaluation`
         # does it when the run is resumed. An evaluation saves a checkpoint too.
+        waits = self.is_fresh and not (self.pacer.settled or stopping or last)
+        if waits:
+            return
         if stopping or not self._evaluation_is_due():
             if stopping or last or step % config.save_every == 0:
                 yield from self._save()
@@ -219,6 +233,8 @@ class Trainer:
         step, config, seconds = self.learner.step, self.plan.train_config, self.seconds
         final = self.validation.final_tokens(config)
         steps, speed = self.pacer.compare(step, seconds, config, self._validates, final)
+        if step == config.steps and steps <= step + 1:
+            steps = step  # the last step, and no time for more
         steps = self.pacer.decide(steps, speed, self.plan, self._may_replan and not stopping)
         if not steps:
             yield from self._plan_again(speed / self.plan.tokens_per_second)

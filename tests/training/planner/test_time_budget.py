@@ -1,6 +1,9 @@
 """Keeping a time: the steps that fit, and trainings on a clock that runs as the tests want."""
 
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +31,8 @@ from charrnn.training.events import (
 )
 from charrnn.training.learner import Learner
 from charrnn.training.optimizer import learning_rate
+from charrnn.training.planner import plan as planner
+from charrnn.training.planner.calibration import Speed
 from charrnn.training.planner.heuristics import EVALUATION_SHARE
 from charrnn.training.planner.plan import Plan
 from charrnn.training.planner.time_budget import (
@@ -386,9 +391,9 @@ def test_plans_that_are_always_wrong_do_not_start_a_run_again_for_ever(
 def test_nothing_is_planned_again_once_something_was_saved(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine = Machine(lambda step: 1.0 if step < 30 else 5.0, scale=8.0)
+    machine = Machine(lambda step: 1.0 if step < 70 else 5.0, scale=8.0)
     machine.install(monkeypatch)
-    # An evaluation and a checkpoint at step 20, and slow from step 30 on: within 20 seconds.
+    # An evaluation and a checkpoint at step 40, and slow from step 70 on: within 20 seconds.
     seen = planned_again([400.0], corpus, Run(tmp_path / "run"), machine)
     assert sum(isinstance(event, Planned) for event in seen) == 1
     assert machine.now - 1000.0 < 110.0
@@ -421,3 +426,42 @@ def test_threads_that_change_on_the_way_are_recorded_and_resumed_bit_for_bit(
     old = replace(plan, train_config=start.training.config, adaptive=False)
     list(train(old, corpus, parted, ALONE, start))
     assert files.digest(last(parted).weights) == files.digest(last(whole).weights)
+
+
+def test_a_time_is_kept_beside_busy_processes(shell: Shell) -> None:
+    """On the real clock, once: six seconds, and what reading, planning and saving may take."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+    try:
+        began = time.perf_counter()
+        # Large enough that the first plan is far from what four busy processes leave of it.
+        size = ("--hidden-size", "128", "--num-layers", "2", "--max-parameters", "1000000")
+        shell.run("train", "corpus.txt", *size, "--minutes", "0.1", "--quiet").succeeded()
+        assert time.perf_counter() - began < 6.0 * 1.1 + 5.0
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_the_log_and_the_description_of_a_run_planned_again_are_of_the_second_plan(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine()
+    machine.install(monkeypatch)
+    # A step of 8 x 8 tokens takes 10 ms: 6,400 tokens/s, after a first plan for a hundredth.
+    speeds = iter([Speed(64.0, 1, busy=True), *[Speed(6400.0, 1)] * 20])
+    monkeypatch.setattr(planner, "calibrate", lambda *_: next(speeds))
+    size = ("--batch-size", "8", "--seq-length", "8", "--hidden-size", "8", "--num-layers", "1")
+    shell.run("train", "corpus.txt", *size, "--minutes", "0.1", "--quiet").succeeded()
+    run = Run(shell.runs / "corpus")
+    logged = run.events()
+    assert [event["event"] for event in logged[:2]] == ["planned", "warned"]
+    assert "planned again" in logged[1]["text"]
+    assert sum(event["event"] == "planned" for event in logged) == 1
+    assert run.description()["plan"]["tokens_per_second"] == 6400.0
+    assert "busy" not in run.description()["plan"]
+    kept = last(run)
+    assert kept.training is not None
+    assert run.description()["plan"]["train"]["steps"] == kept.info.step > 300
+    steps = [event["step"] for event in logged]
+    assert steps == sorted(steps)
