@@ -29,6 +29,8 @@ from charrnn.training.planner.heuristics import (
     TOKENS_PER_PARAMETER,
     default_minutes,
     dropout,
+    evaluations,
+    final_seconds,
     memory,
     most_epochs,
 )
@@ -156,6 +158,8 @@ KEPT: dict[str, Any] = {
     "seed": 99,
     "eval_every": 33,
     "eval_tokens": 444,
+    "final_eval": "pieces",
+    "sample_every": 3,
     "save_every": 22,
     "log_every": 11,
     "keep": 5,
@@ -220,7 +224,8 @@ def test_the_least_epoch_is_a_step() -> None:
 def test_given_minutes_are_not_exceeded_and_are_used(minutes: float) -> None:
     plan = planned(2_000_000, 200_000, minutes=minutes)
     assert plan.seconds <= minutes * 60
-    assert plan.seconds >= minutes * 60 - 10
+    # What is left is for evaluating: the best and the last on the whole.
+    assert plan.seconds >= minutes * 60 * 0.75 - 10
 
 
 def test_no_time_is_too_long_for_the_count_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,13 +283,39 @@ def test_evaluating_takes_its_fraction_of_the_time_at_most(
     allowed = 2 * EVALUATION_SHARE * learned
     assert each <= valid
     assert times * each <= max(allowed, 4 * EVALUATION_TOKENS) * 1.01
-    assert 1 <= times <= 20
+    assert 1 <= times <= MOST_EVALUATIONS
 
 
 def test_a_small_validation_part_is_read_whole_and_often() -> None:
     plan = planned(1_000_000, 1000, minutes=5)
     assert plan.train_config.eval_tokens == 0
-    assert math.ceil(plan.train_config.steps / plan.train_config.eval_every) == 20
+    assert math.ceil(plan.train_config.steps / plan.train_config.eval_every) >= 95
+    # And shown as often as a person reads.
+    shown = plan.train_config.eval_every * plan.train_config.sample_every
+    assert plan.seconds / (plan.train_config.steps / shown) >= 5.9
+
+
+def test_a_short_text_read_many_times_is_evaluated_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """6 kB and 300 epochs in nine seconds had two evaluations, long after the best step."""
+    times, each = evaluations(600, 2e5, 9.0, parameters=60_000)
+    assert (times >= 10, each) == (True, 0)
+    assert evaluations(600, 2e5, 1e5)[0] == MOST_EVALUATIONS
+    # A run whose plan may change is not evaluated in its first tenth.
+    assert evaluations(600, 2e5, 9.0, parameters=60_000, changeable=True)[0] <= 10
+
+
+def test_of_pieces_the_end_is_scored_on_the_whole_if_time_allows_it() -> None:
+    assert planned(3_000_000, 300_000, minutes=1, power=1e9).train_config.final_eval != "beginning"
+    assert final_seconds(100_000, 1e4, 60.0) == (10.0, True)
+    assert final_seconds(10**8, 1e4, 60.0) == (0.0, False)
+    assert final_seconds(600, 1e4, 60.0) == (0.0, True)
+    # Who asks for steps is given the whole, however long it takes.
+    plan = planned(10_000, 10**7, steps=20)
+    assert plan.train_config.eval_tokens > 0
+    assert plan.train_config.final_eval == "whole"
+    assert planned(10_000, 1000, steps=20).train_config.final_eval == "beginning"  # never read
 
 
 def test_of_a_huge_validation_part_a_fraction_is_read() -> None:
@@ -671,9 +702,20 @@ def test_memory_of_a_training_exactly() -> None:
     model = tiny_model("rnn", vocab_size=10, num_layers=1)
     parameters = 80 + 64 + 64 + 8 + 8 + 80 + 10
     per_token = 8 * 14 + 8 * 4 + 3 * 10
-    expected = 4 * (5 * parameters + 4 * 8 * per_token) + 350 * 2**20
+    expected = 4 * (7 * parameters + 4 * 8 * per_token) + 350 * 2**20
     assert num_parameters(model) == parameters
-    assert memory(model, tiny_train(), parameters) == expected
+    assert memory(model, tiny_train(), parameters, evaluates=False) == expected
+    # A window of 32 rows: gates, input and output of a layer, and all logits twice.
+    evaluating = 4 * 32 * 256 * (4 * 8 + 2 * 8 + 2 * 10)
+    assert memory(model, tiny_train(), parameters) == expected + evaluating
+
+
+def test_memory_of_many_words_does_not_grow_with_all_their_logits() -> None:
+    """101,256 ids took 6.7 GB to evaluate, of which the plan knew nothing."""
+    model = tiny_model(vocab_size=101_256)
+    train = tiny_train()
+    with_it = memory(model, train, 0)
+    assert 10**7 < with_it - memory(model, train, 0, evaluates=False) < 3 * 10**8
 
 
 def test_memory_grows_with_everything() -> None:
@@ -773,3 +815,24 @@ def test_the_number_of_threads_is_the_measured_one_unless_it_is_given(
 
 def test_a_plan_of_an_idle_machine_and_a_given_number_of_threads_has_the_keys_of_before() -> None:
     assert not {"adaptive", "busy"} & planned(threads=1).to_json().keys()
+
+
+@pytest.mark.parametrize("cost", [0.0, 1.0, 8.0])
+def test_measuring_does_not_use_up_the_time_that_is_planned(
+    cost: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look costs so many seconds, on a machine so slow that only the smallest model fits."""
+    now = 0.0
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    made = Machine(4e7)
+
+    def calibrated(*given: Any) -> Speed:
+        nonlocal now
+        now += cost
+        return made(*given)
+
+    monkeypatch.setattr(planner, "calibrate", calibrated)
+    plan = make_plan(LANGUAGE, text(10**6), {}, Budget(minutes=0.4), ALONE, None, 0.0)
+    assert now <= 0.2 * 24 + max(1.0, cost)
+    assert plan.parameters == min(num_parameters(model_of(10**6, size)) for size in SIZES)
+    assert plan.seconds >= 24 - now - 5
