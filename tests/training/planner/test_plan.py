@@ -24,6 +24,7 @@ from charrnn.training.planner.heuristics import (
     EVALUATION_SHARE,
     EVALUATION_TOKENS,
     LARGE_VOCABULARY,
+    MOST_EVALUATIONS,
     PARAMETERS_PER_TOKEN,
     SIZES,
     TOKENS_PER_PARAMETER,
