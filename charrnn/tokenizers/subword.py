@@ -73,7 +73,7 @@ class SubwordTokenizer(Tokenizer):
             raise CorpusError(
                 "a text of line ends alone has no subwords", "give more text, or --tokenizer char"
             )
-        rare = rare_characters(counts, size - OWN_PIECES)
+        rare = rare_characters(counts, size - OWN_PIECES, keep_all=bool(vocab_size))
         model = _learn(_without(rare, sample.parts), size, cls.line_limit)
         tokenizer = cls(model, [0])
         if vocab_size and tokenizer.vocab_size < vocab_size:
@@ -192,17 +192,18 @@ def default_size(characters: int, counts: Mapping[str, int]) -> int:
     return max(subword_size(characters), OWN_PIECES + 2 * min(4_000, frequent))
 
 
-def rare_characters(counts: Mapping[str, int], room: int) -> set[str]:
+def rare_characters(counts: Mapping[str, int], room: int, keep_all: bool = False) -> set[str]:
     """Characters that are encoded as bytes, so that the others and longer pieces have their places.
 
-    Half of the places are for longer pieces, unless all characters fit into a small vocabulary.
+    Half of the places are for longer pieces; with keep_all, fewer if all characters then fit into a
+    small vocabulary.
 
     >>> sorted(rare_characters({"a": 5, "b": 3, "c": 2, "d": 1, "e": 1}, room=4))
     ['c', 'd', 'e']
     """
     ranked = sorted(counts, key=lambda c: (-counts[c], c))
     # So small a vocabulary is asked for, and was filled with characters by earlier versions too.
-    if len(ranked) < room <= SMALL_ROOM:
+    if keep_all and len(ranked) < room <= SMALL_ROOM:
         return set()
     return set(ranked[room // 2 :])
 
