@@ -103,7 +103,7 @@ class CharTokenizer(Tokenizer):
         sizes = np.ones(len(ids), np.int64)
         sizes[is_unknown] = 2 * lengths
         # The parts of unknown characters are in the order of the text, and fill what is left free.
-        encoded = np.empty(int(sizes.sum()), ids.dtype)
+        encoded = np.empty(int(sizes.sum()), id_type(self.vocab_size))
         is_part = np.repeat(is_unknown, sizes)
         encoded[~is_part] = ids[~is_unknown]
         # (bytes, 2) high and low half of each byte -> (2 * bytes,).

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from charrnn.config import CELLS
+from charrnn.data.reading import Reading
 from charrnn.data.token_arrays import evenly_spread
 from charrnn.errors import CorpusError
 from charrnn.evaluation.scores import Score, read_text, score_tokens
@@ -359,14 +360,14 @@ def write(tmp_path: Path) -> Writer:
 def test_reading_a_text_counts_its_characters(name: str, write: Writer) -> None:
     text = "The old cat sat.\nWho sat?\n"
     tokenizer = tiny_tokenizer(name)
-    tokens, characters, _ = read_text(write("a.txt", text.encode()), tokenizer, "utf-8")
+    tokens, characters, _ = read_text(write("a.txt", text.encode()), tokenizer, Reading())
     assert characters == len(text)
     assert tokenizer.decode(tokens.tolist()) == text
 
 
 def test_reading_unknown_characters_counts_characters_and_not_tokens(write: Writer) -> None:
     tokenizer = tiny_tokenizer("char")
-    tokens, characters, _ = read_text(write("a.txt", "né😀".encode()), tokenizer, "utf-8")
+    tokens, characters, _ = read_text(write("a.txt", "né😀".encode()), tokenizer, Reading())
     assert characters == 3
     assert len(tokens) == 1 + 2 * 2 + 4 * 2
 
@@ -374,7 +375,7 @@ def test_reading_unknown_characters_counts_characters_and_not_tokens(write: Writ
 def test_reading_in_another_encoding(write: Writer) -> None:
     tokenizer = tiny_tokenizer("char")
     tokens, characters, _ = read_text(
-        write("a.txt", "café".encode("latin-1")), tokenizer, "latin-1"
+        write("a.txt", "café".encode("latin-1")), tokenizer, Reading("latin-1")
     )
     assert characters == 4
     assert tokenizer.decode(tokens.tolist()) == "café"
@@ -382,18 +383,18 @@ def test_reading_in_another_encoding(write: Writer) -> None:
 
 def test_only_the_byte_tokenizer_reads_undecodable_bytes(write: Writer) -> None:
     path = write("a.dat", b"ab\xff\0")
-    tokens, characters, _ = read_text(path, tiny_tokenizer("byte"), "utf-8")
+    tokens, characters, _ = read_text(path, tiny_tokenizer("byte"), Reading(exact=True))
     assert tokens.tolist() == [97, 98, 255, 0]
     assert characters == 4
     with pytest.raises(CorpusError, match="not valid utf-8 at byte 2"):
-        read_text(path, tiny_tokenizer("char"), "utf-8")
+        read_text(path, tiny_tokenizer("char"), Reading())
 
 
 def test_an_empty_file_is_an_error_that_names_it(write: Writer) -> None:
     with pytest.raises(CorpusError, match=r"empty\.txt is empty"):
-        read_text(write("empty.txt", b""), tiny_tokenizer("char"), "utf-8")
+        read_text(write("empty.txt", b""), tiny_tokenizer("char"), Reading())
 
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"no file or folder .*gone\.txt"):
-        read_text(tmp_path / "gone.txt", tiny_tokenizer("char"), "utf-8")
+        read_text(tmp_path / "gone.txt", tiny_tokenizer("char"), Reading())
