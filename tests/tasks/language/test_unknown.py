@@ -26,7 +26,7 @@ def made_of(folder: Path, text: str = TEXT, **options: Any) -> Corpus:
 
 
 @pytest.mark.parametrize("options", [{"vocab_size": 10}, {"min_count": 3}, {}])
-def test_the_original_text_of_any_range_comes_back(tmp_path: Path, options: dict[str, int]) -> None:
+def test_the_original_text_of_any_range_comes_back(tmp_path: Path, options: dict[str, Any]) -> None:
     corpus = made_of(tmp_path, **options)
     part = corpus.splits["valid"]
     whole = original(corpus.tokenizer, part, range(part.tokens))
