@@ -39,8 +39,8 @@ class CheckpointInfo:
 
     valid: the score of exactly these weights on the validation part, None if they were not
     evaluated on it; valid_pieces: on evenly spread pieces of it, where the training reads no more,
-    else None; metric: the name of both. corpus: the fingerprint of the data. rollbacks: how often the training diverged and
-    went back to a checkpoint with a lower learning rate.
+    else None; metric: the name of both. corpus: the fingerprint of the data. rollbacks: how often
+    the training diverged and went back to a checkpoint with a lower learning rate.
     """
 
     step: int

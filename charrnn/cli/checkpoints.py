@@ -11,6 +11,7 @@ from charrnn.cli import terminal
 from charrnn.cli.effects import Checked
 from charrnn.cli.options import Json, RunFolder, RunName, RunsDir, Which, option
 from charrnn.cli.output import Output
+from charrnn.cli.tables import print_table
 from charrnn.config import config_to_json
 from charrnn.errors import CheckpointError, UsageError
 from charrnn.tasks import get_task
@@ -30,7 +31,7 @@ def list_(run: RunFolder = None, runs_dir: RunsDir = Path("runs"), json: Json = 
             out.json(row)
     elif rows:
         columns = (">step", ">epoch", ">valid", ">size", "", "file")
-        terminal.print_table(columns, [_row(row) for row in rows])
+        print_table(columns, [_row(row) for row in rows])
     else:
         terminal.say(f"the run {found.name} has no checkpoint yet")
 

@@ -15,6 +15,7 @@ from charrnn.cli.options import Errors, Json, RunName, RunsDir, Threads, Which, 
 from charrnn.cli.output import Output
 from charrnn.cli.plotting import show
 from charrnn.cli.plotting.chart import Chart, Curve, format_value
+from charrnn.cli.tables import print_table
 from charrnn.config import CELLS, ModelConfig
 from charrnn.errors import CorpusError, UsageError
 from charrnn.tokenizers.base import Ids
@@ -220,13 +221,13 @@ def print_tables(found: list[Measured], reach: int) -> None:
             + [f"{norms[lag]:.2g}" for lag in lags]
             + [f"{half:.1f} tokens" if math.isfinite(half) else "none"]
         )
-    terminal.print_table(columns, rows)
+    print_table(columns, rows)
     saturated = [
         ", ".join(f"{gate} {fraction:.0%}" for gate, fraction in each.flow.saturated.items())
         for each in found
     ]
     names = (each.name for each in found)
-    terminal.print_table(["model", "saturated"], zip(names, saturated, strict=True))
+    print_table(["model", "saturated"], zip(names, saturated, strict=True))
 
 
 def print_json(found: list[Measured]) -> None:

@@ -14,6 +14,7 @@ from charrnn import __version__
 from charrnn.cli.effects import Checked
 from charrnn.cli.options import option
 from charrnn.cli.output import broken_pipe
+from charrnn.cli.work import WorkLine
 from charrnn.errors import (
     CharRNNError,
     InterruptedTraining,
@@ -116,7 +117,8 @@ def _run() -> int:
     try:
         app = program(_wanted(sys.argv[1:]))
         # Otherwise typer would print errors itself and exit with codes of its own.
-        code = app(prog_name="charrnn", standalone_mode=False) or 0
+        with WorkLine():
+            code = app(prog_name="charrnn", standalone_mode=False) or 0
     except (CharRNNError, MemoryError) as error:
         if TRACEBACKS.get():
             raise

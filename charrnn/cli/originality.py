@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from charrnn.checkpoints.header import LANGUAGE
-from charrnn.cli import terminal
 from charrnn.cli.options import Json, RunsDir, option
 from charrnn.cli.output import Output
 from charrnn.cli.prompts import read_text
+from charrnn.cli.tables import print_table
 
 
 def originality(
@@ -65,7 +65,7 @@ def originality(
         for span in facts["spans"]
     ]
     if rows:
-        terminal.print_table([">length", ">at", ">corpus line", "text"], rows)
+        print_table([">length", ">at", ">corpus line", "text"], rows)
 
 
 def _short(text: str) -> str:

@@ -37,6 +37,7 @@ class Output:
         self._is_terminal = os.isatty(1)
         self._held: list[str] = []
         self._size = 0
+        self._before = ""
         self._since = time.monotonic()
 
     def write(self, text: str) -> None:
@@ -60,12 +61,18 @@ class Output:
         if self._is_terminal and self._escapes:
             from charrnn.cli.terminal import visible
 
-            text = visible(text)
+            # A joiner works in the word that the piece before it ends with.
+            text, self._before = visible(text, before=self._before), text[-1:] or self._before
         # A lone surrogate, as in a file name that is not UTF-8, has no encoding and becomes "?".
         data = memoryview(text.encode("utf-8", "replace"))
         try:
             # What was printed to sys.stdout before this text comes first.
             sys.stdout.flush()
+            # A console of Windows takes no bytes in UTF-8; Python's stream of it does.
+            if self._is_terminal and os.name == "nt":
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+                return
             # A write may accept only part of the data; the slices of a memoryview copy nothing.
             while data:
                 data = data[os.write(1, data) :]

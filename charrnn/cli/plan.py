@@ -9,7 +9,9 @@ from typing import Any
 from charrnn.cli import train
 from charrnn.cli.output import Output
 
-NOT_PLANNED = ("name", "runs_dir", "resume", "more", "more_steps", "more_epochs", "quiet")
+NOT_PLANNED = (
+    "name", "runs_dir", "resume", "more", "more_steps", "more_epochs", "quiet", "allow_changed_text",
+)  # fmt: skip
 """Options of `train` that a plan does not depend on."""
 
 
@@ -35,8 +37,8 @@ def plan(**values: Any) -> None:
     if values["json"]:
         out.json(made.to_json())
         return
-    limit = made.train_config.eval_tokens
-    for line in (*dataset_lines(dataset, limit), *plan_lines(made), hint(made)):
+    train_config = made.train_config
+    for line in (*dataset_lines(dataset, train_config), *plan_lines(made), hint(made)):
         out.write(f"{line}\n")
     out.flush()
 

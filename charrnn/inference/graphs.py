@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.activity import activity
 from charrnn.checkpoints.atomic import write_durably
 from charrnn.checkpoints.checkpoint import Arrays, Checkpoint
 from charrnn.config import CELLS, ModelConfig, residual_at, state_shapes
@@ -61,6 +62,7 @@ newline. The metadata entry charrnn.tokenizer holds the tokenizer as JSON.
 """The same for a cell that ONNX has no operator for, whose model reads one token at a time."""
 
 
+@activity("exporting")
 def export(checkpoint: Checkpoint, path: Path) -> None:
     """Write the model as an ONNX file that documents itself and contains its tokenizer."""
     from onnx import helper

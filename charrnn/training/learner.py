@@ -168,8 +168,7 @@ class Learner:
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(
             f"training diverged at step {self.step}: {what}",
-            f"resume or start again with a --learning-rate below {self.config.learning_rate:g}; "
-            "the last saved checkpoint is intact",
+            f"start again with a --learning-rate below {self.config.learning_rate:g}",
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.activity import activity
 from charrnn.data import sources
 from charrnn.data.config import DataConfig
 from charrnn.data.folders import Selection
@@ -78,6 +79,7 @@ def recorded_files(
 class Texts:
     """The corpus as pairs of a split's name and a block of its text; each iteration reads it."""
 
+    @activity("reading the text")
     def __init__(self, config: DataConfig, folder: Path) -> None:
         self.config = config
         self.reading = config.reading
