@@ -204,8 +204,8 @@ class LanguageModel(Predictor):
 
         In float32 it is computed by torch on `device` (auto, cpu, cuda or mps), many rows in
         parallel; in int8 by the engine that samples. A file is read as the training text was,
-        in the same encoding unless another is given. on_note: called with remarks on how it was read.
-        CorpusError if the split is not there.
+        in the same encoding unless another is given. on_note: called with remarks on how it was
+        read. CorpusError if the split is not there.
         """
         if split not in SPLITS:
             raise UsageError(f"there is no split {split!r}", "choose train, valid or test")
