@@ -10,7 +10,8 @@ from charrnn.cli import train
 from charrnn.cli.output import Output
 
 NOT_PLANNED = (
-    "name", "runs_dir", "resume", "more", "more_steps", "more_epochs", "quiet", "allow_changed_text",
+    "name", "runs_dir", "resume", "more", "more_steps", "more_epochs", "quiet",
+    "allow_changed_text",
 )  # fmt: skip
 """Options of `train` that a plan does not depend on."""
 

@@ -85,7 +85,11 @@ def write(job: Job, model: LanguageModel) -> None:
     if job.save_state:
         _check_target(job.save_state, model)
     job, starts = _starts(job, model)
-    writer = JsonWriter(job, model.tokenizer) if job.as_json else TextWriter(job)
+    writer = (
+        JsonWriter(job.prompts, job.params, model.tokenizer, job.settings)
+        if job.as_json
+        else TextWriter(job.prompts if job.echo else [], job.params)
+    )
     end: GenerationState | None = None
     check = _MatchCheck(job.constraints.pattern, [_text_before(start) for start in starts])
     interrupts = Interrupts("saving the state; once more to leave at once without saving")
@@ -199,11 +203,11 @@ class TextWriter:
     Of samples generated in parallel the first is shown as it grows, the others in their turn.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, prompts: list[str], params: SamplingParams) -> None:
         self.out = Output()
-        self._prompts = job.prompts if job.echo else []
+        self._prompts = prompts
         # Samples of a corpus of lines are one line each, so they need no blank line between them.
-        self._between = "" if job.params.lines else "\n"
+        self._between = "" if params.lines else "\n"
         self._turn = 0
         self._waiting: dict[int, list[Chunk]] = {}
         self._is_open = False
@@ -238,10 +242,16 @@ class TextWriter:
 class JsonWriter:
     """One object per sample, in the order of their numbers."""
 
-    def __init__(self, job: Job, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        prompts: list[str],
+        params: SamplingParams,
+        tokenizer: Tokenizer,
+        settings: Mapping[str, Any] = {},
+    ) -> None:
         self.out = Output()
-        self._prompts, self._params, self._tokenizer = job.prompts, job.params, tokenizer
-        self._settings = job.settings
+        self._prompts, self._params, self._tokenizer = prompts, params, tokenizer
+        self._settings = dict(settings)
         self._chunks: dict[int, list[Chunk]] = {}
         self._turn = 0
 
