@@ -44,10 +44,7 @@ def beam_search(
     """
     tokenizer, engine = model.tokenizer, model.engine
     rule_out = sampling.chain([sampling.exclude(tokenizer.unsampled), *extra])
-    for each in extra:
-        if isinstance(each, StatefulFilter) and each.name in start.filters:
-            # Every hypothesis continues the same text.
-            each.restore(None, start.filters[each.name])
+    _restore(extra, start)
     document_end = document_ends(tokenizer) or [tokenizer.newline_id] * params.lines
     before = engine.zero_state(1) if start.state is None else start.state
     logits, state = engine.read_prompt(start.ids[:, None], before)
@@ -88,6 +85,14 @@ def beam_search(
         state = [part[parents[going]] for part in state]
         logits, state = engine.step(tokens[going], state)
     return _best(complete + beam)
+
+
+def _restore(filters: tuple[Filter, ...], start: GenerationState) -> None:
+    """Let filters remember what they knew at the end of the text that goes on."""
+    for each in filters:
+        if isinstance(each, StatefulFilter) and each.name in start.filters:
+            # Every hypothesis continues the same text.
+            each.restore(None, start.filters[each.name])
 
 
 def text_of(tokenizer: Tokenizer, start: GenerationState, each: Hypothesis) -> str:
