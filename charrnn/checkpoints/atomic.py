@@ -9,10 +9,11 @@ import contextlib
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from charrnn.errors import StorageError
+from charrnn.errors import StorageError, UsageError
 
 TEMPORARY = ".tmp"
 """Suffix of an unfinished file, whose name also begins with a dot."""
@@ -131,6 +132,26 @@ def _write_all(descriptor: int, data: memoryview, disk: Disk) -> int:
             raise OSError("the disk accepts no more data")
         done += taken
     return done
+
+
+def check_target(path: Path, force: bool) -> None:
+    """UsageError if a file that a user names cannot be written there; called before the work.
+
+    force: whether an existing file may be replaced. A link, pipe, device or folder never is: a
+    rename would put a file in its place, and what it stands for would not be written.
+    """
+    if path.name in ("", "..") or path.name == path.suffix or path.is_dir():
+        raise UsageError(f"{path} is not the name of a file", "give a name such as model.onnx")
+    # lstat does not follow a link, so a broken one is found too.
+    with contextlib.suppress(OSError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise UsageError(
+                f"{path} is a link or no regular file, and is not replaced", "give another name"
+            )
+        if not force:
+            raise UsageError(
+                f"{path} exists", "give another --output, or --force to overwrite it"
+            )
 
 
 def remove_leftovers(folder: Path) -> None:

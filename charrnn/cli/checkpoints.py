@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from charrnn.checkpoints import checkpoint as library
+from charrnn.checkpoints.atomic import check_target
+from charrnn.checkpoints.container import PICKLE_SUFFIXES
 from charrnn.checkpoints.run import Entry, Run, find_run, load_checkpoint
 from charrnn.cli import terminal
 from charrnn.cli.effects import Checked
@@ -15,6 +17,9 @@ from charrnn.cli.tables import print_table
 from charrnn.config import config_to_json
 from charrnn.errors import CheckpointError, UsageError
 from charrnn.tasks import get_task
+
+FORMATS = ("safetensors", "onnx")
+"""Formats of `export`, the default first; each is a suffix, too."""
 
 checkpoints = typer.Typer(help="List, show, prune, export and verify checkpoints.")
 
@@ -130,25 +135,26 @@ def export(
         option("--output", "-o", help="File to write.", show_default="RUN.FORMAT"),
     ] = None,
     file_format: Annotated[
-        str,
+        str | None,
         option(
             "--format",
             # Typer derives the variable from the parameter, which is not called like the option.
             envvar="CHARRNN_CHECKPOINTS_EXPORT_FORMAT",
             help="File format: safetensors, or onnx for use by other programs.",
+            show_default="by the name of --output, else safetensors",
         ),
-    ] = "safetensors",
+    ] = None,
     force: Annotated[bool, option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a model to a file of its own, without its training state, for sharing."""
-    if file_format not in ("safetensors", "onnx"):
-        raise UsageError(f"there is no format {file_format!r}", "choose safetensors or onnx")
+    file_format = _export_format(file_format, output)
     path, model = load_checkpoint(runs_dir, run, checkpoint)
-    # A checkpoint in a run is called step-000001000: the run's name says more.
-    stem = path.parent.name if (path.parent / "run.json").exists() else path.stem
+    # A checkpoint in a run is called step-000001000: the run's name says more. Resolved, because
+    # `export .` names a folder that has no name in its path.
+    folder = path.parent.resolve()
+    stem = folder.name if (folder / "run.json").exists() else path.stem
     target = output or Path(f"{stem}.{file_format}")
-    if target.exists() and not force:
-        raise UsageError(f"{target} exists", "give another --output, or --force to overwrite it")
+    check_target(target, force)
     if file_format == "onnx":
         # Imported only here, as in all commands: what a command does not use costs it no time.
         from charrnn.inference.graphs import export as export_onnx
@@ -159,6 +165,23 @@ def export(
     out = Output()
     out.write(f"{target}\n")
     out.flush()
+
+
+def _export_format(given: str | None, output: Path | None) -> str:
+    """The format that is asked for, by --format or by the suffix of a name. UsageError if both
+    disagree, or if it is the suffix of a format that is not written.
+    """
+    if given is not None and given not in FORMATS:
+        raise UsageError(f"there is no format {given!r}", "choose safetensors or onnx")
+    suffix = output.suffix.lower().removeprefix(".") if output else ""
+    if suffix in FORMATS and given not in (None, suffix):
+        raise UsageError(f"{output} is not the name of a file in {given}", "leave --format out")
+    # A model under the name of a pickle would be refused by every program that reads it.
+    if suffix and f".{suffix}" in PICKLE_SUFFIXES:
+        raise UsageError(
+            f"{output} is the name of a pickle", "give one that ends in .safetensors or .onnx"
+        )
+    return given or (suffix if suffix in FORMATS else FORMATS[0])
 
 
 @checkpoints.command(cls=Checked)

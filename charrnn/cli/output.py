@@ -26,6 +26,20 @@ def broken_pipe(handler: Any) -> None:
         signal.signal(signal.SIGPIPE, handler)
 
 
+def from_system(text: str) -> str:
+    """Text that may contain a name from the system -> the same, its UTF-8 bytes as characters.
+
+    In the locale C, Python reads each byte of a name that is not ASCII as a lone surrogate.
+    """
+    # The common case: only surrogates, which are not printable, need a look.
+    if text.isprintable():
+        return text
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:  # a name that is not UTF-8 at all, or half a character of a model
+        return text
+
+
 class Output:
     """Text to stdout."""
 
@@ -64,7 +78,7 @@ class Output:
             # A joiner works in the word that the piece before it ends with.
             text, self._before = visible(text, before=self._before), text[-1:] or self._before
         # A lone surrogate, as in a file name that is not UTF-8, has no encoding and becomes "?".
-        data = memoryview(text.encode("utf-8", "replace"))
+        data = memoryview(from_system(text).encode("utf-8", "replace"))
         try:
             # What was printed to sys.stdout before this text comes first.
             sys.stdout.flush()

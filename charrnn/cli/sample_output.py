@@ -10,6 +10,7 @@ from typing import Any
 from charrnn.cli import terminal
 from charrnn.cli.output import Output
 from charrnn.cli.signals import Interrupts
+from charrnn.checkpoints.atomic import check_target
 from charrnn.errors import CheckpointError, InterruptedTraining, UsageError
 from charrnn.inference import state_file
 from charrnn.inference.constraints import Constraints
@@ -187,6 +188,7 @@ def _check_target(path: Path, model: LanguageModel) -> None:
 
     A state of this model may be replaced: a text generated in pieces uses the same file each time.
     """
+    check_target(path, force=True)
     if not path.exists():
         return
     try:

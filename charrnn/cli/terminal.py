@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from charrnn.cli.output import from_system
 from charrnn.errors import CharRNNError
 
 
@@ -31,7 +32,7 @@ def visible(text: str, keep: str = "\n\t", before: str = "") -> str:
     if text.isprintable():
         return text
     shown = []
-    for c in text:
+    for c in from_system(text):
         is_kept = c in keep or not _is_control(c) or _is_writing(c, before)
         shown.append(c if is_kept else _escaped(c))
         before = c
