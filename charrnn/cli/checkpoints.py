@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from charrnn.checkpoints import checkpoint as library
+from charrnn.checkpoints.header import LANGUAGE
 from charrnn.checkpoints.run import Entry, Run, find_run, load_checkpoint
 from charrnn.cli import terminal
 from charrnn.cli.options import Json, RunFolder, RunName, RunsDir, Which, option
@@ -148,6 +149,10 @@ def export(
     if target.exists() and not force:
         raise UsageError(f"{target} exists", "give another --output, or --force to overwrite it")
     if file_format == "onnx":
+        if model.task != LANGUAGE:
+            raise UsageError(
+                f"a model of the task {model.task} has no ONNX form", "use --format safetensors"
+            )
         # Imported only here, as in all commands: what a command does not use costs it no time.
         from charrnn.inference.graphs import export as export_onnx
 
