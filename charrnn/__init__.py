@@ -72,6 +72,9 @@ def __getattr__(name: str) -> "Any":
     # Imported here, so that importing the package imports nothing else.
     import importlib
 
+    if name == "Run":
+        # Registers the tasks, so that a Run can read the checkpoints of each.
+        importlib.import_module("charrnn.tasks")
     module = importlib.import_module(f"charrnn.{_MODULES.get(name, 'errors')}")
     # As a global, the name is found without calling this function again.
     value = globals()[name] = getattr(module, name)

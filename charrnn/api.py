@@ -141,6 +141,10 @@ def load(
     task: the task that the model must be of, None for any. UsageError if there is no such run or it
     is of another task, CheckpointError if the file cannot be used.
     """
+    if precision not in ("float32", "int8"):
+        raise UsageError(f"there is no precision {precision!r}", "choose float32 or int8")
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads is {threads!r}", "give a whole number from 1")
     path, loaded = load_checkpoint(Path(runs_dir), _name(model), checkpoint)
     if task not in (None, loaded.task):
         raise UsageError(

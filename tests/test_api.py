@@ -171,6 +171,45 @@ def test_an_unknown_sampling_option_is_named(model: LanguageModel) -> None:
         model.sample(temprature=1.0)
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"temperature": -1}, "temperature is -1"),
+        ({"top_k": "a"}, "top_k is 'a'"),
+        ({"top_p": float("nan")}, "top_p is nan"),
+        ({"length": -1}, "length is -1"),
+        ({"length": 2.5}, "length is 2.5"),
+    ],
+)
+def test_a_sampling_option_has_its_bounds(
+    model: LanguageModel, options: dict[str, typing.Any], problem: str
+) -> None:
+    with pytest.raises(UsageError, match=problem):
+        model.sample("x", **options)
+
+
+@pytest.mark.parametrize("options", [{"precision": "int4"}, {"threads": 0}])
+def test_loading_has_its_bounds(model: LanguageModel, options: dict[str, typing.Any]) -> None:
+    with pytest.raises(UsageError):
+        charrnn.load(model.path, **options)
+
+
+@pytest.mark.parametrize("options", [{"minutes": 0}, {"minutes": "a"}, {"epochs": float("nan")}])
+def test_a_budget_has_its_bounds(text: Path, options: dict[str, typing.Any]) -> None:
+    with pytest.raises(UsageError, match="give a number above 0"):
+        charrnn.plan(text, **options)
+
+
+def test_a_run_knows_the_checkpoints_of_every_task() -> None:
+    code = "import sys, charrnn; charrnn.Run; sys.exit('charrnn.tasks' not in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    code = (
+        "import sys; from charrnn.cli.main import program; program(['runs']);"
+        "sys.exit('charrnn.tasks' not in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_a_sample_equals_its_stream_and_repeats_with_its_seed(model: LanguageModel) -> None:
     one = model.sample("The", length=30, seed=3, temperature=0.7, top_k=5)
     assert one == "".join(model.stream("The", length=30, seed=3, temperature=0.7, top_k=5))

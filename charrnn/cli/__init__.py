@@ -11,8 +11,8 @@ work            long work of the library, shown on stderr
 progress        the events of a training as lines on stderr
 prompts         prompts from options, files and pipes
 sample_output   samples as text or JSON
-line_editor     lines typed in a terminal or read from a pipe, for `write`
-draft           the text of `write`: its changes and what is offered
+draft           the text of `charrnn write`: its revisions, undo and redo
+line_editor     lines with editing keys and history in a terminal; plain lines from a pipe
 plotting        charts in the terminal and as pictures
 train plan sample write score originality evaluate runs compare plot gradients checkpoints
                 one module per command

@@ -8,6 +8,7 @@ import typer
 from charrnn.checkpoints import checkpoint as library
 from charrnn.checkpoints.atomic import check_target
 from charrnn.checkpoints.container import PICKLE_SUFFIXES
+from charrnn.checkpoints.header import LANGUAGE
 from charrnn.checkpoints.run import Entry, Run, find_run, load_checkpoint
 from charrnn.cli import terminal
 from charrnn.cli.effects import Checked
@@ -156,6 +157,10 @@ def export(
     target = output or Path(f"{stem}.{file_format}")
     check_target(target, force)
     if file_format == "onnx":
+        if model.task != LANGUAGE:
+            raise UsageError(
+                f"a model of the task {model.task} has no ONNX form", "use --format safetensors"
+            )
         # Imported only here, as in all commands: what a command does not use costs it no time.
         from charrnn.inference.graphs import export as export_onnx
 

@@ -91,7 +91,7 @@ class TerminalLines:
             enable_suspend=True,
             # Otherwise rows below the line are kept free for a menu.
             reserve_space_for_menu=0,
-            # A tab is shown as the blanks it stands for, not as ^I.
+            # A tab is shown as blanks, not as ^I.
             input_processors=[TabsProcessor(tabstop=8, char1=" ", char2=" ")],
             input=create_input(sys.stdin),
             output=output,

@@ -71,6 +71,8 @@ def program(names: Iterable[str] = COMMANDS) -> typer.Typer:
         epilog=EPILOG,
     )
     app.callback()(main)
+    # Registers the tasks, so that every command can read the checkpoints of each.
+    importlib.import_module("charrnn.tasks")
     for name in names:
         command = getattr(importlib.import_module(f"charrnn.cli.{name}"), name)
         # Only `checkpoints` has commands of its own.

@@ -97,6 +97,8 @@ def config_option(kind: type[ModelConfig] | type[TrainConfig], name: str) -> Any
         help=item.metadata["help"].rstrip(".") + (f": {choices}." if choices else "."),
         min=item.metadata.get("low"),
         max=item.metadata.get("high"),
-        # All fields but these three are filled in by the planner, so the help states no number.
-        show_default="planned" if name not in ("seed", "keep", "grad_clip") else str(item.default),
+        # The planner fills in all fields but these three and those that were added later.
+        show_default=str(item.default)
+        if name in ("seed", "keep", "grad_clip") or item.metadata.get("added")
+        else "planned",
     )

@@ -68,7 +68,7 @@ def _decoded(raw: bytes, name: str, error: type[CharRNNError]) -> str:
 
 
 def unescape(text: str) -> str:
-    r"""Text with backslash escapes -> the characters they stand for.
+    r"""Text with backslash escapes -> the characters they mean.
 
     >>> unescape("a" + chr(92) + "tb")
     'a\tb'

@@ -212,7 +212,7 @@ def _write_new(path: Path, data: bytes) -> None:
 
 def _keep(text: str, folder: Path) -> None:
     """Write a text that was not saved to a new file, and say where it is."""
-    # Beside the model if that is a run's folder: what is there is never taken for a corpus.
+    # Next to the model if that is a run's folder: what is there is never taken for a corpus.
     run = [folder] if (folder / "run.json").exists() else []
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for place in (*run, Path(), Path(tempfile.gettempdir())):

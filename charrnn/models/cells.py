@@ -136,6 +136,10 @@ class SteppedLayer(nn.Module):
         self.weight_hh_l0 = nn.Parameter(torch.empty(rows, hidden_size))
         self.bias_ih_l0 = nn.Parameter(torch.empty(rows))
         self.bias_hh_l0 = nn.Parameter(torch.empty(rows), CELLS[self.cell].two_biases)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Initialize by `init_weights`; a cell with a gate that should start open overrides it."""
         init_weights(self)
 
     @abstractmethod

@@ -20,6 +20,7 @@ from charrnn.checkpoints.header import Encoder, Schema
 from charrnn.config import ModelConfig, Shape, recurrent_shapes
 from charrnn.config import state_shapes as recurrent_state_shapes
 from charrnn.data.config import DataConfig
+from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
     from charrnn.models.recurrent import RecurrentNetwork
@@ -148,6 +149,11 @@ class Predictor(ABC):
         """Write the model without its training state: the file to share -> its path."""
         from charrnn.checkpoints.checkpoint import save
 
+        if Path(path).suffix == ".onnx":
+            raise UsageError(
+                f"a model of the task {self.checkpoint.task} has no ONNX form",
+                "give a name that ends in .safetensors",
+            )
         save(self.checkpoint.without_training_state(), Path(path))
         return Path(path)
 

@@ -16,7 +16,7 @@ from charrnn.checkpoints import checkpoint, header
 from charrnn.checkpoints.run import Run
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.data.config import DataConfig
-from charrnn.errors import CharRNNError, CheckpointError
+from charrnn.errors import CharRNNError, CheckpointError, UsageError
 from charrnn.tasks import TASKS, get_task, register
 from charrnn.tasks.base import Dataset, Task
 from charrnn.training import events
@@ -292,3 +292,15 @@ def test_unusable_data_is_an_error_of_the_tree(task: Task, tmp_path: Path) -> No
     (tmp_path / "odd.txt").write_text("x")
     with pytest.raises(CharRNNError):
         task.prepare(DataConfig((str(tmp_path / "odd.txt"),)), tmp_path / "corpus")
+
+
+def test_a_model_without_an_onnx_form_says_so(task: Task, source: Path, tmp_path: Path) -> None:
+    if task.name == header.LANGUAGE:
+        return
+    run = charrnn.train(
+        source, task=task.name, runs_dir=tmp_path / "runs", steps=2, num_layers=1, hidden_size=8,
+        embedding_size=8, batch_size=4, seq_length=8, threads=1,
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="has no ONNX form"):
+        charrnn.load(run).save(tmp_path / "x.onnx")
+    Shell(tmp_path).run("checkpoints", "export", "--format", "onnx").failed(2, "no ONNX form")

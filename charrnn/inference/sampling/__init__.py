@@ -42,6 +42,7 @@ __all__ = [
     "StatefulFilter",
     "bias",
     "chain",
+    "check_parameter",
     "draw",
     "exclude",
     "filters",
@@ -75,6 +76,20 @@ FILTERS: dict[str, FilterSpec] = {name: REGISTERED[name] for name in ORDER}
 
 PARAMETERS = {name: each for spec in FILTERS.values() for name, each in spec.parameters.items()}
 """All parameters of all filters, by the name of their option."""
+
+
+def check_parameter(name: str, value: float) -> None:
+    """UsageError unless a value is a number within the bounds of a parameter.
+
+    >>> check_parameter("temperature", 0.7)
+    """
+    known = PARAMETERS[name]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # Written so that NaN fails too.
+    if not (is_number and known.low <= value <= known.high):
+        raise UsageError(
+            f"{name} is {value!r}", f"give a number from {known.low:g} to {known.high:g}"
+        )
 
 
 def resolve(

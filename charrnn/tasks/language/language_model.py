@@ -25,7 +25,7 @@ from charrnn.inference.generation import (
     begin,
     generate,
 )
-from charrnn.inference.sampling import PARAMETERS, Filter
+from charrnn.inference.sampling import PARAMETERS, Filter, check_parameter
 from charrnn.tasks.base import Predictor
 from charrnn.tasks.language.corpus import SPLITS, Corpus, reopen
 from charrnn.tasks.language.texts import reading_of
@@ -97,6 +97,10 @@ class LanguageModel(Predictor):
                 f"there is no sampling option {unknown[0]!r}",
                 f"choose from {', '.join(PARAMETERS)}",
             )
+        for name, value in values.items():
+            check_parameter(name, value)
+        if type(length) is not int or length < 0:
+            raise UsageError(f"length is {length!r}", "give a whole number from 0")
         params = SamplingParams(
             length=length,
             lines=self.checkpoint.info.lines,

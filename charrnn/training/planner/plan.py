@@ -103,6 +103,13 @@ class Budget:
             raise UsageError(
                 "--minutes, --epochs and --steps contradict each other", "give only one of them"
             )
+        for name in ("minutes", "epochs", "steps", "max_parameters"):
+            value = getattr(self, name)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            # Written so that NaN fails too.
+            if value is not None and not (is_number and value > 0):
+                option = "--" + name.replace("_", "-")
+                raise UsageError(f"{option} is {value!r}", "give a number above 0")
 
 
 @dataclass(frozen=True)
