@@ -151,6 +151,21 @@ def test_temperature_zero_is_argmax_and_takes_the_lowest_id_of_equals() -> None:
     assert after.tolist() == [[RULED_OUT, 0.0, RULED_OUT]]
 
 
+@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("chance", [0.0, 0.5])
+def test_at_both_bounds_what_was_ruled_out_stays_so_and_some_token_is_left(
+    name: str, chance: float
+) -> None:
+    """As in the logits of a model whose text never held some of its ids."""
+    row = np.array([[0.5, RULED_OUT, 1.0, RULED_OUT, 0.2]], np.float32)
+    of = next(each for each, spec in FILTERS.items() if name in spec.parameters)
+    for value in (PARAMETERS[name].low, PARAMETERS[name].high):
+        for each in sampling.filters(STRONG[of] | {name: value}):
+            after = each(row.copy(), context([1, 2, 1, 2, 1], chance=chance))
+            assert np.isfinite(after[:, [0, 2, 4]]).any()
+            assert not np.isfinite(after[:, [1, 3]]).any()
+
+
 @pytest.mark.parametrize("value", [1e-320, 5e-324, 1e308, 1e-40])
 def test_no_temperature_gives_nan(value: float) -> None:
     after = only("temperature", temperature=value)(logits(P), context())
