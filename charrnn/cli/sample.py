@@ -204,9 +204,12 @@ def _tell_seed(seed: int) -> None:
 def _settings(
     params: "SamplingParams", constraints: "Constraints", model: "LanguageModel", beam: int
 ) -> dict[str, Any]:
-    """What had an effect: with the seed, the prompt and the index it repeats a text."""
+    """What repeats a text, with the seed, the prompt and the index.
+
+    Every number of every filter is in it: of those that did not act, the one without effect.
+    """
     used = resolve(params.values, params.order, is_character_level(model.tokenizer))
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {name: each.default for name, each in PARAMETERS.items()}
     for each in () if beam else used.values():
         found |= each
     found |= {"length": params.length, "checkpoint": str(model.path)}

@@ -288,7 +288,9 @@ def test_json_lists_what_was_used_and_it_repeats_the_text(trained: Shell) -> Non
     words = ("--top-k", "5", "--ban", "e", "--length", "40", "--json")
     (found,) = trained.run("sample", *words).succeeded().json
     used = found["settings"]
-    assert set(used) == {"top_k", "ban", "length", "checkpoint"}
+    assert used.keys() == PARAMETERS.keys() | {"ban", "length", "checkpoint"}
+    neutral = {name: each.default for name, each in PARAMETERS.items()}
+    assert {name: used[name] for name in neutral} == neutral | {"top_k": 5}
     again = ("--seed", str(found["seed"]), "--top-k", str(used["top_k"]), "--ban", used["ban"][0])
     (repeated,) = trained.run("sample", used["checkpoint"], *again, *words[-3:]).json
     assert repeated["text"] == found["text"]

@@ -143,7 +143,8 @@ def test_the_order_in_which_samples_grow_does_not_show(
 def test_json_has_the_fields_of_a_sample(write: Write) -> None:
     own = SamplingParams(length=9, seed=4, values={"temperature": 0.5, "top_k": 3})
     chunks = [Chunk(0, "é", 1), Chunk(0, "\n", 3, (), "stop"), whole(1, "", "end")]
-    shown = write(JsonWriter(["x", "y"], own, LETTERS), chunks)
+    settings = {"temperature": 0.5, "top_k": 3, "length": 9}
+    shown = write(JsonWriter(["x", "y"], own, LETTERS, settings), chunks)
     assert shown.count("\n") == 2
     assert "é" in shown
     first, second = map(json.loads, shown.splitlines())
@@ -154,7 +155,7 @@ def test_json_has_the_fields_of_a_sample(write: Write) -> None:
         "tokens": 3,
         "seed": 4,
         "index": 0,
-        "settings": {"temperature": 0.5, "top_k": 3, "length": 9},
+        "settings": settings,
     }
     assert (second["prompt"], second["text"], second["finish"]) == ("y", "", "end")
 

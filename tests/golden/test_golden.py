@@ -55,14 +55,25 @@ OUTPUTS = golden("outputs.json")
 
 INTERFACE = golden("interface.json")
 
-CHANGED = (
+CHANGED = {
     # The text of a prompt depends on the prompt, and no longer on its place in the file.
-    "--prompts prompts.txt",
+    "--prompts prompts.txt": """\
+the0ied es e   0 a \n h se htroise,,er tt
+ee  iin
+\ufffdedIara dn   r
+
+A birdt e0:methhan in ne
+o.fr ehe eaen t s7
+4e m ,4 B,rtdtst\ufffdT t 7
+
+xeeaadfe naa,A s
+ :dn h.,a3r i\ufffda ih T, aeh 33d e3 ir r \n e\ufffdan
+""",
     # Characters of several tokens can be written under these two: g, and the hyphen.
-    "--allow abcdefgh",
-    "--regex [a-f]{3,5}-",
-)
-"""Command lines whose text is meant to be another than it was."""
+    "--allow abcdefgh": "beeaaeehedhdeeeaheeaeeeaeaddeaeeaaeheeafdeeeadeeaaeeeeeeeahe\n",
+    "--regex [a-f]{3,5}-": "aeeaa-7317.\n",
+}
+"""What is in a command line whose text is meant to be another than it was -> that text."""
 
 each_run = pytest.mark.parametrize("name", list(TRAININGS))
 
@@ -89,7 +100,9 @@ def differences(
     if type(got) is not type(wanted):
         yield f"{at}: {got!r} is of another type than {wanted!r}"
     elif isinstance(wanted, dict):
-        if list(got) != list(wanted):
+        # What a sample was made with has grown by names, each after those that were there.
+        known = [key for key in got if key in wanted] if at.endswith(".settings") else list(got)
+        if known != list(wanted):
             yield f"{at}: the keys are {list(got)} and were {list(wanted)}"
         for key in got.keys() & wanted.keys():
             if key not in but:
@@ -241,6 +254,8 @@ def test_a_training_repeats_with_its_events_its_description_and_its_checkpoints(
         # The planner counts the memory of evaluations too. A new run chooses the minimum count by
         # its text, where 1 was the default, and counts the words that have no id.
         del each["plan"]["memory"]
+        # A busy machine is mentioned.
+        each["plan"].pop("busy", None)
         each["recipe"]["min_count"] = each["recipe"]["min_count"] or 1
         each["corpus"].pop("unknown", None)
     same(described, was, (*CLOCK, "started", "turn"), 0.0)
@@ -269,15 +284,17 @@ def test_a_command_line_has_its_output_its_files_and_its_exit_code(
     words = case["line"].split()
     before = set(copy.folder.rglob("*"))
     done = run(copy, words, case["variables"])
-    if any(each in case["line"] for each in CHANGED):
-        done.succeeded()
-        return
+    for line, text in CHANGED.items():
+        if line in case["line"]:
+            assert done.succeeded().out == text
+            return
     assert done.code == case["code"], done.err
     lines = done.out.split("\n")
     if "--json" in words:
         spelled = [json.dumps(json.loads(line), ensure_ascii=False) for line in lines[:-1]]
         assert [*spelled, ""] == lines
-        but = CLOCK if words[0] == "plan" else ()
+        # The memory of a plan holds its evaluations too.
+        but = (*CLOCK, "memory") if words[0] == "plan" else ()
         same([_parsed(line) for line in lines], [_parsed(line) for line in case["stdout"]], but)
     else:
         assert lines == case["stdout"]
