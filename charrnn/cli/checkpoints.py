@@ -11,7 +11,7 @@ from charrnn.checkpoints.container import PICKLE_SUFFIXES
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.checkpoints.run import Entry, Run, find_run, load_checkpoint
 from charrnn.cli import terminal
-from charrnn.cli.effects import Checked
+from charrnn.cli.effects import GIVEN, Checked
 from charrnn.cli.options import Json, RunFolder, RunName, RunsDir, Which, option
 from charrnn.cli.output import Output
 from charrnn.cli.tables import print_table
@@ -136,7 +136,7 @@ def export(
         option("--output", "-o", help="File to write.", show_default="RUN.FORMAT"),
     ] = None,
     file_format: Annotated[
-        str | None,
+        str,
         option(
             "--format",
             # Typer derives the variable from the parameter, which is not called like the option.
@@ -144,11 +144,13 @@ def export(
             help="File format: safetensors, or onnx for use by other programs.",
             show_default="by the name of --output, else safetensors",
         ),
-    ] = None,
+    ] = FORMATS[0],
     force: Annotated[bool, option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a model to a file of its own, without its training state, for sharing."""
-    file_format = _export_format(file_format, output)
+    # The default gives way to the suffix of --output, so only a format that was asked for counts.
+    asked = file_format if "file_format" in GIVEN.get() else None
+    file_format = _export_format(asked, output)
     path, model = load_checkpoint(runs_dir, run, checkpoint)
     # A checkpoint in a run is called step-000001000: the run's name says more. Resolved, because
     # `export .` names a folder that has no name in its path.
@@ -173,8 +175,10 @@ def export(
 
 
 def _export_format(given: str | None, output: Path | None) -> str:
-    """The format that is asked for, by --format or by the suffix of a name. UsageError if both
-    disagree, or if it is the suffix of a format that is not written.
+    """--format, and the name of the file -> the format that is written.
+
+    Without --format the suffix of the name decides. UsageError if the two disagree, or if it is
+    the suffix of a format that is not written.
     """
     if given is not None and given not in FORMATS:
         raise UsageError(f"there is no format {given!r}", "choose safetensors or onnx")

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from charrnn.checkpoints.atomic import check_target
 from charrnn.cli import terminal
 from charrnn.cli.output import Output
 from charrnn.cli.signals import Interrupts
-from charrnn.checkpoints.atomic import check_target
 from charrnn.errors import CheckpointError, InterruptedTraining, UsageError
 from charrnn.inference import state_file
 from charrnn.inference.constraints import Constraints

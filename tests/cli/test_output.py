@@ -48,7 +48,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Descriptor:
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, place: Descriptor, terminal: bool) -> Descriptor:
     """Put it in the place of stdout, as `output` sees it, and nowhere else."""
-    monkeypatch.setattr(output, "os", Named(name="posix", write=place.write, isatty=lambda number: terminal))
+    system = Named(name="posix", write=place.write, isatty=lambda number: terminal)
+    monkeypatch.setattr(output, "os", system)
     monkeypatch.setattr(output, "time", Named(monotonic=lambda: 0.0))
     return place
 
