@@ -22,8 +22,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.atomic import Disk
+from charrnn.checkpoints.best import best_of
 from charrnn.checkpoints.checkpoint import CheckpointInfo
-from charrnn.checkpoints.run import Entry, Run, best_of
+from charrnn.checkpoints.run import Entry, Run
 from charrnn.errors import CheckpointError, RunLockedError, StorageError, UsageError
 from tests.support.disks import Recorder
 from tests.support.shell import flip

@@ -17,9 +17,9 @@ from charrnn.inference.constraints import (
     BanConstraint,
     Constraints,
     NoCopyConstraint,
-    RegexConstraint,
 )
 from charrnn.inference.generation import SamplingParams, begin
+from charrnn.inference.patterns import RegexConstraint
 from charrnn.inference.sampling import Context, Filter
 from charrnn.tasks.language.language_model import LanguageModel
 from charrnn.tasks.language.originality import open_index

@@ -4,6 +4,7 @@ import itertools
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -139,7 +140,7 @@ def test_a_finished_run_says_how_it_goes_on(copied: Shell) -> None:
 @pytest.mark.parametrize("name", ["lstm-char", "gru-byte", "rnn-word", "lstm-subword"])
 def test_runs_of_an_older_version_go_on(name: str, tmp_path: Path) -> None:
     shell = Shell(shutil.copytree(FILES, tmp_path / "copy"))
-    given = {"CHARRNN_RUNS": "trained"}
+    given: dict[str, Any] = {"CHARRNN_RUNS": "trained"}
     shell.run(*MORE, "--name", name, "--more-steps", "9", **given).succeeded()
     run = Run(shell.folder / "trained" / name)
     whole = load(run.path_of(29)).weights

@@ -274,8 +274,8 @@ def test_ctrl_c_while_a_sample_is_written_is_one_line(trained: Shell) -> None:
 
 
 def test_kill_9_loses_nothing_that_was_announced(shell: Shell, tmp_path: Path) -> None:
-    steps = ("--steps", "400", "--save-every", "20", "--eval-every", "50")
-    steps = (*steps, "--output-dropout", "0.2")
+    cadences = ("--save-every", "20", "--eval-every", "50")
+    steps = ("--steps", "400", *cadences, "--output-dropout", "0.2")
     other = Shell(tmp_path / "other")
     other.write("corpus.txt", (shell.folder / "corpus.txt").read_bytes())
     other.train("corpus.txt", *steps, "--quiet").succeeded()

@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -142,7 +143,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     ids=" ".join,
 )  # fmt: skip
 def test_every_command_writes_utf8_in_any_locale(
-    command: tuple[str, ...], variables: dict[str, str], named: Shell
+    command: tuple[str, ...], variables: dict[str, Any], named: Shell
 ) -> None:
     # In the C locale Python decodes words of the command line by surrogates; the file is found.
     done = named.process(*command, **variables)

@@ -505,8 +505,8 @@ def test_resume_takes_values_that_the_run_has_already(
 
 
 def test_resume_takes_the_epochs_and_the_preset_that_the_run_was_given(shell: Shell) -> None:
-    words = ("--preset", "ptb-small", "--hidden-size", "8", "--embedding-size", "8")
-    words = (*words, "--epochs", "0.5", "--batch-size", "2")
+    sizes = ("--preset", "ptb-small", "--hidden-size", "8", "--embedding-size", "8")
+    words = (*sizes, "--epochs", "0.5", "--batch-size", "2")
     shell.run("train", "corpus.txt", *words, "--quiet").succeeded()
     shell.run(*RESUME, *words).succeeded()
     shell.run(*RESUME, "--epochs", "0.6").failed(2, "--epochs cannot be changed", "--more-epochs")
@@ -538,7 +538,8 @@ def test_the_environment_variable_that_set_an_option_is_named(copied: Shell) -> 
     copied.run(*RESUME, CHARRNN_TRAIN_THREADS="1", CHARRNN_TRAIN_STEPS="20").succeeded()
     name = "CHARRNN_TRAIN_HIDDEN_SIZE"
     refused = f"--hidden-size (set by {name}) cannot be changed by --resume"
-    copied.run(*RESUME, **{name: "9"}).failed(2, refused)
+    given: dict[str, Any] = {name: "9"}
+    copied.run(*RESUME, **given).failed(2, refused)
     noted = copied.run(*RESUME, CHARRNN_TRAIN_KEEP="7").succeeded().err
     assert "--keep (set by CHARRNN_TRAIN_KEEP) is 7 from step 20 on, and was 2" in noted
 

@@ -13,10 +13,10 @@ from charrnn.inference import sampling
 from charrnn.inference.constraints import (
     AllowConstraint,
     BanConstraint,
-    RegexConstraint,
     token_biases,
 )
 from charrnn.inference.generation import SamplingParams, begin, generate
+from charrnn.inference.patterns import RegexConstraint
 from charrnn.inference.sampling import Context, Filter, Logits
 from charrnn.inference.text_tracker import TextTracker, token_texts
 from charrnn.tokenizers import TOKENIZERS, Tokenizer

@@ -1,5 +1,6 @@
 """Numbers of threads: the choice, and a tuner on a machine whose load the test decides."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -77,7 +78,7 @@ def test_a_look_that_finds_nothing_better_is_not_repeated_soon() -> None:
         if threads != 1:
             looked.append(now)
         # Slower and slower for everybody, so that each look finds what there is.
-        return 0.01 * 1.01**now * threads
+        return 0.01 * math.exp(0.01 * now) * threads
 
     tuner = ThreadTuner((1, 2), 1, expected=0.01)
     assert run(tuner, machine, 600.0) == []
