@@ -218,7 +218,8 @@ def plan_lines(plan: Plan) -> list[str]:
     return [
         f"model   {model.cell}, {model.num_layers} x {model.hidden_size} units, "
         f"{plan.parameters:,} parameters, {terminal.size(4 * plan.parameters)}",
-        f"plan    {train.steps:,} steps of {train.batch_size} x {train.seq_length} tokens, "
+        f"plan    {train.steps:,} step{'s' * (train.steps != 1)} of "
+        f"{train.batch_size} x {train.seq_length} tokens, "
         f"{plan.epochs:.1f} epochs{dropout}, about {terminal.duration(plan.seconds)}, "
         f"{terminal.size(plan.memory)} of memory",
         *([f"        {BUSY}"] if plan.busy else []),

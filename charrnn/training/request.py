@@ -13,7 +13,8 @@ from charrnn.errors import UsageError
 from charrnn.tasks import get_task
 from charrnn.tokenizers import TOKENIZERS
 from charrnn.training.effects import TRAINING, without_effect
-from charrnn.training.planner.plan import Budget, Plan
+from charrnn.training.planner.budget import Budget
+from charrnn.training.planner.plan import Plan
 from charrnn.training.planner.presets import Preset, preset
 
 

@@ -17,7 +17,7 @@ from charrnn.cli.main import program
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.data.config import DataConfig
 from charrnn.inference.engine import default_threads
-from charrnn.training.planner.plan import Budget
+from charrnn.training.planner.budget import Budget
 from charrnn.training.request import make_request
 from tests.support.shell import Shell
 

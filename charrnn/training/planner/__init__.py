@@ -1,5 +1,6 @@
 """Data, machine and budget -> what to train and how.
 
+budget       minutes, epochs, steps, and how large a model may be
 plan         Budget -> Plan: sizes, hyperparameters, steps, and what they cost
 heuristics   the rules, as pure functions of numbers
 presets      hyperparameters from the literature

@@ -28,6 +28,9 @@ EVALUATION_SHARE = 0.06
 EVALUATION_TOKENS = 50_000
 """Fewest tokens of an evaluation, if there are as many: the score of fewer is too noisy."""
 
+SLOW_SHARE, SLOW_TOKENS = 0.1, 2048
+"""Where so few take more than this fraction of the time, fewer are read, down to so many."""
+
 SECONDS_BETWEEN_SAMPLES = 6.0
 """Fewest seconds between the samples that are shown, because a person reads each of them."""
 
@@ -135,7 +138,8 @@ def evaluations(
     """Validation tokens, training speed, seconds -> number of evaluations, tokens of each.
 
     tokens: 0 if there is no validation part. parameters: of the model, which is saved with each.
-    changeable: whether the plan may change until the first evaluation. The second result is 0 for
+    changeable: whether the time was given and not the steps, so that the plan may change until the
+    first evaluation, and no evaluation may take much of the time. The second result is 0 for
     all tokens. There are as many evaluations as fit in EVALUATION_SHARE of the time, at twice the
     speed of training: how many of them a person is shown is another matter.
     """
@@ -153,7 +157,11 @@ def evaluations(
     # Complete evaluations as long as four of them fit, because the score of a part is noisier.
     if fitting(tokens, most) >= FEW_EVALUATIONS:
         return fitting(tokens, most), 0
-    part = max(EVALUATION_TOKENS, int((allowed / FEW_EVALUATIONS - save) * 2 * speed))
+    least = EVALUATION_TOKENS
+    if changeable:
+        # Minutes are a promise, and steps are not: a vocabulary of 85,000 reads 900 tokens/s.
+        least = max(SLOW_TOKENS, min(least, int(SLOW_SHARE * seconds * 2 * speed)))
+    part = max(least, int((allowed / FEW_EVALUATIONS - save) * 2 * speed))
     if part >= tokens:
         return fitting(tokens, FEW_EVALUATIONS), 0
     return fitting(part, FEW_EVALUATIONS), part
