@@ -23,8 +23,9 @@ class Tokenizer(ABC):
     newline_id: the id of a newline. unsampled: ids that do not occur in the training text, which
     sampling leaves out. unknown_id: the id of what has none of its own; None where encoding is
     exact. floor: what ids cost that hardly occur in training; None in old checkpoints and if there
-    are none. notes: what the user should know of how it was learned. A subclass also has two class
-    methods: `train(texts, ...)`, which learns a tokenizer from blocks of text, and
+    are none. notes: what the user should know of how it was learned. how_to_encode: how a program
+    without charrnn turns text into ids, for the document of an exported file. A subclass also has
+    two class methods: `train(texts, ...)`, which learns a tokenizer from blocks of text, and
     `from_json(data)`.
     """
 
@@ -35,6 +36,7 @@ class Tokenizer(ABC):
     unknown_id: int | None = None
     floor: Floor | None = None
     notes: tuple[str, ...] = ()
+    how_to_encode: str = ""
 
     @property
     def start_id(self) -> int:
@@ -84,6 +86,10 @@ class Tokenizer(ABC):
         if self.floor is None:
             return {}
         return {"floor": self.floor.to_json(), "unsampled": self.unsampled}
+
+    def encoding_json(self) -> dict[str, Any]:
+        """What `how_to_encode` needs besides `to_json`, in terms that need no charrnn."""
+        return {}
 
     def stream(self, ids: Iterable[int]) -> Iterator[str]:
         """Ids -> whole characters, each as soon as it is complete; joined they equal `decode`.
@@ -176,6 +182,20 @@ def to_bytes(text: str) -> bytes:
     except UnicodeEncodeError:
         # The inverse of reading with the same error handler, as `data.sources` does for bytes.
         return text.encode("utf-8", "surrogateescape")
+
+
+def knows_carriage_return(tokenizer: Tokenizer) -> bool:
+    """Whether the training text kept its line ends, so that other texts have to keep theirs.
+
+    Earlier versions always kept them, and recorded nothing of it. The vocabulary shows it.
+    """
+    ids = tokenizer.encode("\r").tolist()
+    return (
+        tokenizer.name != "byte"
+        and len(ids) == 1
+        and tokenizer.decode(ids) == "\r"
+        and ids[0] not in tokenizer.unsampled
+    )
 
 
 def read_ids(data: Mapping[str, Any], key: str, vocab_size: int) -> list[int]:

@@ -7,6 +7,11 @@ import numpy as np
 
 from charrnn.tokenizers.base import Ids, Tokenizer, read_ids, to_bytes
 
+HOW_TO_ENCODE = """
+TEXT TO IDS. The ids are the bytes of the text in UTF-8.
+"""
+"""For a program that has nothing but an exported file."""
+
 
 class ByteTokenizer(Tokenizer):
     """One id for each of the 256 bytes of UTF-8; reads any file, text or not.
@@ -16,6 +21,7 @@ class ByteTokenizer(Tokenizer):
     """
 
     name = "byte"
+    how_to_encode = HOW_TO_ENCODE
     vocab_size = 256
     newline_id = 10  # the byte of a newline in ASCII, and so in UTF-8
 

@@ -21,6 +21,15 @@ MOST_CHARACTERS = 8_000
 """Most characters with an id where none is asked for: Chinese has some 6,000 in use."""
 
 
+HOW_TO_ENCODE = """
+TEXT TO IDS. Id 16 + i is the i-th character of `characters` in charrnn.tokenizer. Any other
+character is spelled: each byte of its UTF-8 is two ids, its high half (0 to 15) and its low half.
+In `bytes` these 16 ids have one digit each, of which two in a row are a byte; a first one that no
+second one follows is the byte ff.
+"""
+"""For a program that has nothing but an exported file."""
+
+
 class CharTokenizer(Tokenizer):
     r"""One id for each character that is frequent enough; others are encoded as UTF-8 bytes.
 
@@ -35,6 +44,7 @@ class CharTokenizer(Tokenizer):
     """
 
     name = "char"
+    how_to_encode = HOW_TO_ENCODE
     half_bytes = 16
 
     def __init__(self, characters: str, spells: bool) -> None:

@@ -32,6 +32,7 @@ class DocumentTokenizer(Tokenizer):
         # Every document ends, so the end itself is always sampled.
         self.unsampled = list(inner.unsampled)
         self.notes, self.unknown_id = inner.notes, inner.unknown_id
+        self.how_to_encode = inner.how_to_encode
 
     def __getattr__(self, name: str) -> Any:
         # What this class does not define is that of the inner tokenizer. `inner` itself is missing
@@ -81,8 +82,13 @@ class DocumentTokenizer(Tokenizer):
 
     def byte_decoder(self) -> Callable[[int], bytes]:
         """Each id -> its bytes; the end is END in UTF-8."""
-        inner, end, raw = self.inner.byte_decoder(), self.end_id, END.encode()
-        return lambda i: raw if i == end else inner(i)
+        inner, newline = self.inner.byte_decoder(), self.newline_id
+        # The newline's bytes come after what half a byte before it becomes.
+        return lambda i: inner(newline)[:-1] + END.encode() if i == self.end_id else inner(i)
+
+    def encoding_json(self) -> dict[str, Any]:
+        """That of the inner tokenizer; the end has entries of its own."""
+        return self.inner.encoding_json()
 
     def to_json(self) -> dict[str, Any]:
         """That of the inner tokenizer, and that there is an end."""

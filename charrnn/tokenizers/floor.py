@@ -52,10 +52,16 @@ class Floor:
         """Whether each id is rare, (V,)."""
         return _mask(self.rare, self.vocab_size)
 
+    @property
+    def masses(self) -> tuple[float, float]:
+        """The probability that a rare id follows: a whole token, a part of a character."""
+        whole, part = ((rare + 1) / (seen + 2) for rare, seen in self.counts)
+        return whole, part
+
     @cached_property
     def _mass(self) -> NDArray[np.float64]:
         """The probability that a rare id follows each id, (V,)."""
-        whole, part = ((rare + 1) / (seen + 2) for rare, seen in self.counts)
+        whole, part = self.masses
         return np.where(_mask(self.parts, self.vocab_size), part, whole)
 
     def nats(

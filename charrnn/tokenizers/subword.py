@@ -24,6 +24,15 @@ BLOCK = 1 << 16
 """Characters that are kept or left out together."""
 
 
+HOW_TO_ENCODE = """
+TEXT TO IDS. `model` in charrnn.tokenizer is a sentencepiece model in base64. Cut the text at its
+newlines, and between them into parts of at most `line_limit` characters. A newline is `newline_id`;
+a part is encoded by sentencepiece. But NUL, U+2581 and lone surrogates never reach sentencepiece:
+cut the part around them, and encode each of their UTF-8 bytes b as `byte_ids`[b].
+"""
+"""For a program that has nothing but an exported file."""
+
+
 class SubwordTokenizer(Tokenizer):
     r"""Byte-pair pieces by sentencepiece with byte fallback, so that any text comes back exactly.
 
@@ -36,6 +45,7 @@ class SubwordTokenizer(Tokenizer):
     """
 
     name = "subword"
+    how_to_encode = HOW_TO_ENCODE
     space = "\u2581"  # how sentencepiece writes a space
     line_limit = 2000  # characters of a line that are passed to sentencepiece at a time
     sample_characters = 10_000_000  # it keeps all that it learns from in memory
@@ -142,6 +152,10 @@ class SubwordTokenizer(Tokenizer):
     def byte_decoder(self) -> Callable[[int], bytes]:
         """Each id -> a piece, or one byte of a character that is encoded as bytes."""
         return self._pieces.__getitem__
+
+    def encoding_json(self) -> dict[str, Any]:
+        """Where lines are cut, and the id of each byte."""
+        return {"line_limit": self.line_limit, "byte_ids": self._byte_ids}
 
     def to_json(self) -> dict[str, Any]:
         """Name, the sentencepiece model in base64, its size, and the ids that do not occur."""

@@ -64,6 +64,20 @@ def compiled(rules: int, split: str) -> Any:
     return regex.compile(pattern)
 
 
+HOW_TO_ENCODE = """
+TEXT TO IDS. The tokens are all matches of `pattern` from left to right, in the syntax of Python's
+module `pattern_of`; they join to the text. Id 1 + i is the i-th of `words` in charrnn.tokenizer.
+Any other token is unknown: id 0. Where `letters` is not null, the probability of an unknown token
+is that of id 0 times P, the product over its characters c and its end of p(c | up to 3 characters
+before it in the token). With n(context, c) counted in the tokens of `letters`, each with its end,
+N the sum of n over c and D the number of different c after a context: p of a context is
+(n + D * q) / (N + D), where q is p of the context without its first character; p of an unknown
+context is q. Before the empty context q is 1/5 for the end and else 1 / (5 * size), where size is
+the number of code points with as many bytes in UTF-8: 128, 1920, 63488 or 1048576.
+"""
+"""For a program that has nothing but an exported file."""
+
+
 class WordTokenizer(Tokenizer):
     r"""One id for each frequent word, punctuation mark or white space; the rest is `<unk>`.
 
@@ -78,6 +92,7 @@ class WordTokenizer(Tokenizer):
     """
 
     name = "word"
+    how_to_encode = HOW_TO_ENCODE
     unknown = " <unk>"
     unknown_id: int = 0
 
@@ -133,10 +148,14 @@ class WordTokenizer(Tokenizer):
         """The unknown word."""
         return (self.unknown_id,)
 
+    @property
+    def _examples(self) -> list[str]:
+        # The least frequent of the known words are most like the unknown ones.
+        return [*(self.dropped or ()), *islice(reversed(self.words), EXAMPLES)]
+
     @cached_property
     def _letters(self) -> LetterModel:
-        # The least frequent of the known words are most like the unknown ones.
-        return LetterModel([*(self.dropped or ()), *islice(reversed(self.words), EXAMPLES)])
+        return LetterModel(self._examples)
 
     def spell_unknown(self, text: str) -> tuple[Ids, list[str]]:
         """Text -> its ids, and each word that has none, in order."""
@@ -157,6 +176,16 @@ class WordTokenizer(Tokenizer):
         """Each id -> its word; the unknown one reads `<unk>`."""
         # All words are encoded once, so that decoding an id is one look-up.
         return [to_bytes(word) for word in (self.unknown, *self.words)].__getitem__
+
+    def encoding_json(self) -> dict[str, Any]:
+        """The pattern of a token, and the tokens whose letters price unknown ones."""
+        # As in `compiled`.
+        plain = self.rules == 1 or self.split == "spaces"
+        return {
+            "pattern": PATTERNS[self.rules][self.split],
+            "pattern_of": "re" if plain else "regex",
+            "letters": None if self.dropped is None else self._examples,
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Name, how words are split, and the words in the order of their ids."""

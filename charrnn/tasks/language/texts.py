@@ -8,7 +8,7 @@ from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.data.config import DataConfig
 from charrnn.data.reading import DOCUMENTS, Reading
 from charrnn.errors import UsageError
-from charrnn.tokenizers import Tokenizer
+from charrnn.tokenizers.base import knows_carriage_return
 
 
 def reading_of(
@@ -29,7 +29,7 @@ def reading_of(
     return Reading(
         encoding=encoding or _recorded_encoding(info.corpus, path),
         errors=errors,
-        newlines="keep" if _knows_carriage_return(checkpoint.encoder) else "convert",
+        newlines="keep" if knows_carriage_return(checkpoint.encoder) else "convert",
         documents=documents,
         exact=checkpoint.encoder.name == "byte",
     )
@@ -47,17 +47,3 @@ def _recorded_encoding(corpus: dict[str, Any], path: Path) -> str:
         return DataConfig((), encoding=str(found)).encoding
     except UsageError:
         return "utf-8"
-
-
-def _knows_carriage_return(tokenizer: Tokenizer) -> bool:
-    """Whether the training text kept its line ends, so that other texts have to keep theirs.
-
-    Earlier versions always kept them, and recorded nothing of it. The vocabulary shows it.
-    """
-    ids = tokenizer.encode("\r").tolist()
-    return (
-        tokenizer.name != "byte"
-        and len(ids) == 1
-        and tokenizer.decode(ids) == "\r"
-        and ids[0] not in tokenizer.unsampled
-    )
