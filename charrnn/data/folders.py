@@ -142,7 +142,7 @@ def is_run_folder(folder: Path) -> bool:
 
 def _is_own(path: Path, head: bytes) -> bool:
     """Whether a file is a checkpoint, a state or an exported model of this program."""
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         return b"charrnn" in head[:64]
     # A container begins with the length of its header, which is JSON.
     return head[8:9] == b"{" and b"__metadata__" in head and b"charrnn" in head

@@ -149,7 +149,7 @@ class Predictor(ABC):
         """Write the model without its training state: the file to share -> its path."""
         from charrnn.checkpoints.checkpoint import save
 
-        if Path(path).suffix == ".onnx":
+        if Path(path).suffix.lower() == ".onnx":
             raise UsageError(
                 f"a model of the task {self.checkpoint.task} has no ONNX form",
                 "give a name that ends in .safetensors",

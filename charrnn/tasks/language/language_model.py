@@ -257,7 +257,7 @@ class LanguageModel(Predictor):
 
     def save(self, path: str | Path) -> Path:
         """Write the model for sharing -> its path; a name that ends in .onnx becomes ONNX."""
-        if Path(path).suffix == ".onnx":
+        if Path(path).suffix.lower() == ".onnx":
             from charrnn.inference.graphs import export
 
             export(self.checkpoint.without_training_state(), Path(path))
