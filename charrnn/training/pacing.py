@@ -94,6 +94,7 @@ class Pacer:
             left=left - final_tokens * per_token,
             total=self.total,
             validates=validates,
+            first=config.eval_tokens * per_token,
         )
         # By all of the session: near the end the recent past is shorter than this.
         known = taken > 0 and training >= min(RECENT_SECONDS, self.total / 10)

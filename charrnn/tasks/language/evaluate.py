@@ -138,6 +138,11 @@ def _nats(
                 for part in (part for layer in state for part in layer):
                     part[0] = 0.0
             inputs, targets, scored = _window(tokens, parts, offset, start_id)
+            if offset < 0:
+                # Without the output layer, which takes most of the time of a large vocabulary.
+                state = network.features(torch.from_numpy(inputs).to(device), state)[1]
+                report(inputs.shape[1])
+                continue
             losses, state = network.losses(
                 torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device), state
             )

@@ -23,6 +23,10 @@ CALIBRATION_SECONDS = 1.5
 LOOKS = 5
 """Looks at each number of threads: the best of them, and how much they differ."""
 
+SLOW_STEP = 0.5
+"""Seconds of a step that is measured by itself: what starts threads is a small part of it, and more
+of them would take the time that is to be planned."""
+
 HOPELESS = 3.0
 """A number of threads that is so many times slower than the best is not looked at again."""
 
@@ -74,8 +78,11 @@ def calibrate(
         # The first steps also allocate memory and choose and prepare kernels. They are taken on the
         # fewest threads, which do not wait for each other on a busy machine.
         learner.use_threads(counts[0])
+        warm_up = time.perf_counter()
         for _ in range(3):
             learner.advance()
+            if group.world_size == 1 and time.perf_counter() - warm_up > SLOW_STEP:
+                break
         looks, share = _looks(learner, counts, CALIBRATION_SECONDS * times)
     # The mean of a number's looks decides between numbers: a lucky moment of two threads is no
     # reason to wait for each other in all the others. Its best look tells what the machine can do.
@@ -117,8 +124,12 @@ def _looks(
 def _look(learner: Learner, seconds: float) -> float:
     """About so many seconds of steps -> seconds per step."""
     # The step after a change starts threads; on a GPU, `item` waits for the step's end.
+    begun = time.perf_counter()
     learner.advance()
     learner.norm.item()
+    first = time.perf_counter() - begun
+    if learner.group.world_size == 1 and first > max(SLOW_STEP, seconds):
+        return first
     group, late, flag, steps = learner.group, False, 0, 0
     began = now = time.perf_counter()
     while not flag:

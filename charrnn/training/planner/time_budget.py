@@ -88,7 +88,8 @@ class Throughput:
     """How a session has gone lately: `taken` steps up to `step`, in `training` seconds.
 
     evaluations: how many there were, and `evaluating` the seconds of all. left: seconds until the
-    end, of `total` that were given.
+    end, of `total` that were given. first: seconds that an evaluation is expected to take, as long
+    as there was none.
     """
 
     step: int
@@ -99,6 +100,7 @@ class Throughput:
     left: float
     total: float
     validates: bool = True
+    first: float = 0.0
 
     def steps(self, now: int, eval_every: int) -> int:
         """Steps planned now -> the run's steps that fit into the time."""
@@ -111,8 +113,8 @@ class Throughput:
             per_step += one / eval_every
             left -= one  # the last evaluation is not one of every so many steps
         elif self.validates:
-            # None measured yet, so the planner's share has to do.
-            left *= 1.0 - EVALUATION_SHARE
+            # None measured yet, so the planner's share has to do, unless a single one takes more.
+            left -= max(self.first, EVALUATION_SHARE * left)
         fitting = self.step + int(left / per_step)
         # A run that is cut off at a high learning rate leaves a bad model, and a run that takes
         # longer than it was given breaks a promise; so the tail is short in steps and in seconds.

@@ -178,21 +178,22 @@ def test_measuring_takes_the_same_time_whatever_is_tried(
     assert CALIBRATION_SECONDS <= cores.now - 100.0 < 1.7 * CALIBRATION_SECONDS + 6 * seconds
 
 
-def test_a_hopeless_number_of_threads_costs_two_steps(
+def test_a_hopeless_number_of_threads_costs_a_step(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beside busy processes a step on two threads may take a hundred times as long as on one."""
     cores = Cores(lambda now, threads: 0.01 if threads == 1 else 1.0)
     assert measured(cores, corpus, monkeypatch, 1, 2).threads == 1
-    assert cores.tried.count(2) == 2
+    assert cores.tried.count(2) == 1
 
 
 def test_steps_of_a_second_are_looked_at_once(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With 85,000 tokens, nine steps took half of the time that was to be planned."""
     cores = Cores(lambda now, threads: 2.0 / threads)
     assert measured(cores, corpus, monkeypatch, 1, 2).threads == 2
-    assert len(cores.tried) <= 3 + 4
+    assert cores.tried == [1, 1, 2]
 
 
 def test_a_rank_that_is_not_the_main_one_never_ends_by_its_own_clock(

@@ -64,6 +64,8 @@ def throughput(**changes: Any) -> Throughput:
         (throughput(training=5.0), 100 + 1483),
         (throughput(evaluations=0, left=90 / (1 - EVALUATION_SHARE)), 1000),
         (throughput(evaluations=0, left=80 / (1 - EVALUATION_SHARE)), 900),
+        # An evaluation that takes longer than that share: 90 seconds less 20 for it.
+        (throughput(evaluations=0, first=20.0), 800),
         (throughput(step=600, left=45.0), 1000),
         (throughput(step=600, left=56.0), 1100),
     ],
