@@ -33,7 +33,7 @@ def compare(
     runs_dir: RunsDir = Path("runs"),
     order: Annotated[
         Literal["best", "given"],
-        option(help="Order of the columns: the best run first, or as given."),
+        option(help="Order of the columns: the best run of each text first, or as given."),
     ] = "best",
     json: Json = False,
 ) -> None:

@@ -161,12 +161,22 @@ def best_first(summaries: Sequence[RunSummary]) -> list[RunSummary]:
     """Runs -> the same by their best loss; those never evaluated come last, in their order.
 
     Before them those whose unknown words cost nothing: their loss has no place among the others.
+    Runs of different texts are not ranked: each stands among those of its own text, and the texts
+    are in the order in which they come.
     """
+    texts: list[RunSummary] = []
 
-    def place(summary: RunSummary) -> tuple[bool, bool, float]:
+    def text(summary: RunSummary) -> int:
+        for index, other in enumerate(texts):
+            if same_text([other, summary]):
+                return index
+        texts.append(summary)
+        return len(texts) - 1
+
+    def place(summary: RunSummary) -> tuple[int, bool, bool, float]:
         best = summary.outcome.best_nats_per_char
         # False sorts before True; `sorted` keeps the order of those without a loss.
-        return best is None, summary.is_lossy, best or 0.0
+        return text(summary), best is None, summary.is_lossy, best or 0.0
 
     return sorted(summaries, key=place)
 
