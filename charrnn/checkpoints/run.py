@@ -99,9 +99,11 @@ class Run:
             warnings.simplefilter("ignore")
             from filelock import FileLock, Timeout
 
-        # The mode is that of every other file: what the umask leaves of it.
-        lock = FileLock(self.folder / "lock", timeout=0, mode=0o666)
+        # No mode is given: it would be set by chmod, and the umask would not count.
+        lock = FileLock(self.folder / "lock", timeout=0)
         try:
+            # FileLock makes missing folders, and a deleted run must not come back as an empty one.
+            self.folder.stat()
             lock.acquire()
         # Timeout is an OSError, too.
         except Timeout:

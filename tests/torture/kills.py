@@ -180,8 +180,8 @@ def at_every_call_of_a_start(trials: int, seed: int, folder: Path) -> Outcomes:
     def start() -> int | None:
         from charrnn.training import session
 
-        group = join("cpu")
-        with session._resumed_session("corpus", folder / "runs", group, session.NO_HOOKS):
+        where = ("corpus", folder / "runs", join("cpu"), session.NO_HOOKS)
+        with session._resumed_session(*where, new=None, began=0.0, changed=False):
             return 0
 
     restore(good, run.folder)
