@@ -23,6 +23,13 @@ from charrnn.tokenizers.letters import LetterModel
 # Lone surrogates: a word with one of them cannot be written as UTF-8.
 SURROGATE = re.compile("[\ud800-\udfff]")
 
+UNKNOWN_SHARE = 0.03
+"""Largest part of the tokens that becomes `<unk>` where neither size nor minimum count is given.
+
+That is enough to learn where a word without an id stands (benchmarks/trials.md), and a text in
+which nearly every word is different, such as a list of names, keeps its words.
+"""
+
 EXAMPLES = 2_000
 """Words without an id that are kept, for the price of the unknown ones."""
 
@@ -117,30 +124,32 @@ class WordTokenizer(Tokenizer):
     ) -> "WordTokenizer":
         """Blocks of text -> the most frequent words, `vocab_size` ids in all.
 
-        Without a size, those with `min_count` occurrences; None chooses it, as in `rarest`.
+        Without a size, those with `min_count` occurrences; with neither, all but a part of those
+        that occur once, as in `_left_out`.
         """
         pattern = compiled(NEWEST, split)
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(pattern.findall(text))
         # The newline has an id of its own, whatever its count; it may also be missing here.
-        del counts[NEWLINE]
+        newlines = counts.pop(NEWLINE, 0)
         # Words of equal count are in lexicographic order, not in that of their first occurrence,
         # so the vocabulary depends on the counts alone.
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
-        least = min_count or 1
+        out: set[str] = set()
         if min_count is None and vocab_size is None:
-            least = rarest(np.fromiter(counts.values(), np.int64, len(counts)))
+            out = _left_out(ranked, counts, newlines)
         # Two ids are not words of the ranking: the unknown word and the newline.
         most = len(ranked) if vocab_size is None else vocab_size - 2
-        kept = [word for word in ranked[:most] if counts[word] >= least]
-        rest = ranked[len(kept) :]
+        least = min_count or 1
+        kept = [word for word in ranked[:most] if counts[word] >= least and word not in out]
+        known = set(kept)
+        rest = [word for word in ranked if word not in known]
         # Evenly spread over the alphabet and the counts, so that they stand for all of them.
         stride = -(-len(rest) // EXAMPLES) or 1
         dropped = [word for word in rest[::stride] if not SURROGATE.search(word)]
         tokenizer = cls([NEWLINE, *kept], split, NEWEST, dropped)
-        chosen = min_count is None and vocab_size is None and least > 1
-        tokenizer.notes = tuple(_notes(counts, len(rest) if chosen else 0))
+        tokenizer.notes = tuple(_notes(counts, len(out)))
         return tokenizer
 
     @property
@@ -219,12 +228,31 @@ class WordTokenizer(Tokenizer):
         return cls(words, split, rules, dropped)
 
 
+def _left_out(ranked: list[str], counts: Mapping[str, int], newlines: int) -> set[str]:
+    """Words by falling count, and their counts -> those that occur once and get no id.
+
+    None where few occur once, as in `rarest`. A text of which they are more than `UNKNOWN_SHARE`
+    keeps the others: they are evenly spread over the alphabet.
+
+    >>> words = [f"{n:02}" for n in range(40)]
+    >>> len(_left_out(words, dict.fromkeys(words, 1), 0)), _left_out(words[:9], {}, 0)
+    (1, set())
+    """
+    occurrences = np.array([counts.get(word, 2) for word in ranked], np.int64)
+    if rarest(occurrences) == 1:
+        return set()
+    once = [word for word, count in zip(ranked, occurrences.tolist(), strict=True) if count == 1]
+    most = max(1, int(UNKNOWN_SHARE * (int(occurrences.sum()) + newlines)))
+    chosen = np.linspace(0, len(once) - 1, min(most, len(once))).astype(int)
+    return {once[i] for i in chosen.tolist()}
+
+
 def _notes(counts: Counter[str], dropped: int) -> Iterator[str]:
     """What the user should know: words that have no id, and scripts that are not for words."""
     if dropped:
         yield (
             f"{dropped:,} of {len(counts):,} words occur once and are read as <unk>; "
-            "--min-count 1 gives each its own token"
+            "--min-count 1 gives each word its own token, --min-count 2 none that occurs once"
         )
     import regex
 
