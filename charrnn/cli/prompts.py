@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+from charrnn.data.decoding import undecodable
 from charrnn.errors import CharRNNError, CorpusError, UsageError
 from charrnn.inference.generation import is_character_level
 from charrnn.tokenizers import Tokenizer
@@ -62,9 +63,9 @@ def _decoded(raw: bytes, name: str, error: type[CharRNNError]) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as problem:
-        raise error(
-            f"{name} is not valid UTF-8 at byte {problem.start:,}", "give it in UTF-8"
-        ) from None
+        found = undecodable(raw, problem)
+        way = "give all of it" if found.is_cut else "give it in UTF-8"
+        raise error(found.problem(name, "UTF-8"), way) from None
 
 
 def unescape(text: str) -> str:

@@ -4,13 +4,13 @@ Links are followed, each file is read once, and what the program itself writes i
 otherwise a second run in a folder would learn the first one's log, and could never be resumed.
 """
 
-import codecs
 import os
 import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from charrnn.data.decoding import find_undecodable
 from charrnn.data.formats import read_head, recognize
 from charrnn.errors import CorpusError
 
@@ -123,8 +123,8 @@ def _reason(path: Path, selection: Selection) -> str:
     # Text in UTF-8 or an 8-bit encoding contains no NUL; many binary formats do, early on.
     if (b"\0" in head and not wide) or recognize(path, selection.encoding):
         return "not text"
-    if selection.strict and not _is_valid(path, selection.encoding):
-        return f"not valid {selection.encoding}"
+    if selection.strict and (found := find_undecodable(path, selection.encoding, BLOCK)):
+        return "ends inside a character" if found.is_cut else f"not valid {selection.encoding}"
     return ""
 
 
@@ -146,21 +146,6 @@ def _is_own(path: Path, head: bytes) -> bool:
         return b"charrnn" in head[:64]
     # A container begins with the length of its header, which is JSON.
     return head[8:9] == b"{" and b"__metadata__" in head and b"charrnn" in head
-
-
-def _is_valid(path: Path, encoding: str) -> bool:
-    """Whether all of a file can be decoded."""
-    decoder = codecs.getincrementaldecoder(encoding)()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-    except UnicodeError:
-        return False
-    except OSError as error:
-        raise CorpusError(f"cannot read {path}: {error.strerror}", "check it") from None
-    return True
 
 
 def _unreadable(error: OSError) -> None:

@@ -4,12 +4,10 @@ Everything is read in blocks, so a corpus may be larger than memory. Nothing is 
 file that cannot be decoded is an error that names the offset, and what is left out is noted.
 """
 
-import codecs
 import contextlib
 import glob
 import hashlib
 import os
-import re
 import stat
 import sys
 import tempfile
@@ -19,15 +17,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from charrnn.activity import activity
+from charrnn.data.decoding import decode
 from charrnn.data.folders import Selection, natural, text_files
 from charrnn.data.formats import refuse_other_formats
 from charrnn.data.reading import Reading, Tally
-from charrnn.errors import CorpusError, StorageError
+from charrnn.errors import CorpusError, StorageError, is_forbidden
 
 BLOCK = 4 << 20
 """Bytes read at a time, which bounds the memory that a text of any size needs."""
-
-SURROGATES = re.compile("[\ud800-\udfff]")
 
 STDIN = "-"
 
@@ -66,7 +63,7 @@ class Sources:
         self, encoding: str, exact: bool, errors: str, tally: Tally
     ) -> Iterator[Iterator[str]]:
         """The text of each file in blocks. Each must be read to its end before the next one."""
-        return (_decode(path, encoding, exact, errors, tally) for path in self.files)
+        return (decode(path, encoding, exact, errors, tally, BLOCK) for path in self.files)
 
     def refuse_other_formats(self, encoding: str) -> None:
         """CorpusError, with the way to its text, for a file that is recognized as no text."""
@@ -251,7 +248,10 @@ def _save_pipe(pipe: BinaryIO, target: Path) -> Path:
             while block := _next_block(pipe):
                 file.write(block)
     except OSError as error:
-        raise StorageError(f"cannot write {target}: {error.strerror}", "free some space") from None
+        raise StorageError(
+            f"cannot write {target}: {error.strerror}",
+            "check its permissions" if is_forbidden(error) else "free some space",
+        ) from None
     return target
 
 
@@ -261,67 +261,3 @@ def _next_block(pipe: BinaryIO) -> bytes:
         return pipe.read(BLOCK)
     except OSError as error:
         raise CorpusError(f"cannot read the pipe: {error.strerror}", "check it") from None
-
-
-def _decode(path: Path, encoding: str, exact: bool, errors: str, tally: Tally) -> Iterator[str]:
-    """A file -> its text in non-empty blocks."""
-    # By the codec's own name, which is the same for utf8, U8 and UTF-8.
-    plain = codecs.lookup(encoding).name == "utf-8"
-    # utf-8-sig leaves out a byte order mark, which would become a character of the vocabulary.
-    name = "utf-8-sig" if plain and not exact else encoding
-    handler = "surrogateescape" if exact else _handler(errors, path, tally)
-    # Incremental: a character may begin in one block and end in the next.
-    decoder = codecs.getincrementaldecoder(name)(handler)
-    read = 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                read += len(block)
-                if text := decoder.decode(block):
-                    yield text if plain else _encodable(text, exact, errors)
-            if text := decoder.decode(b"", final=True):
-                yield text if plain else _encodable(text, exact, errors)
-    # From `_encodable`. Before UnicodeError, of which it is a subclass.
-    except UnicodeEncodeError:
-        raise CorpusError(
-            f"{path}, read as {encoding}, contains a lone surrogate, half a character",
-            "give the right --encoding",
-        ) from None
-    except UnicodeError as error:
-        # The error's object ends at the last byte read, and may begin with bytes of earlier blocks.
-        # utf-16 without a byte order mark raises a plain UnicodeError, which has no object.
-        seen = getattr(error, "object", b"")
-        offset = read - len(seen) + getattr(error, "start", 0)
-        raise CorpusError(
-            f"{path} is not valid {encoding} at byte {offset:,}",
-            "give its --encoding (utf-16, latin-1, cp1252 ...), or use --tokenizer byte, or "
-            "--errors replace",
-        ) from None
-    except OSError as error:
-        raise CorpusError(f"cannot read {path}: {error.strerror}", "check the file") from None
-
-
-def _handler(errors: str, path: Path, tally: Tally) -> str:
-    """The name of a codec error handler that counts, registered for this file."""
-    if errors == "strict":
-        return errors
-
-    def handle(error: UnicodeError) -> tuple[str, int]:
-        assert isinstance(error, UnicodeDecodeError)
-        tally.undecodable += 1
-        tally.first = tally.first or str(path)
-        return "\ufffd" if errors == "replace" else "", error.end
-
-    # A decoder looks its handler up at each error, so readings that alternate must not share one;
-    # files of one reading follow each other.
-    name = f"charrnn-{errors}-{id(tally)}"
-    codecs.register_error(name, handle)
-    return name
-
-
-def _encodable(text: str, exact: bool, errors: str) -> str:
-    """The same text as valid UTF-8: utf-7 can decode to a lone surrogate, which is not."""
-    if errors == "strict" or exact:
-        text.encode("utf-8", "surrogateescape" if exact else "strict")
-        return text
-    return SURROGATES.sub("\ufffd" if errors == "replace" else "", text)

@@ -199,7 +199,7 @@ def test_a_run_without_a_checkpoint_is_one_line_and_2(tmp_path: Path) -> None:
 def test_a_text_that_cannot_be_read_is_one_line_and_3(folder: Shell) -> None:
     folder.run("originality", "none.txt").failed(3, "cannot read none.txt: No such file")
     folder.run("originality", "-", stdin=b"ab\xff").failed(3, "stdin is not valid UTF-8 at byte 2")
-    path = folder.write("odd.txt", b"\xe9")
+    path = folder.write("odd.txt", b"\xe9.")
     folder.run("originality", path).failed(3, "odd.txt is not valid UTF-8 at byte 0")
 
 

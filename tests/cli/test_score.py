@@ -156,7 +156,7 @@ def test_a_wrong_run_is_an_error_before_stdin_is_read(folder: Shell) -> None:
     [
         (b"", "is empty; give a text"),
         (b"\xef\xbb\xbf", "is empty; give a text"),
-        (b"abc\xff", "is not valid utf-8 at byte 3; give its --encoding"),
+        (b"abc\xff", "is not valid utf-8 at byte 3 (0xff in line 1); give its --encoding"),
         (b"\xef\xbb\xbfabc\xff", "is not valid utf-8 at byte 6"),
     ],
 )

@@ -112,8 +112,12 @@ def test_files_folders_and_globs_are_one_text(shell: Shell) -> None:
     [
         (("empty.txt",), 3, "empty.txt has 0 characters and a model needs at least 100; "),
         (("short.txt",), 3, "short.txt has 5 characters and a model needs at least 100; "),
-        (("bad.txt",), 3, "bad.txt is not valid utf-8 at byte 150; "),
-        (("late.txt",), 3, "late.txt is not valid utf-8 at byte 2,004; "),
+        (("bad.txt",), 3, "bad.txt is not valid utf-8 at byte 150 "),
+        (
+            ("late.txt",),
+            3,
+            "late.txt ends inside a utf-8 character that begins at byte 2,004 in line 1; ",
+        ),
         (("folder",), 3, "the folder folder contains no text file (not text); "),
         (("missing.txt",), 3, "there is no file or folder missing.txt; "),
         (("*.none",), 3, "there is no file or folder *.none; "),

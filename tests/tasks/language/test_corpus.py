@@ -213,7 +213,7 @@ def test_a_byte_order_mark_is_not_learned(tmp_path: Path) -> None:
 
 
 def test_undecodable_bytes_are_reported_with_file_and_offset(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"text\.txt is not valid utf-8 at byte 3;.*--encoding"):
+    with pytest.raises(CorpusError, match=r"text\.txt is not valid utf-8 at byte 3 .*--encoding"):
         made_of(tmp_path, b"caf\xc3\xe9" * 100)
 
 
