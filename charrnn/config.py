@@ -75,6 +75,10 @@ class ModelConfig:
         0.0, 0.0, 0.95, "Dropout of whole tokens from the embedding."
     )
     weight_dropout: float = _number(0.0, 0.0, 0.95, "Dropout of recurrent weights.")
+    # Not an option: it follows from the documents of the text.
+    reset_id: int = _number(
+        -1, -1, 2_000_000, "Id before which the state starts anew; -1 for none.", added=True
+    )
 
     def __post_init__(self) -> None:
         _check_fields(self)

@@ -151,6 +151,8 @@ def load(path: Path, training: bool | None = False) -> Checkpoint:
         encoder = schema.encoder_from_json(data["tokenizer" if task == LANGUAGE else "encoder"])
         if not schema.fits(encoder, config):
             size = getattr(encoder, "vocab_size", "other")
+            if size == config.vocab_size:
+                raise header.broken("its model begins documents at another id than its tokenizer")
             raise header.broken(f"its tokenizer has {size} ids and its model {config.vocab_size}")
         return Checkpoint(
             config,

@@ -61,7 +61,9 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
         parameter_shapes,
         state_shapes,
         tokenizers.from_json,
-        fits=lambda encoder, config: bool(encoder.vocab_size == config.vocab_size),
+        fits=lambda encoder, config: (
+            encoder.vocab_size == config.vocab_size and config.reset_id in (-1, encoder.start_id)
+        ),
     )
 }
 """Task name -> its schema, made when it is first needed. `charrnn.tasks` adds its tasks."""

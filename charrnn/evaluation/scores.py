@@ -1,5 +1,6 @@
 """How well a model predicts a text: log-probabilities by the engine, without torch."""
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from charrnn.activity import track
 from charrnn.data.reading import Reading, Tally, in_blocks
 from charrnn.data.sources import opened, whole_lines
+from charrnn.data.token_arrays import ends_of
 from charrnn.errors import CorpusError
 from charrnn.inference.engine import READ_FROM, READ_LENGTH, Engine
 from charrnn.inference.sampling import log_softmax
@@ -20,6 +22,9 @@ from charrnn.tokenizers.floor import Floor
 
 LOGITS_AT_ONCE = 2**23
 """About so many logits are held at a time, in float32 and in float64: 100 MB."""
+
+DOCUMENT_TOKENS, MOST_ROWS = 2**16, 256
+"""Tokens of documents that are sorted by length, and documents that are read side by side."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +132,12 @@ def log_probabilities(
 ) -> Iterator[NDArray[np.float64]]:
     """N tokens -> the natural log-probability of each given those before it, in blocks, in order.
 
-    The first token is predicted from `start_id`; the state is carried to the end.
+    The first token is predicted from `start_id`; the state is carried to the end, or to that of its
+    document where the model begins each anew.
     """
+    if engine.config.reset_id >= 0:
+        yield from _by_document(engine, tokens, floor)
+        return
     state, last = engine.zero_state(1), start_id
     # In blocks, because the logits of all tokens (N, V) could take more memory than there is.
     length = max(READ_FROM, min(READ_LENGTH, LOGITS_AT_ONCE // engine.vocab_size))
@@ -141,6 +150,81 @@ def log_probabilities(
         # Logits (T, 1, V) of a batch of one row -> the log-probability of each target (T,).
         found = log_softmax(logits[:, 0])[np.arange(len(targets)), targets]
         yield found if floor is None else -floor.nats(-found, inputs, targets)
+
+
+def _by_document(
+    engine: Engine, tokens: NDArray[np.unsignedinteger], floor: Floor | None
+) -> Iterator[NDArray[np.float64]]:
+    """As `log_probabilities`, many documents at a time, each from its beginning."""
+    start_id = engine.config.reset_id
+    cuts = [0, *ends_of(tokens, start_id).tolist()]
+    # The last document may lack its end.
+    documents = list(itertools.pairwise(cuts if cuts[-1] == len(tokens) else [*cuts, len(tokens)]))
+    for group in _groups(documents, DOCUMENT_TOKENS):
+        first = group[0][0]
+        found = np.zeros(group[-1][1] - first)
+        # By length, so that the rows of a batch need little padding.
+        group.sort(key=lambda each: each[1] - each[0])
+        for batch in _batches(group, engine.vocab_size):
+            for (begin, end), own in zip(batch, _read_rows(engine, tokens, batch), strict=True):
+                targets = tokens[begin:end].astype(np.int64)
+                if floor is not None:
+                    own = -floor.nats(-own, np.concatenate([[start_id], targets[:-1]]), targets)
+                found[begin - first : end - first] = own
+        yield found
+
+
+Document = tuple[int, int]
+"""Where a document begins and ends in a token array."""
+
+
+def _groups(documents: list[Document], most: int) -> Iterator[list[Document]]:
+    """Documents in order -> the same in groups of at most so many tokens, or of one."""
+    group: list[Document] = []
+    for document in documents:
+        if group and document[1] - group[0][0] > most:
+            yield group
+            group = []
+        group.append(document)
+    if group:
+        yield group
+
+
+def _batches(documents: list[Document], vocab_size: int) -> Iterator[list[Document]]:
+    """Documents by length -> batches whose logits fit in memory; a long one is alone."""
+    batch: list[Document] = []
+    for begin, end in documents:
+        length = end - begin
+        rows = min(MOST_ROWS, LOGITS_AT_ONCE // (length * vocab_size))
+        if batch and (length > READ_LENGTH or len(batch) >= rows):
+            yield batch
+            batch = []
+        batch.append((begin, end))
+    if batch:
+        yield batch
+
+
+def _read_rows(
+    engine: Engine, tokens: NDArray[np.unsignedinteger], batch: list[Document]
+) -> list[NDArray[np.float64]]:
+    """A batch of documents, one to a row -> the log-probabilities of the tokens of each."""
+    start_id = engine.config.reset_id
+    lengths = [end - begin for begin, end in batch]
+    # What is read after the end of a shorter one is not scored; it is no other beginning.
+    targets = np.full((max(lengths), len(batch)), int(start_id == 0), np.int64)
+    for row, (begin, end) in enumerate(batch):
+        targets[: end - begin, row] = tokens[begin:end]
+    inputs = np.vstack([np.full((1, len(batch)), start_id), targets[:-1]])
+    # A document's own end is the last of its targets, and the input of a position after it.
+    inputs[1:][inputs[1:] == start_id] = int(start_id == 0)
+    state, parts = engine.zero_state(len(batch)), []
+    length = max(1, min(READ_LENGTH, LOGITS_AT_ONCE // (engine.vocab_size * len(batch))))
+    for first in range(0, len(inputs), length):
+        logits, state = engine.read(inputs[first : first + length], state)
+        wanted = targets[first : first + length].ravel()
+        parts.append(log_softmax(logits.reshape(len(wanted), -1))[np.arange(len(wanted)), wanted])
+    found = np.concatenate(parts).reshape(targets.shape)
+    return [found[:length, row] for row, length in enumerate(lengths)]
 
 
 def score_tokens(

@@ -71,7 +71,8 @@ class Engine:
     """A model that can be stepped: `step` reads one token of each row, `read` many.
 
     precision: "float32", or "int8" for weights of one byte each, which is faster. The rows of a
-    batch do not influence each other's results. The graphs are built at the first call.
+    batch do not influence each other's results. Before each `reset_id` of the configuration a row's
+    state starts anew, as in training. The graphs are built at the first call.
     """
 
     def __init__(
@@ -111,14 +112,30 @@ class Engine:
 
     def step(self, ids: NDArray[np.integer], state: State) -> tuple[NDArray[np.float32], State]:
         """One token for each of B rows, (B,) -> logits (B, V) and the state after it."""
+        state = self._begun(ids, state)
         feed: dict[str, NDArray[Any]] = dict(zip(self._parts, state, strict=True))
         # ONNX Runtime does not convert types, and a tokenizer's ids are small unsigned integers.
         feed["ids"] = ids.astype(np.int64, copy=False)
         logits, *after = self._stepper.run(self._names, feed)
         return logits, after
 
+    def _begun(self, ids: NDArray[np.integer], state: State) -> State:
+        """The state before B tokens (B,): zero in the rows of which one begins a document."""
+        if self.config.reset_id < 0 or not (begins := ids == self.config.reset_id).any():
+            return state
+        return [np.where(begins[:, None], np.float32(0), part) for part in state]
+
     def read(self, ids: NDArray[np.integer], state: State) -> tuple[NDArray[np.float32], State]:
         """(T, B) tokens -> logits (T, B, V) and the state after the last of them."""
+        inside = np.flatnonzero((ids[1:] == self.config.reset_id).any(1)) + 1
+        if len(inside):
+            # The graph of sequences cannot reset a state, so each beginning has a call of its own.
+            found = []
+            for part in np.split(ids, inside):
+                logits, state = self.read(part, state)
+                found.append(logits)
+            return np.concatenate(found), state
+        state = self._begun(ids[0], state)
         if len(ids) < self._read_from:
             logits = np.empty((*ids.shape, self.vocab_size), np.float32)
             for now, row in zip(logits, ids, strict=True):

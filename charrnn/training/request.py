@@ -49,7 +49,7 @@ def make_request(
     fields[DataConfig] -= {"sources", "files", "folders"}
     # The data decides vocab_size, and steps is a field of Budget.
     planned = (_names(get_task(task).config) | _names(TrainConfig)) - {"vocab_size", "steps"}
-    planned -= {"restart_step"}
+    planned -= {"restart_step", "reset_id"}
     unknown = sorted(values.keys() - fields[DataConfig] - fields[Budget] - planned)
     if unknown:
         raise UsageError(f"there is no option {unknown[0]!r}", "see charrnn train --help")

@@ -44,7 +44,7 @@ OPTIONS = [
 ]
 
 # A run records these of its text, and where it was planned anew; nobody types them.
-NOT_OPTIONS = {"sources", "folders", "files", "restart_step"}
+NOT_OPTIONS = {"sources", "folders", "files", "restart_step", "reset_id"}
 
 VALUES = [(path, each) for path, each in OPTIONS if not each.is_flag]
 
@@ -235,8 +235,8 @@ FIELDS = [
     (config, item)
     for config in (ModelConfig, TrainConfig)
     for item in dataclasses.fields(config)
-    # The data decides the first, and a new plan of an old run the second.
-    if item.name not in ("vocab_size", "restart_step")
+    # The data decides the first two, and a new plan of an old run the last.
+    if item.name not in ("vocab_size", "reset_id", "restart_step")
 ]
 
 
@@ -261,7 +261,7 @@ def test_the_plan_is_given_every_field_but_size_of_vocabulary_and_steps() -> Non
         item.name: item.default
         for config in (ModelConfig, TrainConfig)
         for item in fields_of(config)
-        if item.name not in ("vocab_size", "steps", "restart_step")
+        if item.name not in ("vocab_size", "steps", "restart_step", "reset_id")
     }
     options = defaults | {"vocab_size": 300, "steps": 9, "tokenizer": "subword"}
     request = make_request(("corpus.txt",), options)

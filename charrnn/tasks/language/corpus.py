@@ -18,7 +18,7 @@ from charrnn.data import sources
 from charrnn.data.batches import Batches, DocumentBatches
 from charrnn.data.config import DataConfig
 from charrnn.data.token_arrays import Split, TokenWriter, ends_of, shuffle_lines
-from charrnn.errors import CorpusError, StorageError
+from charrnn.errors import CorpusError, StorageError, is_forbidden
 from charrnn.evaluation.scores import Pricing
 from charrnn.tasks.base import Dataset
 from charrnn.tasks.language.splits import (
@@ -65,6 +65,11 @@ class Corpus(Dataset):
     def tokenizer(self) -> Tokenizer:
         """The encoder of a text."""
         return self.encoder
+
+    @property
+    def reset_id(self) -> int:
+        """The id that begins a document, before which the state starts anew; -1 for none."""
+        return self.tokenizer.start_id if self.documents else -1
 
     @property
     def characters(self) -> int:
@@ -139,7 +144,9 @@ def prepare(config: DataConfig, folder: Path, tokenizer: Tokenizer | None = None
     except OSError as error:
         raise StorageError(
             f"cannot write the tokens to {folder}: {error.strerror}",
-            "free some space or choose another --runs-dir",
+            "choose a --runs-dir that can be written to"
+            if is_forbidden(error)
+            else "free some space or choose another --runs-dir",
         ) from None
 
 

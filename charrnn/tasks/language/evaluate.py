@@ -1,5 +1,6 @@
 """A torch network over a token array -> nats, bits per character, perplexity."""
 
+import itertools
 import math
 
 import numpy as np
@@ -82,13 +83,22 @@ def evaluate(
     """N tokens of so many characters -> the score of all, the first predicted from `start_id`.
 
     The text is cut into rows that are read in parallel. Each row first reads the tokens before it,
-    unscored, so that the cut costs next to nothing.
+    unscored, so that the cut costs next to nothing; between two documents it costs nothing.
     """
     rows = min(MAX_ROWS, max(1, len(tokens) // ROW_TOKENS))
     length = math.ceil(len(tokens) / rows)
-    parts = [range(row * length, min((row + 1) * length, len(tokens))) for row in range(rows)]
+    equal = (min(row * length, len(tokens)) for row in range(1, rows))
+    cuts = [_cut(tokens, position, network.config.reset_id) for position in equal]
+    parts = [range(*pair) for pair in itertools.pairwise([0, *cuts, len(tokens)])]
     nats = _nats(network, tokens, parts, start_id, pricing)
     return pricing.score(nats, len(tokens), characters, pricing.unknown(tokens))
+
+
+def _cut(tokens: NDArray[np.unsignedinteger], position: int, end_id: int) -> int:
+    """A position -> that of the last document before it that begins near, else itself."""
+    first = max(0, position - ROW_TOKENS // 2)
+    ends = np.flatnonzero(tokens[first:position] == end_id)
+    return first + int(ends[-1]) + 1 if len(ends) else position
 
 
 def evaluate_pieces(
@@ -123,9 +133,9 @@ def _nats(
 ) -> float:
     """The nats of these parts of a text, one to a row, after a warm-up on what comes before each.
 
-    The parts are in order, and none is longer than the first.
+    The parts are in order.
     """
-    length, device = len(parts[0]), network.device
+    length, device = max(map(len, parts)), network.device
     was_training = network.training
     network.eval()
     state, nats = network.zero_state(len(parts)), 0.0
@@ -137,7 +147,9 @@ def _nats(
                 # Nothing comes before the first row: it starts from the zero state.
                 for part in (part for layer in state for part in layer):
                     part[0] = 0.0
-            inputs, targets, scored = _window(tokens, parts, offset, start_id)
+            # A window ends where the warm-up does, so the first row can be reset between two calls.
+            stop = min(offset + WINDOW, 0 if offset < 0 else length)
+            inputs, targets, scored = _window(tokens, parts, range(offset, stop), start_id)
             if offset < 0:
                 # Without the output layer, which takes most of the time of a large vocabulary.
                 state = network.features(torch.from_numpy(inputs).to(device), state)[1]
@@ -159,14 +171,12 @@ def _nats(
 
 
 def _window(
-    tokens: NDArray[np.unsignedinteger], parts: list[range], offset: int, start_id: int
+    tokens: NDArray[np.unsignedinteger], parts: list[range], offsets: range, start_id: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """One call's inputs, targets and which of them are scored, each (rows, window)."""
-    # A window ends where the warm-up does, so that the first row can be reset between two calls.
-    stop = min(offset + WINDOW, 0 if offset < 0 else len(parts[0]))
     begins = np.array([part.start for part in parts])[:, None]
     ends = np.array([part.stop for part in parts])[:, None]
-    positions = begins + np.arange(offset, stop)[None, :]
+    positions = begins + np.arange(offsets.start, offsets.stop)[None, :]
     scored = (positions >= begins) & (positions < ends)
     # The first row's warm-up lies before the text and the last row may extend beyond it: there any
     # token is read, and not scored.

@@ -59,8 +59,11 @@ class LanguageTask(Task):
         return tokenizers.from_json(data)
 
     def model_config(self, dataset: Dataset, fields: Mapping[str, Any]) -> ModelConfig:
-        """The planner's sizes, and the tokenizer's vocabulary."""
-        return ModelConfig(vocab_size=dataset.encoder.vocab_size, **fields)
+        """The planner's sizes, the tokenizer's vocabulary, and what begins a document."""
+        assert isinstance(dataset, Corpus)
+        return ModelConfig(
+            vocab_size=dataset.tokenizer.vocab_size, reset_id=dataset.reset_id, **fields
+        )
 
     def parameter_shapes(self, config: ModelConfig) -> dict[str, Shape]:
         """Embedding, recurrent layers, output layer."""

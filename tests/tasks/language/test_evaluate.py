@@ -121,7 +121,8 @@ def test_windows_score_each_position_once_after_its_own_token(
     parts = [range(row * length, min((row + 1) * length, size)) for row in range(rows)]
     seen: list[tuple[int, int, int]] = []
     for offset in range(-WARM_UP, length, WINDOW):
-        inputs, targets, scored = evaluation._window(tokens, parts, offset, start)
+        stop = min(offset + WINDOW, 0 if offset < 0 else length)
+        inputs, targets, scored = evaluation._window(tokens, parts, range(offset, stop), start)
         assert inputs.shape == targets.shape == scored.shape
         assert not (scored.any() and offset < 0)
         row, column = np.nonzero(scored)
