@@ -1,7 +1,8 @@
 """Long work reports how far it is: the library calls this hook, and the command line listens.
 
 The library prints nothing. Whoever wants to show progress sets a listener with `listen`; without
-one a report costs next to nothing. Everything that can take over a second is done within
+one a report costs next to nothing. What a user should know of the work is a remark, for the
+listeners of `listen_to_remarks`. Everything that can take over a second is done within
 `activity`, or read through `track`.
 
 >>> seen = []
@@ -41,6 +42,7 @@ Listener = Callable[[Work | None], None]
 """Called with the work at hand each time it gets on; with None when it has ended."""
 
 _listeners: list[Listener] = []
+_remark_listeners: list[Callable[[str], None]] = []
 _current: list[Work] = []
 
 
@@ -52,6 +54,29 @@ def listen(listener: Listener) -> Iterator[None]:
         yield
     finally:
         _listeners.remove(listener)
+
+
+@contextlib.contextmanager
+def listen_to_remarks(listener: Callable[[str], None]) -> Iterator[None]:
+    """While this lasts, the listener is called with each remark; the innermost listener alone is.
+
+    >>> seen = []
+    >>> with listen_to_remarks(seen.append):
+    ...     remark("the index was not kept")
+    >>> seen
+    ['the index was not kept']
+    """
+    _remark_listeners.append(listener)
+    try:
+        yield
+    finally:
+        _remark_listeners.remove(listener)
+
+
+def remark(text: str) -> None:
+    """Something that a user should know of the work at hand, and that is no error."""
+    if _remark_listeners:
+        _remark_listeners[-1](text)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from charrnn.errors import StorageError, UsageError
+from charrnn.errors import StorageError, UsageError, is_forbidden
 
 TEMPORARY = ".tmp"
 """Suffix of an unfinished file, whose name also begins with a dot."""
@@ -116,7 +116,11 @@ def write_durably(path: Path, parts: Iterable[bytes | memoryview], disk: Disk = 
             disk.remove(temporary)
         raise StorageError(
             f"cannot write {path}: {error.strerror or error} after {written:,} bytes",
-            "free some space or choose another folder"
+            (
+                "choose a folder that can be written to"
+                if is_forbidden(error)
+                else "free some space or choose another folder"
+            )
             # No comfort where there is nothing to comfort with.
             + ("; the file of that name is as it was" if path.exists() else ""),
         ) from None
@@ -135,7 +139,9 @@ def _write_all(descriptor: int, data: memoryview, disk: Disk) -> int:
 
 
 def check_target(path: Path, force: bool) -> None:
-    """UsageError if a file that a user names cannot be written there; called before the work.
+    """UsageError if a file that a user names is not to be written; called before the work.
+
+    StorageError if its folder cannot be written to.
 
     force: whether an existing file may be replaced. A link, pipe, device or folder never is: a
     rename would put a file in its place, and what it stands for would not be written.
@@ -149,9 +155,11 @@ def check_target(path: Path, force: bool) -> None:
                 f"{path} is a link or no regular file, and is not replaced", "give another name"
             )
         if not force:
-            raise UsageError(
-                f"{path} exists", "give another --output, or --force to overwrite it"
-            )
+            raise UsageError(f"{path} exists", "give another --output, or --force to overwrite it")
+    if not os.access(path.parent, os.W_OK):
+        found = path.parent.is_dir()
+        why = "its folder cannot be written to" if found else "there is no such folder"
+        raise StorageError(f"cannot write {path}: {why}", "choose a folder that can be written to")
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -23,7 +23,7 @@ from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.atomic import DISK, Disk, remove_leftovers, write_durably
 from charrnn.checkpoints.best import best_of, best_whole
 from charrnn.checkpoints.checkpoint import SUFFIX, Checkpoint, CheckpointInfo
-from charrnn.errors import CheckpointError, RunLockedError, StorageError, UsageError
+from charrnn.errors import CheckpointError, RunLockedError, StorageError, UsageError, is_forbidden
 
 STEP_NAME = re.compile(r"step-(\d{9,})\.safetensors")
 
@@ -236,7 +236,8 @@ class Run:
         except OSError as error:
             raise StorageError(
                 f"cannot write {self.metrics}: {error.strerror}",
-                "free some space" + ("; saved checkpoints are intact" if self.entries() else ""),
+                ("check its permissions" if is_forbidden(error) else "free some space")
+                + ("; saved checkpoints are intact" if self.entries() else ""),
             ) from None
 
     def events(self) -> list[dict[str, Any]]:

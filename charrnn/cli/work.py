@@ -11,7 +11,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from charrnn.activity import Work, listen
+from charrnn.activity import Work, listen, listen_to_remarks
 
 if TYPE_CHECKING:
     from charrnn.cli.terminal import ProgressLine
@@ -49,9 +49,11 @@ class WorkLine:
         self._line: ProgressLine | None = None
         self._thread: threading.Thread | None = None
         self._listening = listen(self._hear)
+        self._remarks = listen_to_remarks(self._note)
 
     def __enter__(self) -> "WorkLine":
         self._listening.__enter__()
+        self._remarks.__enter__()
         return self
 
     def __exit__(
@@ -60,6 +62,7 @@ class WorkLine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._remarks.__exit__(kind, error, trace)
         self._listening.__exit__(kind, error, trace)
         self._hear(None)
         self._is_silent = True
@@ -80,6 +83,16 @@ class WorkLine:
             # A daemon: it waits for ever, and must not keep the program from ending.
             self._thread = threading.Thread(target=self._draw, daemon=True)
             self._thread.start()
+
+    def _note(self, text: str) -> None:
+        """A remark is a note, above the line of the work."""
+        if self._is_silent:
+            return
+        from charrnn.cli import terminal
+
+        with self._lock:
+            self._erase()
+            terminal.note(text)
 
     def _draw(self) -> None:
         is_terminal = sys.stderr is not None and sys.stderr.isatty()

@@ -4,13 +4,14 @@ The array is built once and read through a memory map. A search compares UTF-8 b
 searched text are counted in characters.
 """
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.errors import StorageError
+from charrnn.activity import remark
 
 MAX_BYTES = 2**31 - 1
 """Bytes of the largest text that can be indexed: positions are 32-bit integers."""
@@ -130,8 +131,8 @@ def open_suffix_array(text_path: Path, array_path: Path) -> SuffixArray | None:
     return SuffixArray(mapped.data, suffixes) if len(mapped) == len(suffixes) else None
 
 
-def build_suffix_array(text: bytes, text_path: Path, array_path: Path) -> None:
-    """Text -> both files of its index. StorageError if they cannot be written."""
+def build_suffix_array(text: bytes, text_path: Path, array_path: Path) -> SuffixArray:
+    """Text -> its index, which is kept in both files if they can be written."""
     from pydivsufsort import divsufsort
 
     # A copy, because divsufsort refuses read-only arrays, as those of bytes are.
@@ -144,6 +145,10 @@ def build_suffix_array(text: bytes, text_path: Path, array_path: Path) -> None:
             np.save(file, suffixes)
         unfinished.replace(array_path)
     except OSError as error:
-        raise StorageError(
-            f"cannot write {array_path}: {error.strerror}", "free some space"
-        ) from None
+        # A folder that is read-only or full costs the next command the time, and this one nothing.
+        with contextlib.suppress(OSError):
+            array_path.with_suffix(".tmp").unlink()
+        remark(f"the index of the training text was not kept ({error.strerror})")
+        return SuffixArray(text, suffixes)
+    # Opened again, so that text and array are mapped and their copies in memory can be freed.
+    return open_suffix_array(text_path, array_path) or SuffixArray(text, suffixes)

@@ -36,7 +36,7 @@ def copied_fraction(spans: list[Span], characters: int) -> float:
 
 @activity("indexing the training text")
 def open_index(corpus: Corpus, folder: Path) -> SuffixArray:
-    """The index over a run's training part, built in its corpus folder if it is not there yet.
+    """The index over a run's training part, built and kept in its folder if it is not there yet.
 
     CorpusError if the training part is too large to index.
     """
@@ -52,10 +52,7 @@ def open_index(corpus: Corpus, folder: Path) -> SuffixArray:
                 f"the corpus has {len(text):,} bytes and at most {MAX_BYTES:,} can be searched",
                 "leave --no-copy out",
             )
-        build_suffix_array(text, text_path, array_path)
-        # Opened again, so that text and array are mapped and their copies in memory can be freed.
-        index = open_suffix_array(text_path, array_path)
-        assert index is not None
+        index = build_suffix_array(text, text_path, array_path)
     return index
 
 
