@@ -42,7 +42,8 @@ they score the token after it. The other outputs are the state after the token, 
 PROBABILITIES = """
 TEXTS. Every text begins anew with a state of zeros and the id `start_id`, which is no part of the
 text: what is read is start_id, then the ids of the text. Where `end_id` is not null, documents end
-with it: sampling stops there, and it is not shown.
+with it: sampling stops there, and it is not shown. Where `reset_id` is not null, the state is set
+to zeros before each token of that id is read, wherever it stands.
 
 SAMPLING. Logits are unscaled: the softmax over them, divided by the temperature, is what a token is
 drawn from. The ids of `never_sampled` are left out first. Greedy: the id of the largest logit of
@@ -134,6 +135,7 @@ def use(checkpoint: Checkpoint) -> dict[str, Any]:
         "never_sampled": list(tokenizer.unsampled),
         "newline_id": tokenizer.newline_id,
         "parts": list(tokenizer.parts),
+        "reset_id": checkpoint.config.reset_id if checkpoint.config.reset_id >= 0 else None,
         "start_id": tokenizer.start_id,
         "state": list(state_shapes(checkpoint.config, 1)),
         "unknown_id": tokenizer.unknown_id,

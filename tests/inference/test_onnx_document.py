@@ -49,12 +49,16 @@ def learned(name: str, documents: str) -> Tokenizer:
     return tokenizer
 
 
-def model_of(name: str, cell: str, documents: str = "") -> Checkpoint:
+def model_of(name: str, cell: str, documents: str = "", resets: bool = False) -> Checkpoint:
     """A checkpoint with random weights; large enough ones, so that no two logits are close."""
     tokenizer = learned(name, documents)
     shape: dict[str, Any] = {"cell": cell, "hidden_size": 8, "embedding_size": 8, "num_layers": 2}
     made = smallest_checkpoint(training=False, tokenizer=name, **shape)
-    config = replace(made.config, vocab_size=tokenizer.vocab_size)
+    config = replace(
+        made.config,
+        vocab_size=tokenizer.vocab_size,
+        reset_id=tokenizer.start_id if resets else -1,
+    )
     generator = np.random.default_rng(3)
     weights = {
         key: generator.normal(0, 0.8, size).astype(np.float32)
@@ -91,12 +95,15 @@ def test_a_program_with_nothing_but_the_file_scores_and_samples_as_charrnn(
     agree(shell, reader, (LEARNED[:200] + STRANGE).encode(), "The c\u00e0t Zebra \u732b")
 
 
+@pytest.mark.parametrize("resets", [True, False])
 @pytest.mark.parametrize("documents", READING)
 @pytest.mark.parametrize("name", TOKENIZERS)
-def test_so_does_it_where_the_text_is_documents(name: str, documents: str, shell: Shell) -> None:
-    reader = exported(shell, model_of(name, "gru", documents))
+def test_so_does_it_where_the_text_is_documents(
+    name: str, documents: str, resets: bool, shell: Shell
+) -> None:
+    reader = exported(shell, model_of(name, "gru", documents, resets))
     raw = (STRANGE + "\n \n" + LEARNED[:200].replace("\n", "\r\n") + "\u2028no end").encode()
-    agree(shell, reader, raw, "Who")
+    agree(shell, reader, raw, "Who\nsat")
 
 
 def test_so_does_it_with_a_cell_that_is_read_token_by_token(

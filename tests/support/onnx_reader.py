@@ -8,6 +8,7 @@ for their tokenizers sentencepiece and regex.
 
 import base64
 import importlib
+import itertools
 import json
 import math
 import re
@@ -113,6 +114,16 @@ class Reader:
 
     def logits(self, ids: list[int], state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """THE NETWORK: ids of one text -> logits (T, V) and the state after them."""
+        found = []
+        begins = [t for t, i in enumerate(ids) if t and i == self.use["reset_id"]]
+        for begin, end in itertools.pairwise([0, *begins, len(ids)]):
+            if ids[begin] == self.use["reset_id"]:
+                state = self.zeros()
+            more, state = self._run(ids[begin:end], state)
+            found.append(more)
+        return np.concatenate(found), state
+
+    def _run(self, ids: list[int], state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         names = ["logits", *(f"{name}.after" for name in self.use["state"])]
         by_sequence = len(self.session.get_inputs()[0].shape) == 2
         rows = []
