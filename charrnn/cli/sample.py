@@ -170,7 +170,8 @@ def sample(
         logprobs=logprobs,
         resumable=save_state is not None,
     )
-    if seed is None and not beam and load_state is None:
+    draws = not beam and params.values.get("temperature") != 0
+    if seed is None and draws and load_state is None:
         _tell_seed(params.seed)
     constraints = Constraints(tuple(ban or ()), allow, _amounts(bias or ()), regex, no_copy, novel)
     write(
@@ -197,7 +198,7 @@ def _tell_seed(seed: int) -> None:
     """Say which seed was drawn, where a person can see it."""
     from charrnn.cli import terminal
 
-    if terminal.console().is_terminal:
+    if terminal.is_terminal():
         terminal.say(f"seed {seed}", "dim")
 
 
