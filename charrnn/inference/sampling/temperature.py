@@ -72,7 +72,7 @@ def _dynamic(logits: Logits, value: float, spread: float, exponent: float) -> Ro
 @parameters(
     mirostat=Parameter(0, 0, 2, "2 keeps the surprise of the text near a target."),
     mirostat_tau=Parameter(
-        5.0, 0, 100, "Target surprise of mirostat, in bits per token.", False, per_character=1.5
+        5.0, 0, 100, "Target surprise of mirostat, in bits per token.", False, per_character=1.0
     ),
     mirostat_eta=Parameter(0.1, 0, 1, "Learning rate of mirostat.", False),
 )
