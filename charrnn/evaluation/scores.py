@@ -15,13 +15,10 @@ from charrnn.data.reading import Reading, Tally, in_blocks
 from charrnn.data.sources import opened, whole_lines
 from charrnn.data.token_arrays import ends_of
 from charrnn.errors import CorpusError
-from charrnn.inference.engine import READ_FROM, READ_LENGTH, Engine
+from charrnn.inference.engine import LOGITS_AT_ONCE, READ_LENGTH, Engine
 from charrnn.inference.sampling import log_softmax
 from charrnn.tokenizers import Tokenizer
 from charrnn.tokenizers.floor import Floor
-
-LOGITS_AT_ONCE = 2**23
-"""About so many logits are held at a time, in float32 and in float64: 100 MB."""
 
 DOCUMENT_TOKENS, MOST_ROWS = 2**16, 256
 """Tokens of documents that are sorted by length, and documents that are read side by side."""
@@ -140,7 +137,7 @@ def log_probabilities(
         return
     state, last = engine.zero_state(1), start_id
     # In blocks, because the logits of all tokens (N, V) could take more memory than there is.
-    length = max(READ_FROM, min(READ_LENGTH, LOGITS_AT_ONCE // engine.vocab_size))
+    length = engine.tokens_at_once(rows=1)
     for begin in range(0, len(tokens), length):
         targets = tokens[begin : begin + length].astype(np.int64)
         # Each input is the token before its target; the first is the last one of the block before.

@@ -27,6 +27,9 @@ State = list[NDArray[np.float32]]
 READ_LENGTH = 256
 """Tokens of a prompt read per call."""
 
+LOGITS_AT_ONCE = 2**23
+"""Of a large vocabulary fewer tokens per call, with about so many logits: 34 MB of float32."""
+
 READ_FROM = 64
 """Shorter sequences are stepped: building the sequence graph takes some milliseconds."""
 
@@ -150,9 +153,15 @@ class Engine:
         self, ids: NDArray[np.integer], state: State
     ) -> tuple[NDArray[np.float32], State]:
         """(T, B) tokens of any length T >= 1 -> logits (B, V) after the last, and the state."""
-        for begin in range(0, len(ids), READ_LENGTH):
-            logits, state = self.read(ids[begin : begin + READ_LENGTH], state)
+        length = self.tokens_at_once(ids.shape[1])
+        for begin in range(0, len(ids), length):
+            logits, state = self.read(ids[begin : begin + length], state)
         return logits[-1], state
+
+    def tokens_at_once(self, rows: int) -> int:
+        """Rows of a batch -> the tokens of each that a call reads, so that its logits are few."""
+        # At least as many as the graph of sequences reads faster than the other does.
+        return max(READ_FROM, min(READ_LENGTH, LOGITS_AT_ONCE // (rows * self.vocab_size)))
 
 
 def _session(model: bytes, threads: int) -> Any:
