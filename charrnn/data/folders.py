@@ -49,7 +49,7 @@ def natural(name: str) -> list[tuple[int, str]]:
 def text_files(folder: Path, selection: Selection, spool: Path, notes: list[str]) -> list[Path]:
     """The files of a folder and its subfolders. CorpusError if there is none with text.
 
-    Hidden files are left out; other files that are left out are noted. `spool` is never read.
+    What is left out is noted, with one note for each reason. `spool` is never read.
     """
     left_out: dict[str, list[Path]] = {}
     found = _walk(folder, spool, left_out)
@@ -86,9 +86,12 @@ def _walk(folder: Path, spool: Path, left_out: dict[str, list[Path]]) -> list[Pa
             left_out.setdefault("a run of charrnn", []).append(Path(root))
             folders.clear()
             continue
+        hidden = sorted(name for name in (*folders, *names) if name.startswith("."))
+        if hidden:
+            left_out.setdefault("hidden", []).extend(Path(root, name) for name in hidden)
         # Changed in place: os.walk descends into what is left in this list, in its order.
-        folders[:] = sorted((n for n in folders if not n.startswith(".")), key=natural)
-        for name in sorted((n for n in names if not n.startswith(".")), key=natural):
+        folders[:] = sorted(set(folders) - set(hidden), key=natural)
+        for name in sorted(set(names) - set(hidden), key=natural):
             path = Path(root, name)
             if kind := _kind(path):
                 left_out.setdefault(kind, []).append(path)
@@ -96,6 +99,7 @@ def _walk(folder: Path, spool: Path, left_out: dict[str, list[Path]]) -> list[Pa
             real = os.path.realpath(path)
             # A file that a link leads to is read once, at its own place.
             if real not in files or files[real].is_symlink():
+                files.pop(real, None)
                 files[real] = path
     return list(files.values())
 

@@ -38,6 +38,7 @@ class Tally:
     undecodable: int = 0
     first: str = ""
     blank: int = 0
+    nul: int = 0
 
     def notes(self, reading: "Reading") -> tuple[str, ...]:
         """What the user should know of how the text was read."""
@@ -50,6 +51,8 @@ class Tally:
         if self.undecodable:
             done = "left out" if reading.errors == "skip" else "replaced by U+FFFD"
             found.append(f"{self.undecodable:,} undecodable places {done}, first in {self.first}")
+        if self.nul and reading.newlines:
+            found.append(f"the text has {self.nul:,} NUL characters, as files that are no text do")
         if self.blank:
             one = self.blank == 1
             found.append(f"{self.blank:,} blank line{' is' if one else 's are'} left out")
@@ -108,6 +111,9 @@ class Reading:
             yield self._line_ends(held, tally)
 
     def _line_ends(self, text: str, tally: Tally) -> str:
+        # A file that is named is read whatever it is; for the byte tokenizer it may be anything.
+        if not self.exact:
+            tally.nul += text.count("\0")
         if "\r" not in text and not any(end in text for end in LINE_ENDS):
             return text
         # Counted and replaced by str's own methods: a regular expression takes ten times as long.
