@@ -48,7 +48,7 @@ class ProgressReporter:
         self._line: terminal.ProgressLine | None = None
         self._listening = contextlib.ExitStack()
         self._step, self._seconds, self._seen, self._text = 0, 0.0, 0.0, ""
-        self._shown_at, self._pieces = -math.inf, False
+        self._shown_at, self._pieces, self._was_finished = -math.inf, False, False
 
     def __enter__(self) -> "ProgressReporter":
         return self
@@ -108,8 +108,24 @@ class ProgressReporter:
         self._close()
         self._steps, self._run = event.plan.train_config.steps, event.run
         self._task = get_task(event.plan.task)
+        config = event.plan.train_config
+        goes_on = event.step and event.step == config.restart_step
+        # Of a finished run nothing is worth a line but how it goes on, which is its last one.
+        self._was_finished = event.step == self._steps and not goes_on
+        if not self._was_finished:
+            self._say_plan(event)
+        # A run that is planned again has had a line.
+        self._close()
+        # Its lifetime is from this event to the last one, which no `with` block can span.
+        self._line = terminal.ProgressLine(self._steps)
+        self._line.__enter__()
+        self._listening.enter_context(listen(self._show_work))
+
+    def _say_plan(self, event: Planned) -> None:
+        assert self.dataset
+        config = event.plan.train_config
         for line in (
-            *dataset_lines(self.dataset, event.plan.train_config),
+            *dataset_lines(self.dataset, config),
             *plan_lines(event.plan),
             # A resumed run keeps its plan, so there is nothing to suggest.
             *([] if event.step else [hint(event.plan)]),
@@ -117,26 +133,14 @@ class ProgressReporter:
             f"run     {event.run}",
         ):
             terminal.say(line)
-        config = event.plan.train_config
         if event.step and event.step == config.restart_step:
             terminal.say(
                 f"goes on from step {event.step:,} by a new plan of "
                 f"{self._steps - event.step:,} steps: the learning rate starts again at "
                 f"{config.learning_rate:g} (a warm restart, not the old plan continued)"
             )
-        elif event.step == self._steps:
-            terminal.say(
-                "this run is finished; to train it 10 minutes more: charrnn train --resume "
-                f"--name {event.run} --more 10"
-            )
         elif event.step:
             terminal.say(f"resumed at step {event.step:,} of {self._steps:,}")
-        # A run that is planned again has had a line.
-        self._close()
-        # Its lifetime is from this event to the last one, which no `with` block can span.
-        self._line = terminal.ProgressLine(self._steps)
-        self._line.__enter__()
-        self._listening.enter_context(listen(self._show_work))
 
     def _progress(self, event: Progress) -> None:
         assert self._line
@@ -176,6 +180,12 @@ class ProgressReporter:
 
     def _finished(self, event: Finished) -> None:
         self._close()
+        if self._was_finished:
+            terminal.say(
+                "this run is finished; to train it 10 minutes more: charrnn train --resume "
+                f"--name {self._run} --more 10"
+            )
+            return
         best = ""
         # 0.0 is a value too, and a run may end without an evaluation.
         if event.best is not None:

@@ -134,7 +134,11 @@ def test_what_a_run_that_goes_on_does_not_take_is_one_line(
 
 def test_a_finished_run_says_how_it_goes_on(copied: Shell) -> None:
     done = copied.run("train", "--resume").succeeded()
-    assert "this run is finished; to train it 10 minutes more: charrnn train --resume" in done.err
+    # One line, and no "done" of a training that did not take place.
+    assert done.err == (
+        "this run is finished; to train it 10 minutes more: charrnn train --resume "
+        f"--name {copied.runs / 'corpus'} --more 10\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["lstm-char", "gru-byte", "rnn-word", "lstm-subword"])
