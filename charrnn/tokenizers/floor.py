@@ -16,8 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.activity import track
+
 CHUNK = 1 << 22
 """Tokens counted at a time, which bounds the memory for an array of any size."""
+
+COUNTING = "counting the tokens"
+"""What is shown meanwhile."""
 
 FEW_PARTS = 16
 """A byte or half-byte with fewer occurrences counts as rare: so few do not teach its contexts."""
@@ -94,7 +99,7 @@ def learn(
     ([0, 3], (0, 3), ((0, 4), (0, 0)))
     """
     counts = np.zeros(vocab_size, np.int64)
-    for begin in range(0, len(tokens), CHUNK):
+    for begin in track(range(0, len(tokens), CHUNK), COUNTING, -(-len(tokens) // CHUNK)):
         counts += np.bincount(tokens[begin : begin + CHUNK], minlength=vocab_size)
     is_part = _mask(parts, vocab_size)
     rare = counts < np.where(is_part, FEW_PARTS, 1)
@@ -108,7 +113,7 @@ def learn(
     found = np.zeros((2, 2), np.int64)
     found[0, 0] = np.count_nonzero((counts == 1) & ~rare)
     last = False
-    for begin in range(0, len(tokens), CHUNK):
+    for begin in track(range(0, len(tokens), CHUNK), COUNTING, -(-len(tokens) // CHUNK)):
         chunk = np.asarray(tokens[begin : begin + CHUNK])
         after_part = np.concatenate([[last], is_part[chunk[:-1]]])
         last = bool(is_part[chunk[-1]])

@@ -109,6 +109,7 @@ class Texts:
             )
         self.held_out = self._chosen(hashes, lengths) if config.documents else {}
 
+    @activity("comparing the parts of the text")
     def notes(self) -> tuple[str, ...]:
         """What the user should know of how the text was read."""
         found = [note for source in self.sources.values() for note in source.notes]

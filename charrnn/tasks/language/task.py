@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from charrnn import tokenizers
-from charrnn.activity import track
+from charrnn.activity import activity
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.checkpoints.header import Encoder
 from charrnn.config import ModelConfig, Shape, parameter_shapes
@@ -107,6 +107,7 @@ class LanguageTask(Task):
         tokens, start_id = part.load()[:limit], dataset.tokenizer.start_id
         return evaluate(network, tokens, characters, start_id, dataset.pricing(split))
 
+    @activity("measuring baselines")
     def baselines(self, dataset: Dataset) -> dict[str, float]:
         """Nats per character of simple models on the validation part.
 
@@ -127,7 +128,7 @@ class LanguageTask(Task):
         price = pricing.unknown(tokens) * pricing.unknown_nats
         found = baselines(dataset, tokens, text, COUNTED_TOKENS, price) if text else ()
         # In nats, the unit of the metric.
-        return {name: bits * math.log(2) for name, bits in track(found, "measuring baselines")}
+        return {name: bits * math.log(2) for name, bits in found}
 
     def preview(self, network: "RecurrentNetwork", dataset: Dataset) -> str:
         """A short sample."""

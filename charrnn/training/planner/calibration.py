@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from charrnn.activity import activity
 from charrnn.config import ModelConfig, TrainConfig, layer_sizes
 from charrnn.models.device import memory_limit
 from charrnn.tasks.base import Dataset, Task
@@ -58,6 +59,7 @@ class Speed:
     busy: bool = False
 
 
+@activity("measuring how fast this machine trains")
 def calibrate(
     task: Task,
     dataset: Dataset,
