@@ -1,9 +1,12 @@
 """The program of the command line, and the one place that turns errors into exit codes."""
 
+import contextlib
 import importlib
+import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from typing import Annotated, NoReturn
@@ -35,6 +38,9 @@ COMMANDS = (
     "plot", "gradients", "checkpoints",
 )  # fmt: skip
 """Commands in the order of the help. Each is a function of the module of the same name."""
+
+SECONDS_TO_SPEAK = 3.0
+"""How long a process leaves the word to the one of its training that says the error."""
 
 
 def _version(asked: bool) -> None:
@@ -156,8 +162,33 @@ def _internal(error: Exception) -> CharRNNError:
 def _report(error: CharRNNError) -> int:
     from charrnn.cli import terminal
 
-    terminal.error_line(error)
+    _record(error)
+    if error.is_told or _is_said_by_another(error):
+        # torchrun ends all as soon as one has ended, and that should be the one that says why.
+        time.sleep(SECONDS_TO_SPEAK)
+    else:
+        terminal.error_line(error)
     return error.exit_code
+
+
+def _is_said_by_another(error: CharRNNError) -> bool:
+    """Whether this process is one of several of torchrun, which all read the same options."""
+    before_training = "torch.distributed" not in sys.modules
+    is_first = os.environ.get("LOCAL_RANK", "0") == "0"
+    return isinstance(error, UsageError) and before_training and not is_first
+
+
+def _record(error: CharRNNError) -> None:
+    """Tell torchrun, which prints it as the root cause instead of where to read about tracebacks.
+
+    The format is that of torch.distributed.elastic.multiprocessing.errors.
+    """
+    if file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        line = f"charrnn: error: {error}"
+        more = {"py_callstack": line, "timestamp": str(int(time.time()))}
+        # Not written is not known, and no other error.
+        with contextlib.suppress(OSError), open(file, "w", encoding="utf-8") as out:
+            json.dump({"message": {"message": line, "extraInfo": more}}, out)
 
 
 def _report_usage(error: typer.TyperException) -> int:
@@ -172,8 +203,7 @@ def _report_usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "charrnn"
     problem = " ".join(message.split()).rstrip(".")
-    terminal.error_line(UsageError(problem, f"see {command} --help"))
-    return 2
+    return _report(UsageError(problem, f"see {command} --help"))
 
 
 def _guard_descriptors() -> None:

@@ -27,7 +27,7 @@ from charrnn.tasks import get_task
 from charrnn.tasks.base import Dataset, Task
 from charrnn.training import events, trainer
 from charrnn.training.changes import Changes, asked_of
-from charrnn.training.distributed import Group, join, leave
+from charrnn.training.distributed import Group, joined
 from charrnn.training.events import Event, Planned, Revised
 from charrnn.training.planner.plan import Plan, make_plan
 from charrnn.training.planner.restart import DROPOUTS, More, restarted
@@ -81,12 +81,11 @@ def start_run(
     now. If training does not get as far as a checkpoint, the run's folder is removed.
     """
     began = time.perf_counter() if began is None else began
-    group = join(device)
-    try:
-        with _new_session(request, name, runs_dir, group, hooks, began) as session:
-            _train(session, hooks)
-    finally:
-        leave(group)
+    with (
+        joined(device) as group,
+        _new_session(request, name, runs_dir, group, hooks, began) as session,
+    ):
+        _train(session, hooks)
     return session.run
 
 
@@ -107,26 +106,21 @@ def resume_run(
     even if the files have others now. changes: options that were given; see `training.changes`.
     """
     began = time.perf_counter() if began is None else began
-    group = join(device)
-    changed = allow_changed_text
-    new = more or changes
-    try:
-        with _resumed_session(name, runs_dir, group, hooks, new, began, changed) as session:
-            _train(session, hooks)
-    finally:
-        leave(group)
+    changed, new = allow_changed_text, more or changes
+    with (
+        joined(device) as group,
+        _resumed_session(name, runs_dir, group, hooks, new, began, changed) as session,
+    ):
+        _train(session, hooks)
     return session.run
 
 
 def plan_run(request: Request, folder: Path, device: str, began: float) -> tuple[Dataset, Plan]:
     """What `start_run` would do: the data, prepared in `folder`, and the plan."""
-    group = join(device)
-    try:
+    with joined(device) as group:
         task = get_task(request.task)
         dataset = task.prepare(request.data, folder)
         return dataset, _plan(request, task, dataset, group, began)
-    finally:
-        leave(group)
 
 
 def _plan(request: Request, task: Task, dataset: Dataset, group: Group, began: float) -> Plan:

@@ -96,7 +96,8 @@ def test_the_drawn_seed_is_told_on_stderr_where_a_terminal_watches(
 
 @pytest.mark.parametrize("variables", [{}, {"FORCE_COLOR": "1"}, {"TTY_COMPATIBLE": "1"}], ids=str)
 def test_nothing_is_told_to_a_file(variables: dict[str, str], trained: Shell) -> None:
-    assert trained.run("sample", "--length", "5", **variables).succeeded().err == ""
+    words = ("sample", "--length", "5")
+    assert trained.run(*words, stdin=b"", device="", **variables).succeeded().err == ""
 
 
 def test_the_seed_that_a_terminal_is_told_repeats_the_text(trained: Shell) -> None:
