@@ -85,6 +85,11 @@ class CharTokenizer(Tokenizer):
         tokenizer = cls("".join(map(chr, sorted(kept))), spells=bool(occurring - kept))
         if min_count is None and least > 1:
             tokenizer.notes = (_note(len(occurring), len(occurring - kept), least),)
+        elif len(kept) > MOST_CHARACTERS:
+            tokenizer.notes = (
+                f"{len(kept):,} characters have a token each, which makes every step slow; for so "
+                "many --tokenizer subword or byte is meant",
+            )
         return tokenizer
 
     @cached_property

@@ -93,7 +93,10 @@ def test_a_char_vocabulary_is_bounded_and_says_which_tokenizer_is_meant() -> Non
     assert tokenizer.vocab_size <= MOST_CHARACTERS + 16
     assert "--tokenizer subword or byte" in tokenizer.notes[0]
     assert tokenizer.decode(tokenizer.encode(text[:99])) == text[:99]
-    assert CharTokenizer.train([text], min_count=1).vocab_size > 25_000
+    # Who asks for a token for each is told too.
+    every = CharTokenizer.train([text], min_count=1)
+    assert every.vocab_size > 25_000
+    assert "--tokenizer subword or byte" in every.notes[0]
 
 
 def test_characters_that_occur_once_are_spelled_in_training_where_there_are_many() -> None:
