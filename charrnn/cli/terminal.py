@@ -137,7 +137,7 @@ def is_terminal(out: Console | None = None) -> bool:
 def show_offer(text: str, offer: str) -> None:
     """Show a text and what is offered after it, on stderr."""
     with contextlib.suppress(OSError):
-        console().print(Text(visible(text)) + Text(visible(offer), style="bold cyan"))
+        console().print(Text(visible(text)) + Text(visible(offer, before=text), style="bold cyan"))
 
 
 def shaded(text: str, amount: float, before: str = "") -> str:

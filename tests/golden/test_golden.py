@@ -72,6 +72,46 @@ xeeaadfe naa,A s
     # Characters of several tokens can be written under these two: g, and the hyphen.
     "--allow abcdefgh": "beeaaeehedhdeeeaheeaeeeaeaddeaeeaaeheeafdeeeadeeaaeeeeeeeahe\n",
     "--regex [a-f]{3,5}-": "aeeaa-7317.\n",
+    # All parts of the corpus are searched, and the user's own file and line are named.
+    "originality other.txt --run lstm-char --shortest 12 --json": json.dumps(
+        {
+            "characters": 276,
+            "copied_share": 107 / 276,
+            "longest": 40,
+            "spans": [
+                dict(
+                    zip(
+                        ("begin", "length", "corpus_line", "text", "part", "file", "line"),
+                        (begin, len(text), corpus_line, text, part, "text.txt", line),
+                        strict=True,
+                    )
+                )
+                for begin, corpus_line, part, line, text in (
+                    (0, 8, "train", 8, "een is it, A bird the green a green!\nIs "),
+                    (65, 37, "train", 37, " then home a "),
+                    (90, 6, "test", 78, "ird sees bird"),
+                    (197, 3, "train", 3, " it bird and "),
+                    (93, 2, "train", 2, " sees bird a"),
+                    (121, 14, "train", 14, " is the bird"),
+                    (200, 7, "train", 7, " bird and a "),
+                    (249, 7, "test", 79, " then sees a"),
+                )
+            ],
+        }
+    )
+    + "\n",
+    "originality other.txt --run lstm-char --shortest 12": """\
+38.8% of 276 characters stand in the corpus in spans of 12 or more; the longest has 40
+length   at  part   place        text                                    .
+    40    0  train  text.txt:8   een is it, A bird the green a green!\N{RETURN SYMBOL}Is .
+    13   65  train  text.txt:37   then home a                            .
+    13   90  test   text.txt:78  ird sees bird                           .
+    13  197  train  text.txt:3    it bird and                            .
+    12   93  train  text.txt:2    sees bird a                            .
+    12  121  train  text.txt:14   is the bird                            .
+    12  200  train  text.txt:7    bird and a                             .
+    12  249  test   text.txt:79   then sees a                            .
+""".replace(" .\n", " \n"),
 }
 """What is in a command line whose text is meant to be another than it was -> that text."""
 

@@ -8,6 +8,7 @@ network         CharRNN: embedding -> recurrent layers -> logits
 evaluate        a torch network over a split -> nats, bits per character, perplexity
 baselines       uniform guess, n-gram model, gzip, xz
 originality     how much of a text is copied from the training data
+copies          which part of the corpus, and which line of its files, a text is copied from
 language_model  LanguageModel, what `charrnn.load` returns: sample, stream, score, evaluate
 task            LanguageTask, which makes these a task of `tasks.base`
 """
