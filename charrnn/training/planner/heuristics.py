@@ -168,14 +168,14 @@ def evaluations(
 
 
 def final_seconds(
-    tokens: int, speed: float, seconds: float, parameters: int = 0
+    tokens: int, speed: float, seconds: float, parameters: int = 0, changeable: bool = False
 ) -> tuple[float, bool]:
     """As for `evaluations` -> seconds of the end, and whether that is scored on the whole.
 
     Where evaluations read pieces, the best and the last checkpoint are scored on the whole: at
     twice the speed of training. Only a validation part of hours is never read whole.
     """
-    if not evaluations(tokens, speed, seconds, parameters)[1]:
+    if not evaluations(tokens, speed, seconds, parameters, changeable)[1]:
         return 0.0, True
     needed = tokens / speed
     return (needed, True) if needed <= FINAL_SHARE * seconds else (0.0, False)

@@ -342,7 +342,8 @@ def _steps(problem: _Problem, speed: float) -> int:
     if budget.epochs:
         return steps_for(budget.epochs, problem.tokens, per_step, MOST_STEPS)
     seconds = problem.seconds_left() * (1 - problem.evaluation_share)
-    seconds -= heuristics.final_seconds(problem.dataset.size("valid"), speed, seconds)[0]
+    valid = problem.dataset.size("valid")
+    seconds -= heuristics.final_seconds(valid, speed, seconds, changeable=True)[0]
     # At least one: where ten do not fit, ten would take many times what was asked for.
     return min(MOST_STEPS, problem.most_steps, max(1, int(seconds * speed / per_step)))
 
@@ -374,6 +375,7 @@ def _train_config(problem: _Problem, model: ModelConfig, steps: int, speed: floa
         chosen["sample_every"] = heuristics.sample_every(eval_every, seconds_per_step)
     chosen |= _known_train_fields(problem, model)
     if 0 < chosen["eval_tokens"] < valid:
-        whole = heuristics.final_seconds(valid, speed, seconds, parameters)[1] or not by_time
+        ends = heuristics.final_seconds(valid, speed, seconds, parameters, by_time)
+        whole = ends[1] or not by_time
         chosen.setdefault("final_eval", "whole" if whole else "pieces")
     return TrainConfig(**chosen)

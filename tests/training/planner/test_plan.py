@@ -298,6 +298,9 @@ def test_an_evaluation_takes_no_more_than_a_part_of_the_minutes() -> None:
     assert (times, each) == (1, SLOW_TOKENS)
     times, each = evaluations(62_665, 4540.0, 20.0, 5_500_000, changeable=True)
     assert (times, each) == (1, int(0.1 * 20 * 2 * 4540))
+    # Nor does the end, which would read all of them twice.
+    assert final_seconds(20_000, 454.0, 5.0, changeable=True) == (0.0, False)
+    assert final_seconds(60_000, 454.0, 550.0, changeable=True) == (60_000 / 454, True)
     # Who asks for steps waits for a score that is worth something.
     assert evaluations(62_665, 454.0, 5.0, 5_500_000) == (1, EVALUATION_TOKENS)
 
