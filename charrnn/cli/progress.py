@@ -175,7 +175,7 @@ class ProgressReporter:
         self._print(line, style="bold")
         if not event.sample:
             return
-        for line in event.sample.strip("\n").split("\n"):
+        for line in preview_lines(event.sample):
             self._print(f"    {line}".rstrip(), style="dim")
 
     def _finished(self, event: Finished) -> None:
@@ -235,6 +235,16 @@ def plan_lines(plan: Plan) -> list[str]:
         *([f"        {BUSY}"] if plan.busy else []),
         *([f"        {EXHAUSTED}"] if plan.exhausted else []),
     ]
+
+
+def preview_lines(sample: str) -> list[str]:
+    """A sample -> the lines that are shown of it: of one without letters, what it consists of."""
+    if sample.strip():
+        return sample.strip("\n").split("\n")
+    counts = {"newline": sample.count("\n"), "space": sample.count(" ")}
+    counts["other blank"] = len(sample) - sum(counts.values())
+    parts = [f"{n:,} {name}{'s' * (n != 1)}" for name, n in counts.items() if n]
+    return [f"(the sample is blank: {', '.join(parts)})"]
 
 
 def baseline_line(figures: dict[str, float], metric: Metric) -> str:

@@ -162,6 +162,10 @@ def _error(path: Path, encoding: str, exact: bool, found: Undecodable | None) ->
         wide = recognize(path, "utf-8")
         way = wide[1] if wide else "give its --encoding (utf-8, utf-16-le, utf-16-be ...)"
         return CorpusError(problem, way)
+    if b"\0" in read_head(path) and b"\0" not in "a".encode(encoding):
+        # Another encoding of one byte a character would read anything, and learn noise.
+        way = "give a text file, or its --encoding (utf-16-le, utf-16-be), or use --tokenizer byte"
+        return CorpusError(f"{problem}, and has NUL bytes as files that are no text do", way)
     if exact:
         return CorpusError(problem, "give the right --encoding, or leave it out")
     if found.is_cut:

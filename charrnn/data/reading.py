@@ -39,6 +39,16 @@ class Tally:
     first: str = ""
     blank: int = 0
     nul: int = 0
+    symbol: str = ""
+    differs: bool = False
+    is_blank: bool = True
+
+    def take(self, text: str) -> None:
+        """Note of a block what it consists of; at the first block of ordinary text it is known."""
+        self.nul += text.count("\0")
+        self.symbol = self.symbol or text[0]
+        self.differs = self.differs or text.count(self.symbol) < len(text)
+        self.is_blank = self.is_blank and text.isspace()
 
     def notes(self, reading: "Reading") -> tuple[str, ...]:
         """What the user should know of how the text was read."""
@@ -51,12 +61,22 @@ class Tally:
         if self.undecodable:
             done = "left out" if reading.errors == "skip" else "replaced by U+FFFD"
             found.append(f"{self.undecodable:,} undecodable places {done}, first in {self.first}")
-        if self.nul and reading.newlines:
+        # For the byte tokenizer a file may be anything.
+        if self.nul and not reading.exact:
             found.append(f"the text has {self.nul:,} NUL characters, as files that are no text do")
         if self.blank:
             one = self.blank == 1
             found.append(f"{self.blank:,} blank line{' is' if one else 's are'} left out")
         return tuple(found)
+
+    def doubts(self) -> tuple[str, ...]:
+        """What makes a text not worth training on."""
+        if not self.symbol:
+            return ()
+        if not self.differs:
+            return (f"the text is {self.symbol!a} repeated: there is nothing to learn from it",)
+        blank = "the text is blank: it has spaces, tabs and line ends alone"
+        return (blank,) if self.is_blank else ()
 
 
 @dataclass(frozen=True)
@@ -111,11 +131,13 @@ class Reading:
             yield self._line_ends(held, tally)
 
     def _line_ends(self, text: str, tally: Tally) -> str:
-        # A file that is named is read whatever it is; for the byte tokenizer it may be anything.
-        if not self.exact:
-            tally.nul += text.count("\0")
-        if "\r" not in text and not any(end in text for end in LINE_ENDS):
-            return text
+        if "\r" in text or any(end in text for end in LINE_ENDS):
+            text = self._replaced(text, tally)
+        tally.take(text)
+        return text
+
+    def _replaced(self, text: str, tally: Tally) -> str:
+        """A text with newlines for other line ends, if that is asked for."""
         # Counted and replaced by str's own methods: a regular expression takes ten times as long.
         pairs = text.count("\r\n")
         for end in LINE_ENDS:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.cli.progress import ProgressReporter, dataset_lines, hint, plan_lines
+from charrnn.cli.progress import ProgressReporter, dataset_lines, hint, plan_lines, preview_lines
 from charrnn.evaluation.scores import Score
 from charrnn.tasks.language.corpus import Corpus
 from charrnn.training.events import Evaluated, Event, Finished, Planned, Progress, Saved
@@ -265,3 +265,16 @@ def test_the_size_of_the_model_is_printed_in_numbers_and_bytes() -> None:
     line = plan_lines(PLAN)[0]
     assert f"{PLAN.parameters:,} parameters" in line
     assert line.endswith(" kB")
+
+
+@pytest.mark.parametrize(
+    ("sample", "lines"),
+    [
+        ("\na\n\nb \n", ["a", "", "b "]),
+        ("\n" * 120, ["(the sample is blank: 120 newlines)"]),
+        ("\n \t\n  ", ["(the sample is blank: 2 newlines, 3 spaces, 1 other blank)"]),
+        (" ", ["(the sample is blank: 1 space)"]),
+    ],
+)
+def test_a_sample_of_blanks_is_one_line_that_says_so(sample: str, lines: list[str]) -> None:
+    assert preview_lines(sample) == lines

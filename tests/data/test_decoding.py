@@ -129,3 +129,13 @@ def test_bytes_in_memory_are_located_alike(tmp_path: Path, raw: bytes, is_cut: b
         found = undecodable(raw, error)
         assert found == find_undecodable(tmp_path / "a", "utf-8", 3)
         assert (found.line, found.is_cut) == (2, is_cut)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "ascii"])
+def test_a_binary_file_is_not_offered_an_encoding_that_reads_anything(
+    tmp_path: Path, encoding: str
+) -> None:
+    said = error_of(tmp_path / "a", b"a\xff\0\xff\xffb" * 9, encoding)
+    assert f"is not valid {encoding} at byte 1 (" in said
+    assert "and has NUL bytes as files that are no text do; give a text file, or its" in said
+    assert "latin-1" not in said

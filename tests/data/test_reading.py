@@ -70,7 +70,7 @@ def test_the_byte_tokenizer_keeps_line_ends_but_for_documents(tmp_path: Path) ->
     corpus = files(tmp_path, "a\r\nb\r\n")
     assert text_of(Reading(newlines="convert", exact=True), corpus)[0] == "a\r\nb\r\n"
     documents = Reading(newlines="convert", documents="line", exact=True)
-    assert documents_of(documents, corpus) == ["a", "b"]
+    assert documents_of(documents, files(tmp_path, "a\rb\u2028c")) == ["a", "b", "c"]
 
 
 def test_lines_are_documents_without_blank_ones_and_spaces_at_their_end(tmp_path: Path) -> None:
@@ -125,7 +125,26 @@ def test_nul_characters_are_counted_but_for_the_byte_tokenizer(tmp_path: Path) -
     note = "the text has 2 NUL characters, as files that are no text do"
     assert text_of(Reading(newlines="convert"), corpus) == ("a\0b\n\0c", (note,))
     assert text_of(Reading(newlines="convert", exact=True), corpus)[1] == ()
-    assert text_of(Reading(), corpus)[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "doubt"),
+    [
+        ("", ()),
+        ("aaaa", ("the text is 'a' repeated: there is nothing to learn from it",)),
+        ("\r\n\r\n", ("the text is '\\n' repeated: there is nothing to learn from it",)),
+        ("\0" * 9, ("the text is '\\x00' repeated: there is nothing to learn from it",)),
+        ("  \n\t \u3000", ("the text is blank: it has spaces, tabs and line ends alone",)),
+        ("aaaab", ()),
+        ("    a", ()),
+    ],
+)
+def test_a_text_with_nothing_to_learn_is_doubted(
+    text: str, doubt: tuple[str, ...], tmp_path: Path
+) -> None:
+    tally = Tally()
+    list(Reading(newlines="convert").read(files(tmp_path, text), tally))
+    assert tally.doubts() == doubt
 
 
 def test_blocks_end_with_a_line_where_there_is_one() -> None:

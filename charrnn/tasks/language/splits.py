@@ -113,7 +113,8 @@ class Texts:
     def notes(self) -> tuple[str, ...]:
         """What the user should know of how the text was read."""
         found = [note for source in self.sources.values() for note in source.notes]
-        return (*found, *self.tally.notes(self.reading), *self._leaks())
+        tally = self.tally
+        return (*found, *tally.notes(self.reading), *tally.doubts(), *self._leaks())
 
     def _leaks(self) -> Iterator[str]:
         """Notes on text that is read twice, or is both learned and measured on."""
