@@ -23,7 +23,7 @@ from charrnn.inference.generation import (
     resume,
 )
 from charrnn.inference.patterns import matches
-from charrnn.inference.text_tracker import token_text
+from charrnn.inference.text_tracker import document_ends, token_text
 from charrnn.tasks.language.language_model import LanguageModel
 from charrnn.tokenizers import Tokenizer
 
@@ -89,7 +89,11 @@ def write(job: Job, model: LanguageModel) -> None:
     writer = (
         JsonWriter(job.prompts, job.params, model.tokenizer, job.settings)
         if job.as_json
-        else TextWriter(job.prompts if job.echo else [], job.params)
+        else TextWriter(
+            job.prompts if job.echo else [],
+            # A line each, unless the documents are of more than a line.
+            are_lines=job.params.lines and not document_ends(model.tokenizer),
+        )
     )
     end: GenerationState | None = None
     check = _MatchCheck(job.constraints.pattern, [_text_before(start) for start in starts])
@@ -205,11 +209,11 @@ class TextWriter:
     Of samples generated in parallel the first is shown as it grows, the others in their turn.
     """
 
-    def __init__(self, prompts: list[str], params: SamplingParams) -> None:
+    def __init__(self, prompts: list[str], are_lines: bool = False) -> None:
+        """are_lines: whether samples are one line each, and need no blank line between them."""
         self.out = Output()
         self._prompts = prompts
-        # Samples of a corpus of lines are one line each, so they need no blank line between them.
-        self._between = "" if params.lines else "\n"
+        self._between = "" if are_lines else "\n"
         self._turn = 0
         self._waiting: dict[int, list[Chunk]] = {}
         self._is_open = False

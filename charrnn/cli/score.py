@@ -17,6 +17,7 @@ from charrnn.data.reading import Tally
 from charrnn.data.sources import opened
 from charrnn.errors import CorpusError, UsageError
 from charrnn.tokenizers.base import to_bytes
+from charrnn.tokenizers.documents import END
 
 if TYPE_CHECKING:
     from charrnn.evaluation.scores import Score
@@ -165,7 +166,8 @@ def _print_colored(model: "LanguageModel", text: str) -> None:
     before = ""
     for token, logprob in zip(tokens.tolist(), logprobs.tolist(), strict=True):
         bits -= logprob / math.log(2)
-        piece = decoder.push(token)
+        # The end of a document is no character, and is shown as a blank line.
+        piece = decoder.push(token).replace(END, "\n\n")
         # A token may be part of a character, whose surprise is the sum over its tokens.
         if piece:
             out.write(terminal.shaded(piece, bits / FULL_RED, before))
