@@ -278,6 +278,18 @@ def test_the_padding_before_the_beginning_is_not_penalized() -> None:
     assert after.tolist() == [[0, 0, 0, 0], [0, 0, 0, -1]]
 
 
+def test_a_model_of_characters_has_defaults_in_its_own_units() -> None:
+    """As measured by benchmarks/sampler_defaults.py: DRY misspelled words, mirostat did nothing."""
+    values = {"dry_multiplier": 1.0, "mirostat": 2}
+
+    def defaults(characters: bool) -> tuple[float, float]:
+        found = sampling.resolve(values, characters=characters)
+        return found["dry"]["dry_allowed_length"], found["mirostat"]["mirostat_tau"]
+
+    assert defaults(characters=True) == (12, 1.0)
+    assert defaults(characters=False) == (2, 5.0)
+
+
 def test_dry_penalizes_tokens_that_would_extend_a_repeat() -> None:
     # 0 1 2 3 0 1 2: a 3 would make the last three tokens repeat, a repeat of length 3.
     filter_ = only("dry", dry_multiplier=1.0, dry_base=2.0, dry_allowed_length=2)
