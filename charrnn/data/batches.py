@@ -63,8 +63,8 @@ class DocumentBatches(Batches):
 
     ends: the position after each document (D,), the last one at N. A row reads the same stretch of
     the tape in each epoch, of the tape of that epoch: its documents put into an order that is a
-    function of the epoch alone. The state is carried over the end of a document, and since any
-    document may come next, it teaches the network to begin anew there.
+    function of the epoch alone. The network begins each document with a state of zeros; a document
+    that a stretch cuts in two goes on in another row.
 
     >>> ends = np.array([2, 3, 5, 9], dtype=np.uint32)
     >>> batches = DocumentBatches(np.arange(9, dtype=np.uint8), 1, 9, ends=ends)
