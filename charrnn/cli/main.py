@@ -162,11 +162,13 @@ def _internal(error: Exception) -> CharRNNError:
 def _report(error: CharRNNError) -> int:
     from charrnn.cli import terminal
 
-    _record(error)
     if error.is_told or _is_said_by_another(error):
+        _record(error, SECONDS_TO_SPEAK)
         # torchrun ends all as soon as one has ended, and that should be the one that says why.
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(error.exit_code))
         time.sleep(SECONDS_TO_SPEAK)
     else:
+        _record(error)
         terminal.error_line(error)
     return error.exit_code
 
@@ -178,14 +180,15 @@ def _is_said_by_another(error: CharRNNError) -> bool:
     return isinstance(error, UsageError) and before_training and not is_first
 
 
-def _record(error: CharRNNError) -> None:
-    """Tell torchrun, which prints it as the root cause instead of where to read about tracebacks.
+def _record(error: CharRNNError, seconds: float = 0.0) -> None:
+    """Tell torchrun, which prints it instead of where to read about tracebacks.
 
-    The format is that of torch.distributed.elastic.multiprocessing.errors.
+    seconds: until this process ends; torchrun takes the first that ended for the root cause. The
+    format is that of torch.distributed.elastic.multiprocessing.errors.
     """
     if file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         line = f"charrnn: error: {error}"
-        more = {"py_callstack": line, "timestamp": str(int(time.time()))}
+        more = {"py_callstack": line, "timestamp": str(int(time.time() + seconds))}
         # Not written is not known, and no other error.
         with contextlib.suppress(OSError), open(file, "w", encoding="utf-8") as out:
             json.dump({"message": {"message": line, "extraInfo": more}}, out)

@@ -65,6 +65,8 @@ def test_a_half_without_words_is_only_where_another_error_is_passed_on() -> None
         ("<option> has no effect <reason>", "training/request.py"),
         # A training that diverged, before or after its first checkpoint.
         ("<problem>", "training/trainer.py"),
+        # What another process of the same training has told.
+        ("<problem>", "training/distributed.py"),
         ("cannot use <path>: <problem>", "checkpoints/container.py"),
     }
 
