@@ -251,7 +251,13 @@ def _encode(texts: Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Split
             writers[name].append(words.encode(name, text), len(text))
         splits = words.add_to({name: writer.finish() for name, writer in writers.items()})
     for name, split in splits.items():
-        # An input and its target.
+        # An input and its target. Long words make few tokens of a text that is long enough.
+        if split.tokens < 2 and split.characters >= MINIMUM / 10:
+            raise CorpusError(
+                f"the {name} part of the text is a single {tokenizer.name} token of "
+                f"{split.characters:,} characters",
+                "choose another --tokenizer, such as char",
+            )
         if split.tokens < 2:
             raise CorpusError(
                 f"the {name} part of the text would be empty",

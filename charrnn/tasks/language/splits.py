@@ -103,8 +103,9 @@ class Texts:
             self.length = sum(map(len, self._blocks(self.main)))
         if self.length < MINIMUM:
             named = ", ".join(config.sources)
+            count = f"{self.length} character{'s' * (self.length != 1)}"
             raise CorpusError(
-                f"{named} has {self.length} characters and a model needs at least {MINIMUM}",
+                f"{named} has {count} and a model needs at least {MINIMUM}",
                 "give more text",
             )
         self.held_out = self._chosen(hashes, lengths) if config.documents else {}

@@ -219,7 +219,7 @@ def test_undecodable_bytes_are_reported_with_file_and_offset(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("text", ["", "\n", "a" * (MINIMUM - 1), "😀" * (MINIMUM - 1)])
 def test_a_text_too_short_says_how_long_it_must_be(tmp_path: Path, text: str) -> None:
-    message = rf"text\.txt has {len(text)} characters and a model needs at least {MINIMUM}; give"
+    message = rf"text\.txt has {len(text)} characters? and a model needs at least {MINIMUM}; give"
     with pytest.raises(CorpusError, match=message):
         made_of(tmp_path, text)
 
@@ -647,3 +647,19 @@ def test_an_untrusted_index_is_not_reopened(tmp_path: Path, part: str, entry: ob
     assert reopen(folder, made.tokenizer) is not None
     (folder / "corpus.json").write_text(json.dumps(index | {"splits": {part: entry}}))
     assert reopen(folder, made.tokenizer) is None
+
+
+def test_a_text_that_is_one_word_names_the_tokenizer_and_not_the_fractions(tmp_path: Path) -> None:
+    path = tmp_path / "digits.txt"
+    path.write_text("0123456789" * 30)
+    asked = DataConfig((str(path),), tokenizer="word")
+    said = "train part of the text is a single word token of 270 characters; choose another --tok"
+    with pytest.raises(CorpusError, match=said):
+        prepare(asked, tmp_path / "corpus")
+
+
+def test_one_character_is_no_plural(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("a")
+    with pytest.raises(CorpusError, match=r"a\.txt has 1 character and a model needs at least"):
+        prepare(DataConfig((str(path),)), tmp_path / "corpus")
