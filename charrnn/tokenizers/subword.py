@@ -81,7 +81,8 @@ class SubwordTokenizer(Tokenizer):
             )
         if not counts:
             raise CorpusError(
-                "a text of line ends alone has no subwords", "give more text, or --tokenizer char"
+                "a text of line ends or NUL characters alone has no subwords",
+                "give more text, or --tokenizer char",
             )
         rare = rare_characters(counts, size - OWN_PIECES, keep_all=bool(vocab_size))
         model = _learn(_without(rare, sample.parts), size, cls.line_limit)

@@ -61,7 +61,7 @@ def test_an_error_of_sentencepiece_is_said_in_our_words() -> None:
     with pytest.raises(CorpusError) as caught:
         _learn(["abc"], 200, 2_000)
     assert "INTERNAL" not in str(caught.value)
-    with pytest.raises(CorpusError, match="line ends alone"):
+    with pytest.raises(CorpusError, match="line ends or NUL characters alone"):
         SubwordTokenizer.train(["\n" * 200])
 
 
