@@ -35,7 +35,8 @@ def visible(text: str, keep: str = "\n\t", before: str = "") -> str:
     for c in from_system(text):
         is_kept = c in keep or not _is_control(c) or _is_writing(c, before)
         shown.append(c if is_kept else _escaped(c))
-        before = c
+        # After one that is escaped the next one has no letter to join either.
+        before = c if is_kept else ""
     return "".join(shown)
 
 

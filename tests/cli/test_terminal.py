@@ -89,6 +89,12 @@ def test_control_characters_are_escaped(text: str, shown: str) -> None:
     assert terminal.visible(text) == shown
 
 
+def test_of_joiners_without_a_letter_each_is_escaped() -> None:
+    assert terminal.visible("\ufeff\ufeff\u200d x\u200d\u200d") == (
+        "\\ufeff\\ufeff\\u200d x\u200d\u200d"
+    )
+
+
 def test_a_joiner_may_come_in_a_piece_of_its_own() -> None:
     assert terminal.visible("\u200d", before="👩") == "\u200d"
     assert terminal.visible("\u200d", before="👩 ") == "\\u200d"
