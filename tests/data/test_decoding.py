@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from charrnn.data import decoding
 from charrnn.data.decoding import decode, find_undecodable, undecodable
 from charrnn.data.reading import Tally
 from charrnn.errors import CorpusError
@@ -108,6 +109,12 @@ def test_a_missing_byte_order_mark_is_named_with_the_order_that_it_would_say(
 def test_thousands_are_separated(tmp_path: Path) -> None:
     said = error_of(tmp_path / "a", b"x\n" * 5_000 + b"\xff", "utf-8")
     assert "at byte 10,000 (0xff in line 5,001)" in said
+
+
+def test_a_line_end_in_two_blocks_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "BLOCK", 2)
+    said = error_of(tmp_path / "a", b"a\r\nb\n\r\r\n\xff.", "utf-8")
+    assert "at byte 8 (0xff in line 5)" in said
 
 
 def test_text_has_no_undecodable_place(tmp_path: Path) -> None:
