@@ -57,7 +57,6 @@ def train(
     until: when everything has to be done, on the clock of time.perf_counter; the number of steps
     then follows the machine's speed. Without it the plan's steps are taken. replan: makes another
     plan, if the first seconds show that the machine is not what the plan was made for.
-
     interrupted: asked before every step for the number of a signal, 0 for none. After a signal the
     work is saved and InterruptedTraining raised. A run that diverges goes back to its last
     checkpoint with a lower learning rate, once; the second time DivergedError ends it, and earlier
@@ -70,9 +69,11 @@ def train(
         trainer = Trainer(plan, dataset, run, group, start, until, replan)
         is_new = start is None and group.is_main
         # They can take a second, and a resumed run has them in its log already.
-        baselines = trainer.task.baselines(dataset) if is_new else {}
-        trainer.baselines = baselines
-        yield Planned(plan, trainer.learner.step, str(run.folder), baselines)
+        is_late = until is not None and time.perf_counter() >= until
+        trainer.baselines = trainer.task.baselines(dataset) if is_new and not is_late else {}
+        yield Planned(plan, trainer.learner.step, str(run.folder), trainer.baselines)
+        if is_new and is_late:
+            yield Warned(0, "no time is left for baselines", trainer.seconds)
         try:
             yield from _take_steps(trainer, start, interrupted)
             return

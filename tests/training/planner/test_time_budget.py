@@ -1,5 +1,6 @@
 """Keeping a time: the steps that fit, and trainings on a clock that runs as the tests want."""
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -240,6 +241,21 @@ def test_a_fast_machine_reads_a_short_text_no_longer_than_it_improves(
     run.folder.mkdir()
     seen = list(train(plan, corpus, run, ALONE, until=machine.now + 2.5))
     assert seen[-1].step == 210
+
+
+def test_baselines_are_left_out_with_a_word_where_the_time_is_over(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a dozen busy processes they took longer than the training was to take."""
+    machine = Machine(lambda step: 1.0)
+    machine.install(monkeypatch)
+    for name, until in (("late", machine.now), ("early", machine.now + 2.5)):
+        run = Run(tmp_path / name)
+        run.folder.mkdir()
+        first, second = itertools.islice(train(plan_of(corpus), corpus, run, ALONE, until=until), 2)
+        assert isinstance(first, Planned)
+        late = isinstance(second, Warned) and "baselines" in second.text
+        assert (first.baselines == {}, late) == (name == "late", name == "late")
 
 
 def test_without_a_time_the_steps_are_the_plans(
