@@ -52,7 +52,7 @@ def originality(
     longest = sorted(spans, key=lambda span: (-span.length, span.begin))
     facts: dict[str, Any] = {
         "characters": len(text),
-        "copied_share": copied_fraction(spans, len(text)),
+        "copied_share": copied_fraction([copy.span for copy in spans], len(text)),
         "longest": longest[0].length if longest else 0,
         "spans": [copy.to_json() for copy in search.located(longest[:show])],
     }

@@ -10,7 +10,7 @@ from charrnn.data import sources
 from charrnn.data.config import data_config_from_json
 from charrnn.data.reading import Reading, Tally
 from charrnn.data.sources import Sources
-from charrnn.data.suffix_array import SuffixArray, index_text
+from charrnn.data.suffix_array import Span, SuffixArray, index_text
 from charrnn.errors import CorpusError, UsageError
 from charrnn.tasks.language.corpus import Corpus
 from charrnn.tasks.language.originality import open_index
@@ -36,6 +36,11 @@ class Copy:
     corpus_line: int = 0
     file: str | None = None
     line: int | None = None
+
+    @property
+    def span(self) -> Span:
+        """Where it is in the text and in the part."""
+        return Span(self.begin, self.source, self.length)
 
     def to_json(self) -> dict[str, Any]:
         """The fields of a span of `originality --json`."""
@@ -124,8 +129,9 @@ def _places(
     found: dict[Copy, tuple[str, int]] = {}
     # As it is in the file, then by one line: those around it may be in another order there, or
     # have blanks or blank lines between them that the model did not read.
-    for needle_of in (lambda copy: copy.text, lambda copy: max(copy.text.split("\n"), key=len)):
-        needles = {copy: needle_of(copy).strip("\n") for copy in copies if copy not in found}
+    for by_line in (False, True):
+        wanted = (copy for copy in copies if copy not in found)
+        needles = {copy: _needle(copy.text, by_line) for copy in wanted}
         needles = {copy: needle for copy, needle in needles.items() if needle.strip()}
         for path in files.files:
             left = {copy: needle for copy, needle in needles.items() if copy not in found}
@@ -140,6 +146,11 @@ def _places(
                 if needle in lines:
                     found[copy] = (STDIN if stdin else str(path), lines[needle])
     return found
+
+
+def _needle(text: str, by_line: bool) -> str:
+    """What is searched for a text: it, without line breaks around it, or its longest line."""
+    return max(text.split("\n"), key=len) if by_line else text.strip("\n")
 
 
 def _lines_of(needles: set[str], blocks: Iterable[str]) -> dict[str, int]:
