@@ -164,8 +164,10 @@ def _error(path: Path, encoding: str, exact: bool, found: Undecodable | None) ->
         return CorpusError(problem, way)
     if b"\0" in read_head(path) and b"\0" not in "a".encode(encoding):
         # Another encoding of one byte a character would read anything, and learn noise.
-        way = "give a text file, or its --encoding (utf-16-le, utf-16-be), or use --tokenizer byte"
-        return CorpusError(f"{problem}, and has NUL bytes as files that are no text do", way)
+        return CorpusError(
+            f"{problem}, and has NUL bytes as files that are no text do",
+            "give a text file, or its --encoding (utf-16-le, utf-16-be), or use --tokenizer byte",
+        )
     if exact:
         return CorpusError(problem, "give the right --encoding, or leave it out")
     if found.is_cut:

@@ -57,6 +57,9 @@ def test_a_half_without_words_is_only_where_another_error_is_passed_on() -> None
     }
     assert empty == {
         ("<problem>", "cli/main.py"),
+        # What cannot be decoded is described by `decoding.Undecodable`.
+        ("<name>", "cli/prompts.py"),
+        ("<problem>", "data/decoding.py"),
         # The way to the text of a file that is no text is a table's.
         ("<path> is <found>", "data/formats.py"),
         ("<problem>", "data/sources.py"),
