@@ -5,7 +5,8 @@
 For each text, the planner's choice is trained first and then each variation, with the same number
 of steps, so that a line differs from the first only in the options that it names. `--vary` replaces
 the variations. Losses are in nats per character on the whole validation part, at the best
-evaluation and at the last. The results behind training/planner/heuristics.py are in benchmarks/trials.md.
+evaluation and at the last. The results behind training/planner/heuristics.py are in
+benchmarks/trials.md.
 """
 
 import argparse

@@ -42,10 +42,15 @@ def test_other_processes_of_a_training_are_silent(
 
 def test_work_within_work_is_shown_instead_of_it_and_an_error_ends_both() -> None:
     seen: list[Work | None] = []
-    with listen(seen.append), pytest.raises(ZeroDivisionError), activity("outer"):
-        assert list(track([3, 4], "inner", 7, size=float)) == [3, 4]
-        assert seen[-1] == Work("outer")
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with listen(seen.append), activity("outer"):
+            assert list(track([3, 4], "inner", 7, size=float)) == [3, 4]
+            assert seen[-1] == Work("outer")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert [each and each.fraction for each in seen] == [None, 0.0, 3 / 7, 1.0, None, None]
 
 
