@@ -4,8 +4,9 @@
 
 For each text, the planner's choice is trained first and then each variation, with the same number
 of steps, so that a line differs from the first only in the options that it names. `--vary` replaces
-the variations. Losses are in nats per character on the validation part, at the best and at the last
-evaluation. The results behind training/planner/heuristics.py are in benchmarks/trials.md.
+the variations. Losses are in nats per character on the whole validation part, at the best
+evaluation and at the last. The results behind training/planner/heuristics.py are in
+benchmarks/trials.md.
 """
 
 import argparse
@@ -45,8 +46,17 @@ def trained(text: Path, options: list[str]) -> tuple[dict[str, Any], list[float]
     if done.returncode:
         raise SystemExit(done.stderr)
     events = [json.loads(line) for line in done.stdout.splitlines()]
-    losses = [event["nats_per_char"] for event in events if event["event"] == "evaluated"]
-    plan, end = events[0]["plan"], events[-1]
+    # The plan of the last event of its kind, because a run may be planned again. Scores of pieces
+    # are left out: those of the whole are the best by pieces, and the last.
+    losses = [
+        event["nats_per_char"]
+        for event in events
+        if event["event"] == "evaluated" and not event.get("pieces")
+    ]
+    if events[-1].get("pieces"):
+        raise SystemExit("the validation part is too long for the time; give --final-eval whole")
+    plan = [event["plan"] for event in events if event["event"] == "planned"][-1]
+    end = events[-1]
     plan["train"]["steps"], plan["epochs"] = end["step"], end["epochs"]  # as many as were taken
     return plan, losses, seconds
 

@@ -7,8 +7,8 @@
     print(model.sample("The miller", length=200, temperature=0.7, seed=7))
 
 The names of `__all__` are resolved when they are first used: importing this package costs nothing,
-so every command starts at once. In reading order: errors, config; tokenizers, data, models,
-checkpoints, inference, evaluation, tasks, training; api; cli.
+so every command starts at once. In reading order: errors, activity, config; tokenizers, data,
+models, checkpoints, inference, evaluation, tasks, training; api; cli.
 """
 
 TYPE_CHECKING = False  # type checkers take it for true; importing typing would cost 10 ms

@@ -56,7 +56,8 @@ def train(
     >>> shutil.rmtree(folder)
     """
     # Imported here, because training needs torch: `load` and sampling must not wait for it.
-    from charrnn.training.session import make_request, start_run
+    from charrnn.training.request import make_request
+    from charrnn.training.session import start_run
 
     # First of all: with minutes=, the time to read and prepare the text counts too.
     began = time.perf_counter()
@@ -69,17 +70,38 @@ def resume(
     *,
     runs_dir: str | Path = RUNS,
     device: str = "auto",
+    more_minutes: float | None = None,
+    more_steps: int | None = None,
+    more_epochs: float | None = None,
+    allow_changed_text: bool = False,
     on_event: Callable[["Event"], None] | None = None,
     on_note: Callable[[str], None] | None = None,
+    **options: Any,
 ) -> Run:
     """A run, its name or folder, or None for the last one -> the run, trained to its end.
 
     It continues from the newest readable checkpoint, bit for bit as if it had not stopped: on the
     same machine, with the same number of threads. CorpusError if its data has changed.
+
+    more_minutes, more_steps, more_epochs: train a finished or interrupted run for so much more, by
+    a new plan from that checkpoint on, whose learning rate begins anew. options: hyperparameters of
+    the new plan that change no shape, such as learning_rate=1e-3 or dropout=0.5; without a new plan
+    threads, keep and the cadences (eval_every, sample_every, save_every, log_every).
+    allow_changed_text: go on with the tokens that the run has kept, though its files have changed.
     """
+    from charrnn.training.changes import Changes
+    from charrnn.training.planner.restart import More
     from charrnn.training.session import resume_run
 
-    return resume_run(_name(run), Path(runs_dir), device, _hooks(on_event, on_note))
+    began = time.perf_counter()
+    measures = (more_minutes, more_steps, more_epochs)
+    goes_on = any(value is not None for value in measures)
+    more = More(*measures, given=options) if goes_on else None
+    changes = Changes(options, {name: name for name in options}) if options and not more else None
+    hooks = _hooks(on_event, on_note)
+    folder = Path(runs_dir)
+    kept = allow_changed_text
+    return resume_run(_name(run), folder, device, hooks, more, began, kept, changes)
 
 
 def plan(
@@ -93,7 +115,8 @@ def plan(
 
     The options are those of `train`. A few steps are run to measure this machine.
     """
-    from charrnn.training.session import make_request, plan_run
+    from charrnn.training.request import make_request
+    from charrnn.training.session import plan_run
 
     began = time.perf_counter()
     request = make_request(tuple(map(str, sources)), options, preset, task)

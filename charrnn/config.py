@@ -75,6 +75,10 @@ class ModelConfig:
         0.0, 0.0, 0.95, "Dropout of whole tokens from the embedding."
     )
     weight_dropout: float = _number(0.0, 0.0, 0.95, "Dropout of recurrent weights.")
+    # Not an option: it follows from the documents of the text.
+    reset_id: int = _number(
+        -1, -1, 2_000_000, "Id before which the state starts anew; -1 for none.", added=True
+    )
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -120,13 +124,26 @@ class TrainConfig:
     seed: int = _number(0, 0, 2**63 - 1, "Seed of initial weights and dropout.")
     eval_every: int = _number(500, 1, 10**9, "Steps between evaluations.")
     eval_tokens: int = _number(
-        0, 0, 10**12, "Tokens of the validation part read per evaluation; 0 for all."
+        0, 0, 10**12, "Tokens of the validation part read per evaluation, evenly spread; 0 for all."
+    )
+    # "beginning" is what runs of version 0.1 do: each evaluation reads the first `eval_tokens`.
+    final_eval: str = _choice(
+        ("beginning", "whole", "pieces"),
+        "Last evaluation where --eval-tokens limits the others: of the whole, or of pieces too.",
+        added=True,
+    )
+    sample_every: int = _number(
+        1, 1, 10**9, "Evaluations from one that shows a sample to the next.", added=True
     )
     save_every: int = _number(500, 1, 10**9, "Steps between checkpoints.")
     log_every: int = _number(50, 1, 10**9, "Steps between progress lines.")
     keep: int = _number(3, 1, 10_000, "Newest checkpoints to keep, besides the best.")
     # Sums are divided among the threads, so their rounding depends on how many there are.
     threads: int = _number(2, 1, 1024, "Processor threads; exact resuming depends on them.")
+    # Not an option: `training.planner.restart` sets it, for a run that is given more time.
+    restart_step: int = _number(
+        0, 0, 10**9, "Step at which the schedule began anew; 0 for a run's first one.", added=True
+    )
 
     def __post_init__(self) -> None:
         _check_fields(self)

@@ -11,14 +11,31 @@ CharRNNError                 1
 └── InterruptedTraining    128 + signal number; the work is saved
 """
 
+import errno
+
+FORBIDDEN = frozenset(
+    {
+        errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR,
+        errno.ENAMETOOLONG, errno.ELOOP,
+    }
+)  # fmt: skip
+"""Numbers of system errors of writing that no free space helps against."""
+
+
+def is_forbidden(error: OSError) -> bool:
+    """Whether a place cannot be written to at all: read-only, forbidden, or not there."""
+    return error.errno in FORBIDDEN
+
 
 class CharRNNError(Exception):
     """An error that the user can act on: what went wrong, and what to do about it.
 
     The command line prints it as one line, `problem; remedy`, and exits with its class's code.
+    is_told: whether another process of the same training has said it.
     """
 
     exit_code = 1
+    is_told = False
 
     def __init__(self, problem: str, remedy: str) -> None:
         # `str` of the error is the whole line, so it reads the same in a traceback and in a log.

@@ -116,6 +116,25 @@ def test_a_second_run_of_the_same_name_gets_a_number_and_a_note(text: Path, tmp_
     assert notes == ["this run is called text-2"]
 
 
+def test_a_changed_text_is_resumed_only_where_that_is_allowed(text: Path, tmp_path: Path) -> None:
+    run = charrnn.train(text, runs_dir=tmp_path / "runs", save_every=3, **TINY)
+    whole = charrnn.load(run, checkpoint="latest").checkpoint
+    run.path_of(6).unlink()
+    text.write_text(TEXT + "one more line\n")
+    with pytest.raises(CorpusError, match=r"the text has changed .* --allow-changed-text"):
+        charrnn.resume(run)
+    with pytest.raises(CorpusError, match="the text has changed"):
+        charrnn.resume(run, allow_changed_text=False)
+    again = charrnn.resume(run, allow_changed_text=True)
+    weights = charrnn.load(again, checkpoint="latest").checkpoint.weights
+    assert all((weights[name] == whole.weights[name]).all() for name in whole.weights)
+    # Without the kept tokens there is nothing to go on with.
+    again.path_of(6).unlink()
+    (again.corpus_folder / "train.npy").unlink()
+    with pytest.raises(CorpusError, match="the text has changed"):
+        charrnn.resume(run, allow_changed_text=True)
+
+
 def test_a_run_that_comes_to_nothing_leaves_no_folder(tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("too short")
     with pytest.raises(CorpusError):

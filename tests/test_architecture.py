@@ -12,8 +12,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "charrnn"
 
 ORDER = (
-    "__init__", "errors", "config", "tokenizers", "data", "models", "checkpoints", "inference",
-    "evaluation", "tasks", "training", "api", "cli", "__main__",
+    "__init__", "errors", "activity", "config", "tokenizers", "data", "models", "checkpoints",
+    "inference", "evaluation", "tasks", "training", "api", "cli", "__main__",
 )  # fmt: skip
 """Entries of the package. Each imports only from those before it, and from itself."""
 
@@ -22,8 +22,10 @@ HOMES = {
     "onnx": ("inference.graphs",),
     "onnxruntime": ("inference.engine",),
     "safetensors": ("checkpoints.container",),
+    "filelock": ("checkpoints.run",),
     "sentencepiece": ("tokenizers.subword",),
-    "regex": ("inference.constraints",),
+    "regex": ("tokenizers.word",),
+    "llguidance": ("inference.patterns",),
     "pydivsufsort": ("data.suffix_array",),
     "matplotlib": ("cli.plotting.picture",),
     "typer": ("cli",),
@@ -33,8 +35,8 @@ HOMES = {
 """Third-party package -> the only places that import it."""
 
 TORCH_FREE = (
-    "errors", "config", "tokenizers", "data", "checkpoints", "inference", "evaluation", "tasks",
-    "api", "cli",
+    "errors", "activity", "config", "tokenizers", "data", "checkpoints", "inference", "evaluation",
+    "tasks", "api", "cli",
 )  # fmt: skip
 """Entries of which importing every module loads no torch, except those of WITH_TORCH."""
 

@@ -9,15 +9,27 @@ import contextlib
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from charrnn.errors import StorageError
+from charrnn.errors import StorageError, UsageError, is_forbidden
 
 TEMPORARY = ".tmp"
 """Suffix of an unfinished file, whose name also begins with a dot."""
 
 BLOCK = 1 << 20
+
+PLAIN = ("O_CLOEXEC", "O_BINARY")
+"""Flags of every opening: no child inherits it; on Windows, no byte of a line's end is changed."""
+
+
+def flags(*names: str) -> int:
+    """Names of flags of os.open -> those together that this system has."""
+    total = 0
+    for name in names:
+        total |= getattr(os, name, 0)
+    return total
 
 
 class Disk:
@@ -26,7 +38,7 @@ class Disk:
     def create(self, path: Path) -> int:
         """Open a new file for writing, with mode 0666 & ~umask -> descriptor."""
         # O_EXCL neither overwrites a file nor follows a link of this name.
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | flags(*PLAIN), 0o666)
 
     def write(self, descriptor: int, data: memoryview) -> int:
         """Write some of the data -> number of bytes written."""
@@ -56,8 +68,11 @@ class Disk:
 
     def sync_folder(self, folder: Path) -> None:
         """Make the folder's entries survive a power loss."""
+        # Windows cannot open a folder; its file system logs a rename by itself.
+        if not hasattr(os, "O_DIRECTORY"):
+            return
         # A rename changes the folder, whose own data an fsync of the file does not write.
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | flags(*PLAIN))
         try:
             os.fsync(descriptor)
         finally:
@@ -101,7 +116,13 @@ def write_durably(path: Path, parts: Iterable[bytes | memoryview], disk: Disk = 
             disk.remove(temporary)
         raise StorageError(
             f"cannot write {path}: {error.strerror or error} after {written:,} bytes",
-            "free some space or choose another folder; earlier files are intact",
+            (
+                "choose a folder that can be written to"
+                if is_forbidden(error)
+                else "free some space or choose another folder"
+            )
+            # No comfort where there is nothing to comfort with.
+            + ("; the file of that name is as it was" if path.exists() else ""),
         ) from None
 
 
@@ -115,6 +136,30 @@ def _write_all(descriptor: int, data: memoryview, disk: Disk) -> int:
             raise OSError("the disk accepts no more data")
         done += taken
     return done
+
+
+def check_target(path: Path, force: bool) -> None:
+    """UsageError if a file that a user names is not to be written; called before the work.
+
+    StorageError if its folder cannot be written to.
+
+    force: whether an existing file may be replaced. A link, pipe, device or folder never is: a
+    rename would put a file in its place, and what it stands for would not be written.
+    """
+    if path.name in ("", "..") or path.name == path.suffix or path.is_dir():
+        raise UsageError(f"{path} is not the name of a file", "give a name such as model.onnx")
+    # lstat does not follow a link, so a broken one is found too.
+    with contextlib.suppress(OSError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise UsageError(
+                f"{path} is a link or no regular file, and is not replaced", "give another name"
+            )
+        if not force:
+            raise UsageError(f"{path} exists", "give another --output, or --force to overwrite it")
+    if not os.access(path.parent, os.W_OK):
+        found = path.parent.is_dir()
+        why = "its folder cannot be written to" if found else "there is no such folder"
+        raise StorageError(f"cannot write {path}: {why}", "choose a folder that can be written to")
 
 
 def remove_leftovers(folder: Path) -> None:

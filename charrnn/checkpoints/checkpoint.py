@@ -37,9 +37,10 @@ HEADER_ROOM = 1 << 16
 class CheckpointInfo:
     """What a checkpoint says about itself: progress, data, validation score, versions.
 
-    valid: the validation score of exactly these weights, None if they were not evaluated; metric:
-    its name. corpus: the fingerprint of the data. rollbacks: how often the training diverged and
-    went back to a checkpoint with a lower learning rate.
+    valid: the score of exactly these weights on the validation part, None if they were not
+    evaluated on it; valid_pieces: on evenly spread pieces of it, where the training reads no more,
+    else None; metric: the name of both. corpus: the fingerprint of the data. rollbacks: how often
+    the training diverged and went back to a checkpoint with a lower learning rate.
     """
 
     step: int
@@ -51,6 +52,7 @@ class CheckpointInfo:
     rollbacks: int = 0
     metric: str = "nats_per_char"
     lower_is_better: bool = True
+    valid_pieces: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object "facts" of format 1, with its keys in their order."""
@@ -63,13 +65,17 @@ class CheckpointInfo:
             "valid_nats_per_char": self.valid,
             "versions": self.versions,
             "setbacks": self.rollbacks,
-        }
+        } | self._added()
 
     def to_json_2(self) -> dict[str, Any]:
         """The object "info" of format 2."""
         score = None if self.valid is None else {"metric": self.metric, "value": self.valid}
         data = {key: getattr(self, key) for key in ("step", "epoch", "corpus", "lines", "versions")}
-        return data | {"valid": score, "rollbacks": self.rollbacks}
+        return data | {"valid": score, "rollbacks": self.rollbacks} | self._added()
+
+    def _added(self) -> dict[str, Any]:
+        """The keys that files of version 0.1 do not have; absent where they say nothing."""
+        return {} if self.valid_pieces is None else {"valid_pieces": self.valid_pieces}
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,8 @@ def load(path: Path, training: bool | None = False) -> Checkpoint:
         encoder = schema.encoder_from_json(data["tokenizer" if task == LANGUAGE else "encoder"])
         if not schema.fits(encoder, config):
             size = getattr(encoder, "vocab_size", "other")
+            if size == config.vocab_size:
+                raise header.broken("its model begins documents at another id than its tokenizer")
             raise header.broken(f"its tokenizer has {size} ids and its model {config.vocab_size}")
         return Checkpoint(
             config,

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.checkpoints.atomic import PLAIN, flags
 from charrnn.errors import CheckpointError, UsageError
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -116,7 +117,7 @@ def _open(path: Path) -> BinaryIO:
     if path.is_symlink():
         raise CheckpointError("it is a link", "name the file that it points to")
     # Without O_NONBLOCK, opening a pipe would wait until another process writes to it.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | flags("O_NOFOLLOW", "O_NONBLOCK", *PLAIN))
     # This asks about the open file, because its name may belong to another file by now.
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

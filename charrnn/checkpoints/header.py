@@ -61,7 +61,9 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
         parameter_shapes,
         state_shapes,
         tokenizers.from_json,
-        fits=lambda encoder, config: bool(encoder.vocab_size == config.vocab_size),
+        fits=lambda encoder, config: (
+            encoder.vocab_size == config.vocab_size and config.reset_id in (-1, encoder.start_id)
+        ),
     )
 }
 """Task name -> its schema, made when it is first needed. `charrnn.tasks` adds its tasks."""
@@ -177,9 +179,12 @@ INFO_FIELDS: dict[int, dict[str, Callable[[Any], bool]]] = {
 }
 """By format, each field of `checkpoint.CheckpointInfo` in JSON, and whether a value is valid."""
 
+ADDED_FIELDS: dict[str, Callable[[Any], bool]] = {"valid_pieces": _is_number}
+"""Fields that may be absent, in either format."""
+
 
 def _checked_info(data: dict[str, Any], number: int) -> dict[str, Any]:
-    fields = INFO_FIELDS[number]
+    fields = INFO_FIELDS[number] | {k: v for k, v in ADDED_FIELDS.items() if k in data}
     if set(data) != set(fields) or not all(valid(data[name]) for name, valid in fields.items()):
         # Each format has its own key, so the message names the one that is in the file.
         one, two = "its facts have the wrong types", "its info has the wrong types"

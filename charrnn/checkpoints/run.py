@@ -10,9 +10,9 @@ involved.
 """
 
 import contextlib
-import fcntl
 import json
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from os.path import isfile
@@ -21,8 +21,9 @@ from typing import Any
 
 from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.atomic import DISK, Disk, remove_leftovers, write_durably
+from charrnn.checkpoints.best import best_of, best_whole
 from charrnn.checkpoints.checkpoint import SUFFIX, Checkpoint, CheckpointInfo
-from charrnn.errors import CheckpointError, RunLockedError, StorageError, UsageError
+from charrnn.errors import CheckpointError, RunLockedError, StorageError, UsageError, is_forbidden
 
 STEP_NAME = re.compile(r"step-(\d{9,})\.safetensors")
 
@@ -39,8 +40,13 @@ class Entry:
 
     @property
     def valid(self) -> float | None:
-        """The validation score of these weights, None if they were not evaluated."""
+        """The score of these weights on the whole validation part, None if there is none."""
         return self.info.valid if self.info else None
+
+    @property
+    def valid_pieces(self) -> float | None:
+        """Their score on evenly spread pieces of the validation part, None if there is none."""
+        return self.info.valid_pieces if self.info else None
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class Run:
         """The contents of run.json. CheckpointError if it cannot be read."""
         path = self.folder / "run.json"
         try:
-            data = json.loads(path.read_text())
+            data = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise CheckpointError(f"cannot read {path}: {error}", "start a new run") from None
         if not isinstance(data, dict):
@@ -87,27 +93,35 @@ class Run:
 
         RunLockedError if another process holds the lock. The lock dies with its process.
         """
-        with contextlib.ExitStack() as stack:
-            try:
-                # The lock file is never deleted, because another process may already have opened it
-                # and would then lock a file without a name.
-                file = stack.enter_context((self.folder / "lock").open("a"))
-                # Unlike lockf, flock also excludes a second lock in the same process, and is not
-                # released when another descriptor of the file is closed.
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunLockedError(
-                    f"the run {self.name} is being trained by another process",
-                    "wait for it, or train under another --name",
-                ) from None
-            except OSError as error:
-                raise StorageError(
-                    f"cannot write in {self.folder}: {error.strerror}", "check its permissions"
-                ) from None
-            # This is outside the try, because an error of the caller is not one of the lock. It
-            # needs the lock: unfinished files of a running writer look the same.
+        # Imported here: only what writes in a run needs it.
+        with warnings.catch_warnings():
+            # Where there are neither flock nor Windows' locks it warns that a file is the lock.
+            warnings.simplefilter("ignore")
+            from filelock import FileLock, Timeout
+
+        # No mode is given: it would be set by chmod, and the umask would not count.
+        lock = FileLock(self.folder / "lock", timeout=0)
+        try:
+            # FileLock makes missing folders, and a deleted run must not come back as an empty one.
+            self.folder.stat()
+            lock.acquire()
+        # Timeout is an OSError, too.
+        except Timeout:
+            raise RunLockedError(
+                f"the run {self.name} is being trained by another process",
+                "wait for it, or train under another --name",
+            ) from None
+        except OSError as error:
+            raise StorageError(
+                f"cannot write in {self.folder}: {error.strerror}", "check its permissions"
+            ) from None
+        # This is outside the try, because an error of the caller is not one of the lock.
+        try:
+            # It needs the lock: unfinished files of a running writer look the same.
             remove_leftovers(self.folder)
             yield
+        finally:
+            lock.release()
 
     def entries(self) -> list[Entry]:
         """All checkpoint files, lowest step first, unreadable ones included."""
@@ -193,10 +207,14 @@ class Run:
         rest = list(readable)
         # A header is not verified, so damage may make a bad model look like the best one; the next
         # best is then kept instead.
-        while (best := best_of(rest)) and not self._is_intact(best):
-            rest.remove(best)
-            damaged.append(best)
-        kept = {entry.path for entry in (*intact, *damaged, best) if entry}
+        # Until pieces are scored on the whole, the best by either figure may be the best.
+        best_ones: list[Entry] = []
+        for best_by in (best_of, best_whole):
+            while (best := best_by(rest)) and not self._is_intact(best):
+                rest.remove(best)
+                damaged.append(best)
+            best_ones += [best] if best else []
+        kept = {entry.path for entry in (*intact, *damaged, *best_ones)}
         return [entry for entry in readable if entry.path not in kept]
 
     def _is_intact(self, entry: Entry) -> bool:
@@ -213,12 +231,13 @@ class Run:
         try:
             # The file is closed after each event, so that a process that dies loses no line in a
             # buffer.
-            with self.metrics.open("a") as file:
+            with self.metrics.open("a", encoding="utf-8", newline="") as file:
                 file.write(json.dumps(event) + "\n")
         except OSError as error:
             raise StorageError(
                 f"cannot write {self.metrics}: {error.strerror}",
-                "free some space; earlier checkpoints are intact",
+                ("check its permissions" if is_forbidden(error) else "free some space")
+                + ("; saved checkpoints are intact" if self.entries() else ""),
             ) from None
 
     def events(self) -> list[dict[str, Any]]:
@@ -231,22 +250,6 @@ class Run:
         kept = [event for event in self.events() if event.get("step", 0) <= step]
         text = "".join(json.dumps(event) + "\n" for event in kept)
         write_durably(self.metrics, [text.encode()])
-
-
-def best_of(entries: list[Entry]) -> Entry | None:
-    """The readable entry with the best validation score; if none was evaluated, the newest."""
-    readable = [entry for entry in entries if entry.info]
-    evaluated = [entry for entry in readable if entry.valid is not None]
-    if evaluated:
-        return min(evaluated, key=_rank)
-    return readable[-1] if readable else None
-
-
-def _rank(entry: Entry) -> tuple[float, int]:
-    """A key by which the best entry comes first, the later one of equals."""
-    assert entry.info is not None
-    assert entry.valid is not None
-    return entry.valid if entry.info.lower_is_better else -entry.valid, -entry.step
 
 
 def _entry(path: Path, step: int) -> Entry:

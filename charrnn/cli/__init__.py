@@ -2,9 +2,12 @@
 
 main            the program; the one place that turns errors into exit codes
 options         options that several commands share, and options made from config fields
-terminal        the terminal: consoles, tables, progress bars, the error line
+effects         which options were given, and an error for one without effect
+terminal        the terminal: consoles, progress bars, the error line
+tables          tables on stdout, fitted to the terminal
 output          stdout as a pipe needs it
 signals         Ctrl-C and the other signals that stop a training
+work            long work of the library, shown on stderr
 progress        the events of a training as lines on stderr
 prompts         prompts from options, files and pipes
 sample_output   samples as text or JSON

@@ -6,19 +6,26 @@ from typing import Annotated, Any
 import typer
 
 from charrnn.checkpoints import checkpoint as library
+from charrnn.checkpoints.atomic import check_target
+from charrnn.checkpoints.container import PICKLE_SUFFIXES
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.checkpoints.run import Entry, Run, find_run, load_checkpoint
 from charrnn.cli import terminal
+from charrnn.cli.effects import GIVEN, Checked
 from charrnn.cli.options import Json, RunFolder, RunName, RunsDir, Which, option
 from charrnn.cli.output import Output
+from charrnn.cli.tables import print_table
 from charrnn.config import config_to_json
 from charrnn.errors import CheckpointError, UsageError
 from charrnn.tasks import get_task
 
+FORMATS = ("safetensors", "onnx")
+"""Formats of `export`, the default first; each is a suffix, too."""
+
 checkpoints = typer.Typer(help="List, show, prune, export and verify checkpoints.")
 
 
-@checkpoints.command("list")
+@checkpoints.command("list", cls=Checked)
 def list_(run: RunFolder = None, runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
     """List a run's checkpoints, with their validation loss in nats per character."""
     found = find_run(runs_dir, run)
@@ -30,7 +37,7 @@ def list_(run: RunFolder = None, runs_dir: RunsDir = Path("runs"), json: Json = 
             out.json(row)
     elif rows:
         columns = (">step", ">epoch", ">valid", ">size", "", "file")
-        terminal.print_table(columns, [_row(row) for row in rows])
+        print_table(columns, [_row(row) for row in rows])
     else:
         terminal.say(f"the run {found.name} has no checkpoint yet")
 
@@ -61,7 +68,7 @@ def _row(row: dict[str, Any]) -> list[str]:
     ]
 
 
-@checkpoints.command()
+@checkpoints.command(cls=Checked)
 def show(
     run: RunName = None,
     runs_dir: RunsDir = Path("runs"),
@@ -97,7 +104,7 @@ def _flat(fields: dict[str, Any]) -> list[tuple[str, Any]]:
     return pairs
 
 
-@checkpoints.command()
+@checkpoints.command(cls=Checked)
 def prune(
     run: RunFolder = None,
     runs_dir: RunsDir = Path("runs"),
@@ -119,7 +126,7 @@ def prune(
     terminal.say(f"removed {len(removed)}, kept {len(found.entries())}")
 
 
-@checkpoints.command()
+@checkpoints.command(cls=Checked)
 def export(
     run: RunName = None,
     runs_dir: RunsDir = Path("runs"),
@@ -135,19 +142,22 @@ def export(
             # Typer derives the variable from the parameter, which is not called like the option.
             envvar="CHARRNN_CHECKPOINTS_EXPORT_FORMAT",
             help="File format: safetensors, or onnx for use by other programs.",
+            show_default="by the name of --output, else safetensors",
         ),
-    ] = "safetensors",
+    ] = FORMATS[0],
     force: Annotated[bool, option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a model to a file of its own, without its training state, for sharing."""
-    if file_format not in ("safetensors", "onnx"):
-        raise UsageError(f"there is no format {file_format!r}", "choose safetensors or onnx")
+    # The default gives way to the suffix of --output, so only a format that was asked for counts.
+    asked = file_format if "file_format" in GIVEN.get() else None
+    file_format = _export_format(asked, output)
     path, model = load_checkpoint(runs_dir, run, checkpoint)
-    # A checkpoint in a run is called step-000001000: the run's name says more.
-    stem = path.parent.name if (path.parent / "run.json").exists() else path.stem
+    # A checkpoint in a run is called step-000001000: the run's name says more. Resolved, because
+    # `export .` names a folder that has no name in its path.
+    folder = path.parent.resolve()
+    stem = folder.name if (folder / "run.json").exists() else path.stem
     target = output or Path(f"{stem}.{file_format}")
-    if target.exists() and not force:
-        raise UsageError(f"{target} exists", "give another --output, or --force to overwrite it")
+    check_target(target, force)
     if file_format == "onnx":
         if model.task != LANGUAGE:
             raise UsageError(
@@ -164,7 +174,26 @@ def export(
     out.flush()
 
 
-@checkpoints.command()
+def _export_format(given: str | None, output: Path | None) -> str:
+    """--format, and the name of the file -> the format that is written.
+
+    Without --format the suffix of the name decides. UsageError if the two disagree, or if it is
+    the suffix of a format that is not written.
+    """
+    if given is not None and given not in FORMATS:
+        raise UsageError(f"there is no format {given!r}", "choose safetensors or onnx")
+    suffix = output.suffix.lower().removeprefix(".") if output else ""
+    if suffix in FORMATS and given not in (None, suffix):
+        raise UsageError(f"{output} is not the name of a file in {given}", "leave --format out")
+    # A model under the name of a pickle would be refused by every program that reads it.
+    if suffix and f".{suffix}" in PICKLE_SUFFIXES:
+        raise UsageError(
+            f"{output} is the name of a pickle", "give one that ends in .safetensors or .onnx"
+        )
+    return given or (suffix if suffix in FORMATS else FORMATS[0])
+
+
+@checkpoints.command(cls=Checked)
 def verify(run: RunName = None, runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
     """Read checkpoints completely and verify their checksums; exit code 4 if one is damaged.
 

@@ -8,6 +8,7 @@ from charrnn.checkpoints.run import find_run, list_runs
 from charrnn.cli import terminal
 from charrnn.cli.options import Json, RunsDir, option, run_names
 from charrnn.cli.output import Output
+from charrnn.cli.tables import print_table
 from charrnn.errors import CheckpointError, UsageError
 from charrnn.evaluation import comparison
 from charrnn.evaluation.comparison import Outcome, RunSummary
@@ -32,7 +33,7 @@ def compare(
     runs_dir: RunsDir = Path("runs"),
     order: Annotated[
         Literal["best", "given"],
-        option(help="Order of the columns: the best run first, or as given."),
+        option(help="Order of the columns: the best run of each text first, or as given."),
     ] = "best",
     json: Json = False,
 ) -> None:
@@ -52,6 +53,12 @@ def compare(
         terminal.note(
             "these runs were not evaluated on the same text, so their losses are not comparable"
         )
+    for each in summaries:
+        if each.is_lossy and len(summaries) > 1:
+            terminal.note(
+                f"{each.run} pays nothing for the letters of {each.unpriced:.0%} of its words, "
+                "<unk>, so its loss is not comparable with the others"
+            )
     if order == "best":
         summaries = comparison.best_first(summaries)
     if json:
@@ -71,7 +78,7 @@ def compare(
         for name in names
         if name != "text_sha256"
     ]
-    terminal.print_table(["", *(f">{each.run}" for each in summaries)], rows)
+    print_table(["", *(f">{each.run}" for each in summaries)], rows)
 
 
 def _named(root: Path, names: list[str]) -> list[RunSummary]:

@@ -4,8 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 from charrnn.checkpoints.header import LANGUAGE
+from charrnn.cli import terminal
+from charrnn.cli.effects import GIVEN
 from charrnn.cli.options import (
     Device,
+    Errors,
     Json,
     Precision,
     RunName,
@@ -30,7 +33,10 @@ def evaluate(
         Path | None,
         option(help="A text file to evaluate on instead of the corpus.", show_default="none"),
     ] = None,
-    encoding: Annotated[str, option(help="Encoding of --file.")] = "utf-8",
+    encoding: Annotated[
+        str, option(help="Encoding of --file.", show_default="the training text's")
+    ] = "utf-8",
+    errors: Errors = "strict",
     checkpoint: Which = "best",
     precision: Precision = "float32",
     device: Device = "auto",
@@ -48,6 +54,8 @@ def evaluate(
         raise UsageError(f"there is no split {split!r}", "choose train, valid or test")
     # An unknown encoding is an error even without --file, and before the model is loaded.
     DataConfig(sources=(), encoding=encoding)
+    # Left out, it is the one that the run was trained with.
+    asked = encoding if "encoding" in GIVEN.get() else None
     model = api.load(
         run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads, precision=precision
     )
@@ -56,7 +64,9 @@ def evaluate(
     if model.checkpoint.task != LANGUAGE:
         _evaluate_other(model, split, file, out, json)
         return
-    score = model.evaluate(split, file=file, encoding=encoding, device=device)
+    score = model.evaluate(
+        split, file=file, encoding=asked, errors=errors, device=device, on_note=terminal.note
+    )
     if json:
         out.json(
             score.to_json() | {"checkpoint": str(model.path), "split": None if file else split}
@@ -65,7 +75,8 @@ def evaluate(
         out.write(
             f"{score.nats_per_char:.4f} nats/char, {score.bits_per_char:.4f} bits/char, "
             f"loss {score.loss:.4f} nats/token, perplexity {score.perplexity:.4g}, "
-            f"over {score.tokens:,} tokens ({score.characters:,} characters)\n"
+            f"over {score.tokens:,} tokens ({score.characters:,} characters)"
+            f"{score.unknown_share()}\n"
         )
         out.flush()
 

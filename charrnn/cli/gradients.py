@@ -10,10 +10,12 @@ import numpy as np
 from charrnn.checkpoints import checkpoint as checkpoints
 from charrnn.checkpoints.run import find_checkpoint
 from charrnn.cli import terminal
-from charrnn.cli.options import Json, RunName, RunsDir, Threads, Which, option
+from charrnn.cli.effects import GIVEN
+from charrnn.cli.options import Errors, Json, RunName, RunsDir, Threads, Which, option
 from charrnn.cli.output import Output
 from charrnn.cli.plotting import show
 from charrnn.cli.plotting.chart import Chart, Curve, format_value
+from charrnn.cli.tables import print_table
 from charrnn.config import CELLS, ModelConfig
 from charrnn.errors import CorpusError, UsageError
 from charrnn.tokenizers.base import Ids
@@ -54,7 +56,10 @@ def gradients(
             show_default="none",
         ),
     ] = None,
-    encoding: Annotated[str, option(help="Encoding of --corpus.")] = "utf-8",
+    encoding: Annotated[
+        str, option(help="Encoding of --corpus.", show_default="the run's, else utf-8")
+    ] = "utf-8",
+    errors: Errors = "strict",
     checkpoint: Which = "best",
     cell: Annotated[
         list[str] | None,
@@ -117,10 +122,10 @@ def gradients(
     torch.set_num_threads(threads or default_threads())
     models: list[tuple[str, bool, CharRNN]] = []
     if path is None:
-        tokens, config = _read_fresh(files, encoding)
+        tokens, config = _read_fresh(files, encoding, errors)
     else:
         model = checkpoints.load(path)
-        tokens, config = _read_for(model, path, files, encoding), model.config
+        tokens, config = _read_for(model, path, files, encoding, errors), model.config
         network = from_weights(config, model.weights)
         models = [(f"trained {config.cell}", True, network)]
     given = {"num_layers": num_layers, "hidden_size": hidden_size}
@@ -149,28 +154,40 @@ def _called(path: Path) -> str:
     return f"{folder.name}, {path.stem}" if (folder / "run.json").exists() else path.name
 
 
-def _read_fresh(files: list[Path], encoding: str) -> tuple[Ids, ModelConfig]:
+def _read_fresh(files: list[Path], encoding: str, errors: str) -> tuple[Ids, ModelConfig]:
     """Texts -> their characters as tokens, and a small model's sizes for them."""
     import tempfile
 
     from charrnn.data.config import DataConfig
     from charrnn.tasks.language.corpus import prepare
 
-    config = DataConfig(tuple(map(str, files)), valid_fraction=0.0, encoding=encoding)
+    names = tuple(map(str, files))
+    config = DataConfig(names, valid_fraction=0.0, encoding=encoding, errors=errors)
     with tempfile.TemporaryDirectory() as folder:
-        made = prepare(config, Path(folder))
+        made = prepare(config.for_new_run(), Path(folder))
+        for note in made.notes:
+            terminal.note(note)
         # A copy: the array is mapped from a file that disappears with the folder.
         tokens = np.array(made.splits["train"].load())
     return tokens, replace(SMALL, vocab_size=made.tokenizer.vocab_size)
 
 
-def _read_for(model: checkpoints.Checkpoint, path: Path, files: list[Path], encoding: str) -> Ids:
+def _read_for(
+    model: checkpoints.Checkpoint, path: Path, files: list[Path], encoding: str, errors: str
+) -> Ids:
     """The tokens that a model is measured on: of these files, or of its run's validation part."""
+    from charrnn.data.reading import Tally
     from charrnn.evaluation.scores import read_text
     from charrnn.tasks.language.corpus import reopen
+    from charrnn.tasks.language.texts import reading_of
 
     if files:
-        return np.concatenate([read_text(file, model.tokenizer, encoding)[0] for file in files])
+        asked = encoding if "encoding" in GIVEN.get() else None
+        reading, tally = reading_of(model, path, asked, errors), Tally()
+        tokens = [read_text(file, model.tokenizer, reading, tally)[0] for file in files]
+        for note in tally.notes(reading):
+            terminal.note(note)
+        return np.concatenate(tokens)
     corpus = reopen(path.parent / "corpus", model.tokenizer)
     if corpus is None or "valid" not in corpus.splits:
         raise CorpusError(f"there is no validation part next to {path}", "give a --corpus")
@@ -204,13 +221,13 @@ def print_tables(found: list[Measured], reach: int) -> None:
             + [f"{norms[lag]:.2g}" for lag in lags]
             + [f"{half:.1f} tokens" if math.isfinite(half) else "none"]
         )
-    terminal.print_table(columns, rows)
+    print_table(columns, rows)
     saturated = [
         ", ".join(f"{gate} {fraction:.0%}" for gate, fraction in each.flow.saturated.items())
         for each in found
     ]
     names = (each.name for each in found)
-    terminal.print_table(["model", "saturated"], zip(names, saturated, strict=True))
+    print_table(["model", "saturated"], zip(names, saturated, strict=True))
 
 
 def print_json(found: list[Measured]) -> None:

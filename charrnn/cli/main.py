@@ -1,9 +1,12 @@
 """The program of the command line, and the one place that turns errors into exit codes."""
 
+import contextlib
 import importlib
+import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from typing import Annotated, NoReturn
@@ -11,7 +14,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from charrnn import __version__
+from charrnn.cli.effects import Checked
 from charrnn.cli.options import option
+from charrnn.cli.output import broken_pipe
+from charrnn.cli.work import WorkLine
 from charrnn.errors import (
     CharRNNError,
     InterruptedTraining,
@@ -32,6 +38,9 @@ COMMANDS = (
     "plot", "gradients", "checkpoints",
 )  # fmt: skip
 """Commands in the order of the help. Each is a function of the module of the same name."""
+
+SECONDS_TO_SPEAK = 3.0
+"""How long a process leaves the word to the one of its training that says the error."""
 
 
 def _version(asked: bool) -> None:
@@ -76,7 +85,7 @@ def program(names: Iterable[str] = COMMANDS) -> typer.Typer:
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name, no_args_is_help=True)
         else:
-            app.command()(command)
+            app.command(cls=Checked)(command)
     return app
 
 
@@ -92,11 +101,14 @@ def run() -> NoReturn:
     """Run the program named on the command line and exit with its code."""
     _guard_descriptors()
     # When the reader of a pipe leaves, end at once and silently, like any filter.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    broken_pipe(signal.SIG_DFL)
     try:
         code = _run()
         # Here, where a full disk is still an error line and an exit code.
         sys.stdout.flush()
+    except BrokenPipeError:
+        # Only where there is no SIGPIPE; typer ends with this code, too.
+        code = 1
     except OSError as error:
         if TRACEBACKS.get():
             raise
@@ -113,7 +125,8 @@ def _run() -> int:
     try:
         app = program(_wanted(sys.argv[1:]))
         # Otherwise typer would print errors itself and exit with codes of its own.
-        code = app(prog_name="charrnn", standalone_mode=False) or 0
+        with WorkLine():
+            code = app(prog_name="charrnn", standalone_mode=False) or 0
     except (CharRNNError, MemoryError) as error:
         if TRACEBACKS.get():
             raise
@@ -149,8 +162,36 @@ def _internal(error: Exception) -> CharRNNError:
 def _report(error: CharRNNError) -> int:
     from charrnn.cli import terminal
 
-    terminal.error_line(error)
+    if error.is_told or _is_said_by_another(error):
+        _record(error, SECONDS_TO_SPEAK)
+        # torchrun ends all as soon as one has ended, and that should be the one that says why.
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(error.exit_code))
+        time.sleep(SECONDS_TO_SPEAK)
+    else:
+        _record(error)
+        terminal.error_line(error)
     return error.exit_code
+
+
+def _is_said_by_another(error: CharRNNError) -> bool:
+    """Whether this process is one of several of torchrun, which all read the same options."""
+    before_training = "torch.distributed" not in sys.modules
+    is_first = os.environ.get("LOCAL_RANK", "0") == "0"
+    return isinstance(error, UsageError) and before_training and not is_first
+
+
+def _record(error: CharRNNError, seconds: float = 0.0) -> None:
+    """Tell torchrun, which prints it instead of where to read about tracebacks.
+
+    seconds: until this process ends; torchrun takes the first that ended for the root cause. The
+    format is that of torch.distributed.elastic.multiprocessing.errors.
+    """
+    if file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        line = f"charrnn: error: {error}"
+        more = {"py_callstack": line, "timestamp": str(int(time.time() + seconds))}
+        # Not written is not known, and no other error.
+        with contextlib.suppress(OSError), open(file, "w", encoding="utf-8") as out:
+            json.dump({"message": {"message": line, "extraInfo": more}}, out)
 
 
 def _report_usage(error: typer.TyperException) -> int:
@@ -165,8 +206,7 @@ def _report_usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "charrnn"
     problem = " ".join(message.split()).rstrip(".")
-    terminal.error_line(UsageError(problem, f"see {command} --help"))
-    return 2
+    return _report(UsageError(problem, f"see {command} --help"))
 
 
 def _guard_descriptors() -> None:
@@ -184,8 +224,8 @@ def _guard_descriptors() -> None:
             os.open(os.devnull, mode)
     # Python sets these to None for descriptors that were closed when it started.
     if sys.stdin is None:
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - open for the life of the process
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - open for life
     if sys.stdout is None:
-        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
-        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115

@@ -31,9 +31,19 @@ Which = Annotated[
     ),
 ]
 
+Errors = Annotated[
+    Literal["strict", "replace", "skip"],
+    option(help="Bytes of the text that are not valid in its encoding: strict is an error."),
+]
+
 Threads = Annotated[
     int | None,
-    option(min=1, max=1024, help="Processor threads.", show_default="all cores, at most 4"),
+    option(
+        min=1,
+        max=1024,
+        help="Processor threads.",
+        show_default="the faster of one and all cores, at most 4",
+    ),
 ]
 
 Device = Annotated[str, option(help="Device to compute on: auto, cpu, cuda or mps.")]

@@ -1,15 +1,22 @@
 """`charrnn originality`: how much of a text is copied from the corpus."""
 
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from charrnn.checkpoints.header import LANGUAGE
-from charrnn.cli import terminal
 from charrnn.cli.options import Json, RunsDir, option
 from charrnn.cli.output import Output
 from charrnn.cli.prompts import read_text
+from charrnn.cli.tables import print_table
+
+LINE_BREAK = "\N{RETURN SYMBOL}"
+"""What a table shows for the end of a line inside a text."""
+
+JOINED = ("Mn", "Mc", "Me", "Cf")
+"""Categories of what belongs to the character before it."""
 
 
 def originality(
@@ -24,32 +31,30 @@ def originality(
     show: Annotated[int, option(min=0, max=10**6, help="Copies to show, longest first.")] = 10,
     json: Json = False,
 ) -> None:
-    """Find what a text copies from the corpus: how much, the longest spans, and where they are."""
+    """Find what a text copies from the corpus: how much, the longest spans, and where they are.
+
+    All of the corpus is searched. Each span is named with its part (train, valid or test), and with
+    the file and line where it first stands.
+    """
     from charrnn import api
     from charrnn.checkpoints.run import find_run
-    from charrnn.tasks.language.originality import copied_fraction, open_index
+    from charrnn.tasks.language.copies import CorpusSearch
+    from charrnn.tasks.language.originality import copied_fraction
 
     text = read_text(file)
     found = find_run(runs_dir, run)
     # Only its tokenizer is used, and all checkpoints of a run have the same one.
     model = api.load(found, checkpoint="latest", task=LANGUAGE)
-    index = open_index(model.corpus_or_error("train it again"), found.corpus_folder)
-    spans = index.spans(text, shortest)
+    corpus = model.corpus_or_error("train it again")
+    search = CorpusSearch(corpus, found.corpus_folder, found.description())
+    spans = search.copies(text, shortest)
     # Spans of equal length in the order of the text, so that the output is the same every time.
     longest = sorted(spans, key=lambda span: (-span.length, span.begin))
     facts: dict[str, Any] = {
         "characters": len(text),
-        "copied_share": copied_fraction(spans, len(text)),
+        "copied_share": copied_fraction([copy.span for copy in spans], len(text)),
         "longest": longest[0].length if longest else 0,
-        "spans": [
-            {
-                "begin": span.begin,
-                "length": span.length,
-                "corpus_line": index.line(span.source),
-                "text": text[span.begin : span.begin + span.length],
-            }
-            for span in longest[:show]
-        ],
+        "spans": [copy.to_json() for copy in search.located(longest[:show])],
     }
     out = Output()
     if json:
@@ -61,12 +66,25 @@ def originality(
     )
     out.flush()
     rows = [
-        [str(span["length"]), str(span["begin"]), str(span["corpus_line"]), _short(span["text"])]
+        [str(span["length"]), str(span["begin"]), span["part"], _place(span), _short(span["text"])]
         for span in facts["spans"]
     ]
     if rows:
-        terminal.print_table([">length", ">at", ">corpus line", "text"], rows)
+        print_table([">length", ">at", "part", "place", "text"], rows)
+
+
+def _place(span: dict[str, Any]) -> str:
+    """The file and line of a span; the line of its part where the file is not known."""
+    return f"{span['file']}:{span['line']}" if span["file"] else f"line {span['corpus_line']}"
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:40]} ... {text[-15:]}"
+    """A span on one line: as it is, with a sign for each line break, its middle left out."""
+    shown = text if len(text) <= 60 else f"{_whole(text[:40])} ... {_whole(text[-15:])}"
+    return _whole(shown).replace("\n", LINE_BREAK).replace("\t", " ")
+
+
+def _whole(text: str) -> str:
+    """A text that was cut, without the marks and joiners of a character that is not in it."""
+    first = next((i for i, c in enumerate(text) if unicodedata.category(c) not in JOINED), 0)
+    return text[first:].rstrip("\u200c\u200d")

@@ -6,6 +6,7 @@ blocks, none of which ends inside a character, and at most a moment late.
 
 import json
 import os
+import signal
 import sys
 import time
 from typing import Any
@@ -19,6 +20,26 @@ MAX_DELAY = 0.1
 """Seconds that a piece of text may wait in a block."""
 
 
+def broken_pipe(handler: Any) -> None:
+    """What a reader that leaves does to this process, where there is a signal for it."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, handler)
+
+
+def from_system(text: str) -> str:
+    """Text that may contain a name from the system -> the same, its UTF-8 bytes as characters.
+
+    In the locale C, Python reads each byte of a name that is not ASCII as a lone surrogate.
+    """
+    # The common case: only surrogates, which are not printable, need a look.
+    if text.isprintable():
+        return text
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:  # a name that is not UTF-8 at all, or half a character of a model
+        return text
+
+
 class Output:
     """Text to stdout."""
 
@@ -30,6 +51,7 @@ class Output:
         self._is_terminal = os.isatty(1)
         self._held: list[str] = []
         self._size = 0
+        self._before = ""
         self._since = time.monotonic()
 
     def write(self, text: str) -> None:
@@ -53,12 +75,18 @@ class Output:
         if self._is_terminal and self._escapes:
             from charrnn.cli.terminal import visible
 
-            text = visible(text)
+            # A joiner works in the word that the piece before it ends with.
+            text, self._before = visible(text, before=self._before), text[-1:] or self._before
         # A lone surrogate, as in a file name that is not UTF-8, has no encoding and becomes "?".
-        data = memoryview(text.encode("utf-8", "replace"))
+        data = memoryview(from_system(text).encode("utf-8", "replace"))
         try:
             # What was printed to sys.stdout before this text comes first.
             sys.stdout.flush()
+            # A console of Windows takes no bytes in UTF-8; Python's stream of it does.
+            if self._is_terminal and os.name == "nt":
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+                return
             # A write may accept only part of the data; the slices of a memoryview copy nothing.
             while data:
                 data = data[os.write(1, data) :]

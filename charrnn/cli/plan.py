@@ -9,7 +9,10 @@ from typing import Any
 from charrnn.cli import train
 from charrnn.cli.output import Output
 
-NOT_PLANNED = ("name", "runs_dir", "resume", "quiet")
+NOT_PLANNED = (
+    "name", "runs_dir", "resume", "more", "more_steps", "more_epochs", "quiet",
+    "allow_changed_text",
+)  # fmt: skip
 """Options of `train` that a plan does not depend on."""
 
 
@@ -20,19 +23,23 @@ def plan(**values: Any) -> None:
     """
     # Reading the text counts as part of --minutes, as in a training.
     began = time.perf_counter()
+    from charrnn.cli import terminal
     from charrnn.cli.progress import dataset_lines, hint, plan_lines
-    from charrnn.training.session import make_request, plan_run
+    from charrnn.training.request import idle_options, make_request
+    from charrnn.training.session import plan_run
 
     sources = tuple(values["corpus"])
     request = make_request(sources, train.chosen(values), values["preset"], values["task"])
     out = Output()
     with tempfile.TemporaryDirectory() as folder:
         dataset, made = plan_run(request, Path(folder), values["device"], began)
+    for text in idle_options(request, made):
+        terminal.note(text)
     if values["json"]:
         out.json(made.to_json())
         return
-    limit = made.train_config.eval_tokens
-    for line in (*dataset_lines(dataset, limit), *plan_lines(made), hint(made)):
+    train_config = made.train_config
+    for line in (*dataset_lines(dataset, train_config), *plan_lines(made), hint(made)):
         out.write(f"{line}\n")
     out.flush()
 

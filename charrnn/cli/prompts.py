@@ -5,7 +5,9 @@ import re
 import sys
 from pathlib import Path
 
+from charrnn.data.decoding import undecodable
 from charrnn.errors import CharRNNError, CorpusError, UsageError
+from charrnn.inference.generation import is_character_level
 from charrnn.tokenizers import Tokenizer
 
 STDIN = "-"
@@ -61,9 +63,9 @@ def _decoded(raw: bytes, name: str, error: type[CharRNNError]) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as problem:
-        raise error(
-            f"{name} is not valid UTF-8 at byte {problem.start:,}", "give it in UTF-8"
-        ) from None
+        found = undecodable(raw, problem)
+        way = "give all of it" if found.is_cut else "give it in UTF-8"
+        raise error(found.problem(name, "UTF-8"), way) from None
 
 
 def unescape(text: str) -> str:
@@ -99,3 +101,15 @@ def note_unseen(prompts: list[str], tokenizer: Tokenizer) -> None:
         from charrnn.cli import terminal
 
         terminal.note("the prompt contains characters or words that the training text does not")
+
+
+def note_blank(prompts: list[str], tokenizer: Tokenizer) -> None:
+    """Print a note if a prompt ends in a blank and the model's tokens begin with theirs."""
+    blank = [text for text in prompts if text[-1:] == " "]
+    if blank and not is_character_level(tokenizer):
+        from charrnn.cli import terminal
+
+        terminal.note(
+            "the prompt ends in a blank, with which words of this model begin; leave it out for a "
+            "better continuation"
+        )

@@ -8,6 +8,7 @@ from charrnn.checkpoints.run import Run, list_runs
 from charrnn.cli import terminal
 from charrnn.cli.options import Json, RunsDir
 from charrnn.cli.output import Output
+from charrnn.cli.tables import print_table
 from charrnn.errors import CheckpointError
 
 
@@ -33,7 +34,7 @@ def runs(runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
         ">size",
         "started",
     )
-    terminal.print_table(columns, [_row(facts) for facts in found])
+    print_table(columns, [_row(facts) for facts in found])
 
 
 def _facts(run: Run) -> dict[str, Any]:

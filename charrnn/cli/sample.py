@@ -2,13 +2,21 @@
 
 import inspect
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from charrnn.checkpoints.header import LANGUAGE
+from charrnn.cli.effects import GIVEN
 from charrnn.cli.options import Json, Precision, RunName, RunsDir, Threads, Which, option
 from charrnn.errors import UsageError
-from charrnn.inference.sampling import FILTERS, PARAMETERS, Parameter
+from charrnn.inference.generation import is_character_level
+from charrnn.inference.sampling import FILTERS, PARAMETERS, Parameter, resolve
+
+if TYPE_CHECKING:
+    from charrnn.inference.constraints import Constraints
+    from charrnn.inference.generation import SamplingParams
+    from charrnn.tasks.language.language_model import LanguageModel
 
 
 def sample(
@@ -90,6 +98,9 @@ def sample(
             show_default="no limit",
         ),
     ] = None,
+    novel: Annotated[
+        bool, option("--novel", help="Generate no line that is in the corpus.")
+    ] = False,
     beam: Annotated[
         int,
         option(
@@ -124,7 +135,7 @@ def sample(
     The text is written to stdout as it is generated, and nothing else is.
     """
     from charrnn import api
-    from charrnn.cli.prompts import note_unseen, read_prompt, read_prompts, unescape
+    from charrnn.cli.prompts import note_blank, note_unseen, read_prompt, read_prompts, unescape
     from charrnn.cli.sample_output import Job, write
     from charrnn.inference.constraints import Constraints
     from charrnn.inference.generation import SamplingParams
@@ -147,26 +158,76 @@ def sample(
         task=LANGUAGE,
     )
     note_unseen(texts, model.tokenizer)
+    note_blank(texts, model.tokenizer)
     params = SamplingParams(
         length=length,
         lines=model.checkpoint.info.lines,
         stop=tuple(unescape(text) if escapes else text for text in stop or ()),
         # Drawn here and not by numpy, so that --json can print it and the sample can be repeated.
         seed=secrets.randbits(32) if seed is None else seed,
-        # In a fixed order: it is the order in which --json prints them.
-        values={name: values[name] for name in PARAMETERS}
-        | ({"temperature": 0.0} if greedy else {}),
+        values=_given(values) | ({"temperature": 0.0} if greedy else {}),
         order=tuple(name for name in samplers.split(";") if name),
         logprobs=logprobs,
+        resumable=save_state is not None,
     )
-    constraints = Constraints(tuple(ban or ()), allow, _amounts(bias or ()), regex, no_copy)
+    draws = not beam and params.values.get("temperature") != 0
+    if seed is None and draws and load_state is None:
+        _tell_seed(params.seed)
+    constraints = Constraints(tuple(ban or ()), allow, _amounts(bias or ()), regex, no_copy, novel)
     write(
         Job(
             texts, num_samples, params, constraints, seed is not None, echo, json, beam,
-            load_state, save_state,
+            load_state, save_state, prompts is not None,
+            _settings(params, constraints, model, beam),
         ),
         model,
     )  # fmt: skip
+
+
+def _given(values: Mapping[str, float]) -> dict[str, float]:
+    """All filter parameters -> those that were given; the others suit the tokenizer."""
+    # In a fixed order: it is the order in which --json prints them.
+    return {
+        name: values[name]
+        for name, each in PARAMETERS.items()
+        if name in GIVEN.get() or values[name] != each.default
+    }
+
+
+def _tell_seed(seed: int) -> None:
+    """Say which seed was drawn, where a person can see it."""
+    from charrnn.cli import terminal
+
+    if terminal.is_terminal():
+        terminal.say(f"seed {seed}", "dim")
+
+
+def _settings(
+    params: "SamplingParams", constraints: "Constraints", model: "LanguageModel", beam: int
+) -> dict[str, Any]:
+    """What repeats a text, with the seed, the prompt and the index.
+
+    Every number of every filter is in it: of those that did not act, the one without effect.
+    """
+    used = resolve(params.values, params.order, is_character_level(model.tokenizer))
+    found: dict[str, Any] = {name: each.default for name, each in PARAMETERS.items()}
+    for each in () if beam else used.values():
+        found |= each
+    found |= {"length": params.length, "checkpoint": str(model.path)}
+    more = {
+        "samplers": ";".join(params.order) if params.order != tuple(FILTERS) and not beam else "",
+        "precision": model.precision if model.precision != "float32" else "",
+        "beam": beam,
+        "stop": list(params.stop),
+        "ban": list(constraints.ban),
+        "bias": dict(constraints.bias),
+        "regex": constraints.pattern,
+        "allow": constraints.allow,
+        "no_copy": constraints.no_copy,
+        "novel": constraints.novel,
+    }
+    # An empty pattern is one.
+    return found | {k: v for k, v in more.items() if v or (k in ("regex", "allow") and v == "")}
 
 
 def _amounts(texts: list[str] | tuple[()]) -> dict[str, float]:
@@ -190,7 +251,11 @@ def _amounts(texts: list[str] | tuple[()]) -> dict[str, float]:
 def _filter_option(parameter: Parameter) -> Any:
     """A filter's parameter -> its option, with the parameter's help and bounds."""
     neutral = f" {parameter.default:g} has no effect." if parameter.switch else ""
-    return option(min=parameter.low, max=parameter.high, help=parameter.help + neutral)
+    shown: dict[str, Any] = {}
+    if parameter.per_character is not None:
+        own = f"{parameter.per_character:g} where tokens are characters"
+        shown["show_default"] = f"{parameter.default:g}; {own}"
+    return option(min=parameter.low, max=parameter.high, help=parameter.help + neutral, **shown)
 
 
 def _signature() -> inspect.Signature:

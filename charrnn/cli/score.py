@@ -9,12 +9,18 @@ import typer
 from charrnn.checkpoints.checkpoint import SUFFIX
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli import terminal
-from charrnn.cli.options import Json, Precision, RunName, RunsDir, Threads, Which, option
+from charrnn.cli.effects import GIVEN
+from charrnn.cli.options import Errors, Json, Precision, RunName, RunsDir, Threads, Which, option
 from charrnn.cli.output import Output
-from charrnn.cli.prompts import STDIN, read_text
+from charrnn.cli.prompts import STDIN
+from charrnn.data.reading import Tally
+from charrnn.data.sources import opened
 from charrnn.errors import CorpusError, UsageError
+from charrnn.tokenizers.base import to_bytes
+from charrnn.tokenizers.documents import END
 
 if TYPE_CHECKING:
+    from charrnn.evaluation.scores import Score
     from charrnn.tasks.language.language_model import LanguageModel
 
 FULL_RED = 10
@@ -40,6 +46,10 @@ def score(
     yardsticks: Annotated[
         bool, option(help="Compare with baselines: a 5-gram model, gzip and xz.")
     ] = True,
+    encoding: Annotated[
+        str, option(help="Encoding of the text.", show_default="the training text's")
+    ] = "utf-8",
+    errors: Errors = "strict",
     precision: Precision = "float32",
     checkpoint: Which = "best",
     threads: Threads = None,
@@ -63,10 +73,20 @@ def score(
         precision=precision,
         task=LANGUAGE,
     )
-    if not (text := read_text(file)):
+    asked = encoding if "encoding" in GIVEN.get() else None
+    reading, tally = model.reading(asked, errors), Tally()
+    with opened(file, reading) as found:
+        if per_line:
+            lines = list(reading.numbered_lines(reading.text(found, tally), tally))
+            text = ""
+        else:
+            lines, text = [], "".join(reading.read(found, tally))
+    for note in tally.notes(reading):
+        terminal.note(note)
+    if not (text or lines):
         raise CorpusError(f"{file} is empty", "give a text")
     if per_line:
-        _print_lines(model, text, json)
+        _print_lines(model, lines, json)
     elif color:
         _print_colored(model, text)
     else:
@@ -84,7 +104,10 @@ def _sort_arguments(run: str | None, file: str | None) -> tuple[str | None, str]
 
 def _figures(model: "LanguageModel", text: str) -> dict[str, Any]:
     """The fields of `score --json`."""
-    found = model.score(text)
+    return _fields(model.score(text))
+
+
+def _fields(found: "Score") -> dict[str, Any]:
     return {"log_likelihood": -found.nats} | found.to_json()
 
 
@@ -92,9 +115,13 @@ def _print_whole(model: "LanguageModel", text: str, compare: bool, as_json: bool
     """The figures of the whole text, and of the baselines."""
     from charrnn.tasks.language.baselines import baselines
 
-    found = _figures(model, text)
+    score = model.score(text)
+    found = _fields(score)
     tokens = model.tokenizer.encode(text)
-    others = dict(baselines(model.corpus, tokens, text)) if compare else {}
+    price = score.unknown_nats
+    others = (
+        dict(baselines(model.corpus, tokens, _shown(text), unknown_nats=price)) if compare else {}
+    )
     out = Output()
     if as_json:
         out.json(found | ({"yardsticks": others} if compare else {}))
@@ -102,19 +129,19 @@ def _print_whole(model: "LanguageModel", text: str, compare: bool, as_json: bool
     out.write(
         f"{found['bits_per_char']:.4f} bits/char, perplexity {found['perplexity']:.4g}, "
         f"log-likelihood {found['log_likelihood']:,.1f} nats, {found['tokens']:,} tokens "
-        f"({found['characters']:,} characters)\n"
+        f"({found['characters']:,} characters){score.unknown_share()}\n"
     )
     for name, bits in others.items():
         out.write(f"{bits:.4f} bits/char by {name}\n")
     out.flush()
 
 
-def _print_lines(model: "LanguageModel", text: str, as_json: bool) -> None:
+def _print_lines(model: "LanguageModel", lines: list[tuple[int, str]], as_json: bool) -> None:
     """Each line scored by itself, the most surprising first."""
     found: list[dict[str, Any]] = []
     # Each line keeps its newline: where a line ends is part of what the model predicts.
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
-        found.append({"line": number, "text": line} | _figures(model, line + "\n"))
+    for number, line in lines:
+        found.append({"line": number, "text": _shown(line)} | _figures(model, line + "\n"))
     out = Output()
     for each in sorted(found, key=lambda item: (-item["bits_per_char"], item["line"])):
         if as_json:
@@ -124,6 +151,11 @@ def _print_lines(model: "LanguageModel", text: str, as_json: bool) -> None:
     out.flush()
 
 
+def _shown(text: str) -> str:
+    """A text as it can be printed: a byte that is not UTF-8 becomes U+FFFD."""
+    return to_bytes(text).decode("utf-8", "replace")
+
+
 def _print_colored(model: "LanguageModel", text: str) -> None:
     """The text, each piece on a background from black (expected) to red (surprising)."""
     from charrnn.tokenizers.base import Decoder
@@ -131,12 +163,14 @@ def _print_colored(model: "LanguageModel", text: str) -> None:
     tokens, logprobs = model.log_probabilities(text)
     # `shaded` escapes the text; escaped once more, its colours would be shown as characters.
     decoder, bits, out = Decoder(model.tokenizer), 0.0, Output(escapes=False)
+    before = ""
     for token, logprob in zip(tokens.tolist(), logprobs.tolist(), strict=True):
         bits -= logprob / math.log(2)
-        piece = decoder.push(token)
+        # The end of a document is no character, and is shown as a blank line.
+        piece = decoder.push(token).replace(END, "\n\n")
         # A token may be part of a character, whose surprise is the sum over its tokens.
         if piece:
-            out.write(terminal.shaded(piece, bits / FULL_RED))
-            bits = 0.0
+            out.write(terminal.shaded(piece, bits / FULL_RED, before))
+            bits, before = 0.0, piece
     out.write("\n")
     out.flush()

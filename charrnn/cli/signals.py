@@ -9,18 +9,29 @@ from types import FrameType
 from charrnn.cli import terminal
 from charrnn.errors import InterruptedTraining
 
-# Ctrl-C, `kill` and job schedulers, and a terminal or connection that is closed.
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOPPING = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if hasattr(signal, name)
+)
+"""Ctrl-C; `kill` and job schedulers; a terminal or connection that is closed; Windows' Ctrl-Break.
+
+Those that this system has.
+"""
 
 
 class Interrupts:
     """Remembers the signal that came: `number`, 0 for none.
 
     deferring: whether a training is running that will save its work when it is asked to stop.
+    saving: what is said then.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, saving: str = "saving and stopping; once more to leave at once without saving"
+    ) -> None:
         self.number = 0
+        self._saving = saving
         self.deferring = False
 
     def handle(self, number: int, frame: FrameType | None = None) -> None:
@@ -39,7 +50,7 @@ class Interrupts:
         # The signal may have come while a line was being written to stderr, which cannot be
         # entered a second time.
         with contextlib.suppress(RuntimeError):
-            terminal.say("saving and stopping; once more to leave at once without saving")
+            terminal.say(self._saving)
 
     @contextlib.contextmanager
     def listen(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The terminal, and the one module that imports rich: consoles, tables, progress, the error line.
+"""The terminal, and the one module that imports rich: consoles, progress, the error line.
 
 Text from a user, a file or a model is never read as markup, and its control characters are shown
 in escaped form instead of being obeyed.
@@ -6,21 +6,24 @@ in escaped form instead of being obeyed.
 
 import contextlib
 import math
+import os
 import sys
 import unicodedata
-from collections.abc import Iterable
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
+from charrnn.cli.output import from_system
 from charrnn.errors import CharRNNError
 
 
-def visible(text: str, keep: str = "\n\t") -> str:
+def visible(text: str, keep: str = "\n\t", before: str = "") -> str:
     """Text -> the same with control characters escaped, except those in `keep`.
+
+    before: what was shown just before it, in whose last letter a joiner may be at work.
 
     >>> visible("a" + chr(27) + "[31mb")
     'a^[[31mb'
@@ -28,13 +31,43 @@ def visible(text: str, keep: str = "\n\t") -> str:
     # The common case, far faster than looking at each character.
     if text.isprintable():
         return text
-    return "".join(c if c in keep or not _is_control(c) else _escaped(c) for c in text)
+    shown = []
+    for c in from_system(text):
+        is_kept = c in keep or not _is_control(c) or _is_writing(c, before)
+        shown.append(c if is_kept else _escaped(c))
+        # After one that is escaped the next one has no letter to join either.
+        before = c if is_kept else ""
+    return "".join(shown)
 
 
 def _is_control(character: str) -> bool:
     # Control, format (such as bidirectional marks, which reorder a line) and surrogate characters,
     # and the two separators that break a line.
     return unicodedata.category(character) in ("Cc", "Cf", "Cs") or character in "\u2028\u2029"
+
+
+def _is_harmless(character: str) -> bool:
+    """Whether a format character belongs to writing: joiners, Arabic number signs, flags' tags.
+
+    By its bidirectional class: what embeds, isolates, overrides or marks a direction has others.
+    """
+    return (
+        unicodedata.category(character) == "Cf"
+        and unicodedata.bidirectional(character) in ("BN", "AN", "NSM")
+        # Deprecated: they switch how all that follows is shaped.
+        and not "\u206a" <= character <= "\u206f"
+    )
+
+
+def _is_writing(character: str, before: str) -> bool:
+    """Whether a format character is at work here: inside a word or an emoji, or in a number."""
+    if not _is_harmless(character):
+        return False
+    # Arabic number signs come first in a number, and are visible; the others would hide.
+    if unicodedata.bidirectional(character) == "AN":
+        return True
+    last = before[-1:]
+    return bool(last) and (unicodedata.category(last)[0] in "LMSN" or _is_harmless(last))
 
 
 def _escaped(character: str) -> str:
@@ -81,34 +114,42 @@ def error_line(error: CharRNNError) -> None:
         console().print(line + Text(visible(str(error), keep="").strip(), style="not bold default"))
 
 
-def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print a table on stdout, as wide as it needs to be; columns named ">..." to the right."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(
-            name.lstrip(">"), justify="right" if name.startswith(">") else "left", no_wrap=True
-        )
-    cells = [[Text(visible(cell, keep="")) for cell in row] for row in rows]
-    for row in cells:
-        table.add_row(*row)
-    # Rich cuts cells to fit the console, which it takes to be 80 columns wide in a pipe.
-    out = console(sys.stdout)
-    out.width = 10_000
-    out.print(table, soft_wrap=True)
+def width_of(text: str) -> int:
+    """The columns that a text takes in a terminal: two for a Chinese character or an emoji."""
+    return cell_len(text)
+
+
+def has_style() -> bool:
+    """Whether a terminal is to be written to in colours and bold type (no-color.org)."""
+    return not (os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb")
+
+
+def is_terminal(out: Console | None = None) -> bool:
+    """Whether stderr is a terminal whose lines can be redrawn.
+
+    FORCE_COLOR and TTY_COMPATIBLE ask for colours in a file; a file has no cursor to move.
+    """
+    shown = out or console()
+    with contextlib.suppress(ValueError):  # a closed stream
+        return shown.file.isatty() and not shown.is_dumb_terminal
+    return False
 
 
 def show_offer(text: str, offer: str) -> None:
     """Show a text and what is offered after it, on stderr."""
     with contextlib.suppress(OSError):
-        console().print(Text(visible(text)) + Text(visible(offer), style="bold cyan"))
+        console().print(Text(visible(text)) + Text(visible(offer, before=text), style="bold cyan"))
 
 
-def shaded(text: str, amount: float) -> str:
-    """Text on a background from black (0) to red (1), in the terminal's 24-bit colours."""
+def shaded(text: str, amount: float, before: str = "") -> str:
+    """Text on a background from black (0) to red (1), in the terminal's 24-bit colours.
+
+    before: the text just before it, as in `visible`.
+    """
     red = round(200 * max(0.0, min(1.0, amount)))
     background = f"\x1b[48;2;{red};{round(red * 0.15)};40m" if red else ""
     # Each line ends its own background, which would otherwise fill the rest of the row.
-    lines = visible(text).split("\n")
+    lines = visible(text, before=before).split("\n")
     return "\n".join(f"{background}{line}\x1b[0m" if line else "" for line in lines)
 
 
@@ -155,7 +196,7 @@ class ProgressLine:
         self._printed_at = -math.inf
         self._bar: Progress | None = None
         # In a log file, redrawing would leave escape sequences and one endless line.
-        if self._console.is_terminal:
+        if is_terminal(self._console):
             columns = BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)
             # transient: the line is erased at the end, where the last message takes its place.
             self._bar = Progress(*columns, console=self._console, transient=True)
@@ -171,6 +212,11 @@ class ProgressLine:
             with contextlib.suppress(OSError):
                 self._bar.stop()
 
+    @property
+    def is_redrawn(self) -> bool:
+        """Whether it is one line that is redrawn, and not several plain ones."""
+        return self._bar is not None
+
     def update(self, done: int, text: str, seconds: float, last: bool = False) -> None:
         """Show how far it is; as a plain line only every few seconds."""
         if self._bar:
@@ -178,6 +224,11 @@ class ProgressLine:
         elif last or seconds - self._printed_at >= self._plain_every:
             self._printed_at = seconds
             self.print(text)
+
+    def redraw(self, text: str) -> None:
+        """Put another text on the line; nothing happens where lines are plain."""
+        if self._bar:
+            self._bar.update(self._task, description=visible(text))
 
     def set_total(self, total: int) -> None:
         """Change the total, which was an estimate."""

@@ -1,5 +1,6 @@
 """`charrnn train`: train a model on a text."""
 
+import contextlib
 import signal
 import time
 from pathlib import Path
@@ -7,12 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
+from charrnn.activity import listen
 from charrnn.checkpoints.header import LANGUAGE
+from charrnn.cli.effects import GIVEN
 from charrnn.cli.options import Device, Json, RunsDir, config_option, option
+from charrnn.cli.output import broken_pipe
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import UsageError
 from charrnn.tasks import TASKS
 from charrnn.tokenizers import TOKENIZERS
+from charrnn.training.effects import BUDGET
 from charrnn.training.planner.presets import PRESETS
 
 
@@ -41,6 +46,30 @@ def train(
             "--resume", help="Continue the run --name, or the last one, exactly where it ended."
         ),
     ] = False,
+    more: Annotated[
+        float | None,
+        option(
+            min=0.1,
+            max=1e5,
+            help="With --resume, minutes to train beyond the plan: the schedule begins anew.",
+            show_default="none",
+        ),
+    ] = None,
+    more_steps: Annotated[
+        int | None,
+        option(min=1, max=10**9, help="The same, by steps.", show_default="none"),
+    ] = None,
+    more_epochs: Annotated[
+        float | None,
+        option(min=0.001, max=1e6, help="The same, by passes over the text.", show_default="none"),
+    ] = None,
+    allow_changed_text: Annotated[
+        bool,
+        option(
+            "--allow-changed-text",
+            help="Resume although the text has changed, with the tokens that the run has kept.",
+        ),
+    ] = False,
     task: Annotated[str, option(help=f"Kind of model: {', '.join(TASKS)}.")] = LANGUAGE,
     preset: Annotated[
         str | None,
@@ -63,13 +92,15 @@ def train(
         ),
     ] = None,
     min_count: Annotated[
-        int,
+        int | None,
         option(
             min=1,
             max=10**6,
-            help="Occurrences that give a character its own token; rarer characters become bytes.",
+            help="Occurrences that give a character or word its own token; rarer characters become "
+            "bytes, rarer words <unk>.",
+            show_default="by the text",
         ),
-    ] = 1,
+    ] = None,
     split_words: Annotated[
         str | None,
         option(
@@ -79,9 +110,34 @@ def train(
     ] = None,
     lines: Annotated[
         bool,
-        option("--lines", help="Treat each line as a document of its own, as in a list of names."),
+        option(
+            "--lines",
+            help="Each line is a document, as in a list of names: short for --documents line.",
+        ),
     ] = False,
+    documents: Annotated[
+        str | None,
+        option(
+            help="What a document of its own is: a line, a file, or blank (text between blank "
+            "lines).",
+            show_default="the text is one",
+        ),
+    ] = None,
     encoding: Annotated[str, option(help="Encoding of the files.")] = "utf-8",
+    errors: Annotated[
+        str | None,
+        option(
+            help="Bytes that are not valid in the encoding: strict (an error), replace or skip.",
+            show_default="strict",
+        ),
+    ] = None,
+    newlines: Annotated[
+        str | None,
+        option(
+            help="Line ends of other systems, such as CR LF: convert to newlines, or keep.",
+            show_default="convert",
+        ),
+    ] = None,
     valid: Annotated[
         list[str] | None,
         option(help="Files to validate on, instead of part of the text.", show_default="none"),
@@ -145,6 +201,8 @@ def train(
     seed: Annotated[int | None, train_option("seed")] = None,
     eval_every: Annotated[int | None, train_option("eval_every")] = None,
     eval_tokens: Annotated[int | None, train_option("eval_tokens")] = None,
+    final_eval: Annotated[str | None, train_option("final_eval")] = None,
+    sample_every: Annotated[int | None, train_option("sample_every")] = None,
     save_every: Annotated[int | None, train_option("save_every")] = None,
     log_every: Annotated[int | None, train_option("log_every")] = None,
     keep: Annotated[int | None, train_option("keep")] = None,
@@ -162,59 +220,79 @@ def train(
     # --minutes counts from here, so it includes reading the text and planning.
     began = time.perf_counter()
     # A reader that leaves the pipe costs a training its output, not its work.
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    broken_pipe(signal.SIG_IGN)
     if bool(corpus) == resume:
         raise UsageError(
             "give either a text to train on or --resume",
             "charrnn train corpus.txt, or charrnn train --resume --name RUN",
         )
+    if allow_changed_text and not resume:
+        raise UsageError("--allow-changed-text has no effect without --resume", "leave it out")
     from charrnn.cli.progress import ProgressReporter
     from charrnn.cli.signals import Interrupts
 
     interrupts, reporter = Interrupts(), ProgressReporter(silent=quiet)
     # That a damaged checkpoint was skipped is worth a line even to --quiet; a new name is not.
     hooks = _hooks(interrupts, reporter, json, notes=resume or not quiet)
-    if resume:
+    measures = (more, more_steps, more_epochs)
+    goes_on = any(value is not None for value in measures)
+    if resume and goes_on:
         _refuse_changes(values)
-    with interrupts.listen(), reporter:
+    silence = listen(lambda work: None) if quiet else contextlib.nullcontext()
+    with interrupts.listen(), silence, reporter:
         # Under `listen`, because it imports torch, which takes long enough for a Ctrl-C to arrive.
-        from charrnn.training.session import make_request, resume_run, start_run
+        from charrnn.training.changes import Changes
+        from charrnn.training.planner.restart import More
+        from charrnn.training.request import make_request
+        from charrnn.training.session import resume_run, start_run
 
         if resume:
-            resume_run(name, runs_dir, device, hooks)
+            given = {k: v for k, v in chosen(values).items() if v not in (None, [])}
+            further = More(*measures, given=given) if goes_on else None
+            given |= {"preset": preset} if preset else {}
+            changes = Changes(given, GIVEN.get())
+            kept = allow_changed_text
+            resume_run(name, runs_dir, device, hooks, further, began, kept, changes)
         else:
             request = make_request(tuple(corpus or ()), chosen(values), preset, task)
             start_run(request, name, runs_dir, device, hooks, began)
 
 
 def chosen(values: dict[str, Any]) -> dict[str, Any]:
-    """The values of all options -> those that choose data, model and training."""
-    return {name: value for name, value in values.items() if name not in NOT_CHOSEN}
+    """The values of all options -> those that choose data, model and training.
+
+    The defaults of the command line are those of DataConfig: left out, they are not given.
+    """
+    given = GIVEN.get()
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in NOT_CHOSEN and (name not in DEFAULTS or name in given or value is None)
+    }
 
 
 NOT_CHOSEN = (
-    "corpus", "name", "runs_dir", "resume", "task", "preset", "device", "json", "quiet",
+    "corpus", "name", "runs_dir", "resume", "more", "more_steps", "more_epochs",
+    "allow_changed_text", "task", "preset", "device", "json", "quiet",
 )  # fmt: skip
 """Options of the command itself, and those that the library takes as arguments of their own."""
 
 DEFAULTS = {
-    "lines": False, "encoding": "utf-8", "min_count": 1, "valid_fraction": 0.1,
+    "lines": False, "encoding": "utf-8", "valid_fraction": 0.1,
     "test_fraction": 0.0,
 }  # fmt: skip
 """The values of options that are not None when they are left out."""
 
 
 def _refuse_changes(values: dict[str, Any]) -> None:
-    """UsageError if an option would change the plan of a run that is resumed."""
-    options = chosen(values) | {"preset": values["preset"]}
-    # A default that is given explicitly cannot be seen here, and changes nothing.
-    given = sorted(k for k, v in options.items() if v not in (None, [], DEFAULTS.get(k)))
-    if given:
-        option = "--" + given[0].replace("_", "-")
-        raise UsageError(
-            f"{option} cannot be changed by --resume, which continues the plan as it was",
-            f"leave {option} out or start a new run",
-        )
+    """UsageError for a budget or a preset beside --more; `More` refuses what else it must."""
+    for name in ("preset", *BUDGET):
+        if values[name] is not None:
+            label, more = GIVEN.get().get(name, "--" + name), BUDGET.get(name)
+            raise UsageError(
+                f"{label} is for a new run, and this one goes on",
+                f"say {more} {values[name]:g} alone" if more else f"leave {label} out",
+            )
 
 
 def _hooks(interrupts: Any, reporter: Any, json: bool, notes: bool) -> Any:

@@ -2,6 +2,10 @@
 
     config        DataConfig: which files, how to read and split them
     sources       files, folders, globs and pipes -> blocks of text
+    folders       a folder -> its text files in natural order
+    formats       the first bytes of a file -> what it is, if it is no text
+    decoding      bytes -> text in blocks; errors that name the byte, its offset and its line
+    reading       encoding, line ends, documents: one reader for training and for measuring
     token_arrays  ids -> memory-mapped arrays on disk
     batches       a token array -> inputs and targets of step k
     suffix_array  a text -> an index that finds copies of its parts

@@ -6,7 +6,7 @@ every token is read once per epoch, every window is complete, and the hidden sta
 from step to step always belongs to the text just before.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,62 @@ class Batches:
         windows = self.tokens[positions % size].astype(np.int64)  # (B/W, T + 1)
         # Two views of one array: inputs and targets share all but their first and last token.
         return windows[:, :-1], windows[:, 1:]
+
+
+@dataclass(frozen=True)
+class DocumentBatches(Batches):
+    """The same over documents, whose order is another one in each epoch.
+
+    ends: the position after each document (D,), the last one at N. A row reads the same stretch of
+    the tape in each epoch, of the tape of that epoch: its documents put into an order that is a
+    function of the epoch alone. The network begins each document with a state of zeros; a document
+    that a stretch cuts in two goes on in another row.
+
+    >>> ends = np.array([2, 3, 5, 9], dtype=np.uint32)
+    >>> batches = DocumentBatches(np.arange(9, dtype=np.uint8), 1, 9, ends=ends)
+    >>> [batches[epoch][0].tolist() for epoch in range(2)]
+    [[[3, 4, 0, 1, 2, 5, 6, 7, 8]], [[5, 6, 7, 8, 0, 1, 3, 4, 2]]]
+    """
+
+    ends: NDArray[np.unsignedinteger] = field(default_factory=lambda: np.zeros(0, np.uint32))
+    _tapes: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def __getitem__(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Step -> inputs and targets (B/W, T); the targets are the inputs one token later."""
+        size, rows = len(self.tokens), np.array(self.rows)
+        begins = (rows * size // self.batch_size)[:, None]
+        # With more rows than tokens, a row still reads one.
+        stretch = np.maximum(1, ((rows + 1) * size // self.batch_size)[:, None] - begins)
+        at = step * self.seq_length + np.arange(self.seq_length + 1)[None, :]
+        epochs, places = at // stretch, (begins + at % stretch) % size  # (B/W, T + 1)
+        windows = np.empty(places.shape, np.int64)
+        # Rows may be in two epochs at once, because their stretches differ by a token.
+        for epoch in range(int(epochs.min()), int(epochs.max()) + 1):
+            here = epochs == epoch
+            windows[here] = self.tokens[self._positions(epoch, places[here])]
+        return windows[:, :-1], windows[:, 1:]
+
+    def _positions(self, epoch: int, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Places on an epoch's tape -> positions in the token array."""
+        begins, shifts = self._tape(epoch)
+        return places + shifts[np.searchsorted(begins, places, "right") - 1]
+
+    def _tape(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where each document begins on an epoch's tape, and how far it was moved there."""
+        if epoch not in self._tapes:
+            ends = self.ends.astype(np.int64)
+            starts = np.concatenate([[0], ends[:-1]])
+            # Seeded by the epoch alone: a resumed run makes the same order again.
+            order = np.random.default_rng([0, epoch]).permutation(len(ends))
+            lengths = (ends - starts)[order]
+            begins = np.cumsum(lengths) - lengths
+            # Rows are in two epochs at most, which are a few numbers for each document.
+            for old in [known for known in self._tapes if known < epoch - 1]:
+                del self._tapes[old]
+            self._tapes[epoch] = begins, starts[order] - begins
+        return self._tapes[epoch]
 
 
 def rows_per_rank(batch_size: int, world_size: int) -> int:

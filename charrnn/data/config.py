@@ -8,7 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.data import sources
+from charrnn.data.reading import DOCUMENTS, Reading
 from charrnn.errors import UsageError
+
+ADDED = ("errors", "newlines", "documents", "folders", "files")
+"""Fields that run.json of earlier versions does not have."""
+
+CHOICES = {
+    "errors": ("strict", "replace", "skip"),
+    "newlines": ("", "convert", "keep"),
+    "documents": ("", *DOCUMENTS),
+    "folders": ("names", "text"),
+}
+"""The values of fields that have a few."""
 
 UNUSABLE_ENCODINGS = ("idna", "punycode")
 """Encodings of host names, which cannot be decoded block by block."""
@@ -18,8 +30,12 @@ UNUSABLE_ENCODINGS = ("idna", "punycode")
 class DataConfig:
     """Which files to read and how; together with their contents it determines every array.
 
-    sources, valid, test: files, folders, globs or "-" for standard input. UsageError if the values
-    contradict each other.
+    sources, valid, test: files, folders, globs or "-" for standard input. errors, newlines and
+    documents are those of `Reading`. folders: "names" as earlier versions read them, "text" in
+    natural order and without what is no text in the encoding. files: what folders and globs stood
+    for when the run began, by part. UsageError if the values contradict each other.
+
+    The defaults are what runs of earlier versions did; `for_new_run` gives what new runs do.
 
     >>> DataConfig(("corpus.txt",), valid_fraction=0.05).tokenizer
     'char'
@@ -28,7 +44,7 @@ class DataConfig:
     sources: tuple[str, ...]
     tokenizer: str = "char"
     vocab_size: int | None = None
-    min_count: int = 1
+    min_count: int | None = None
     split_words: str = "punctuation"
     lines: bool = False
     valid: tuple[str, ...] = ()
@@ -36,6 +52,11 @@ class DataConfig:
     valid_fraction: float = 0.1
     test_fraction: float = 0.0
     encoding: str = "utf-8"
+    errors: str = "strict"
+    newlines: str = ""
+    documents: str = ""
+    folders: str = "names"
+    files: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         if self.valid_fraction + self.test_fraction > 0.9:
@@ -53,8 +74,38 @@ class DataConfig:
             raise UsageError(
                 f"there is no encoding {self.encoding!r}", "give one like utf-8, utf-16 or latin-1"
             ) from None
+        for name, known in CHOICES.items():
+            if (value := getattr(self, name)) not in known:
+                raise UsageError(
+                    f"--{name} is {value!r}", f"choose one of {', '.join(filter(None, known))}"
+                )
+        if self.lines and self.documents not in ("", "line"):
+            raise UsageError(
+                f"--lines and --documents {self.documents} contradict each other", "give one"
+            )
         if (*self.sources, *self.valid, *self.test).count(sources.STDIN) > 1:
             raise UsageError("standard input can be read only once", "save it to a file first")
+
+    def for_new_run(self) -> "DataConfig":
+        """The same request, carried out as today and not as by earlier versions.
+
+        What a run must repeat when it is resumed is a field, so an improvement is a new value of
+        one, and the default stays what old runs did.
+        """
+        documents = self.documents or ("line" if self.lines else "")
+        return dataclasses.replace(
+            self,
+            documents=documents,
+            lines=documents == "line",
+            newlines=self.newlines or "convert",
+            folders="text",
+        )
+
+    @property
+    def reading(self) -> Reading:
+        """How the files become text."""
+        exact = self.tokenizer == "byte"
+        return Reading(self.encoding, self.errors, self.newlines, self.documents, exact)
 
     @property
     def binary(self) -> bool:
@@ -78,7 +129,13 @@ class DataConfig:
 
     def to_json(self) -> dict[str, Any]:
         """The entry `recipe` of run.json: every field under its own name."""
-        return {
+        added = {
+            item.name: getattr(self, item.name)
+            for item in dataclasses.fields(self)
+            # Absent at the default, as in runs of earlier versions.
+            if item.name in ADDED and getattr(self, item.name) != item.default
+        }
+        return added | {
             "sources": self.sources,
             "tokenizer": self.tokenizer,
             "vocab_size": self.vocab_size,
@@ -102,15 +159,28 @@ def data_config_from_json(data: Mapping[str, Any]) -> DataConfig:
             if not _is_valid(item.name, value):
                 raise ValueError(f"{item.name} is {value!r}")
             # JSON has no tuples; with lists, this config would not equal the one that was written.
-            values[item.name] = tuple(value) if isinstance(value, list) else value
+            values[item.name] = _tuples(value)
     return DataConfig(**values)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _is_valid(name: str, value: Any) -> bool:
     """Whether a parsed value has the type of a field."""
     if name in ("sources", "valid", "test"):
         return isinstance(value, list) and all(isinstance(text, str) for text in value)
-    if name == "vocab_size":
+    if name == "files":
+        return isinstance(value, list) and all(
+            isinstance(entry, list)
+            and len(entry) == 2
+            and isinstance(entry[0], str)
+            and isinstance(entry[1], list)
+            and all(isinstance(text, str) for text in entry[1])
+            for entry in value
+        )
+    if name in ("vocab_size", "min_count"):
         return value is None or type(value) is int
     if name in ("valid_fraction", "test_fraction"):
         return type(value) in (int, float) and 0 <= value <= 1

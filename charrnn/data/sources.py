@@ -4,18 +4,24 @@ Everything is read in blocks, so a corpus may be larger than memory. Nothing is 
 file that cannot be decoded is an error that names the offset, and what is left out is noted.
 """
 
-import codecs
+import contextlib
 import glob
 import hashlib
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from charrnn.errors import CorpusError, StorageError
+from charrnn.activity import activity
+from charrnn.data.decoding import decode
+from charrnn.data.folders import Selection, natural, text_files
+from charrnn.data.formats import refuse_other_formats
+from charrnn.data.reading import Reading, Tally
+from charrnn.errors import CorpusError, StorageError, is_forbidden
 
 BLOCK = 4 << 20
 """Bytes read at a time, which bounds the memory that a text of any size needs."""
@@ -42,10 +48,7 @@ class Sources:
         """The hash of one file, or of several files' hashes; file names do not count."""
         # Of the hashes and not of all bytes in a row: where files end is part of the text, because
         # a newline is put between them.
-        hashes = []
-        for path in self.files:
-            with path.open("rb") as file:
-                hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+        hashes = [file_sha256(path) for path in self.files]
         return hashes[0] if len(hashes) == 1 else _joint_hash(hashes)
 
     def texts(self, encoding: str, exact: bool) -> Iterator[str]:
@@ -54,22 +57,66 @@ class Sources:
         `exact` keeps every byte, even a byte order mark or an undecodable one, for the byte
         tokenizer. Otherwise CorpusError names the file and offset of an undecodable byte.
         """
-        last = "\n"
+        return Reading(encoding, exact=exact).text(self, Tally())
+
+    def by_file(
+        self, encoding: str, exact: bool, errors: str, tally: Tally
+    ) -> Iterator[Iterator[str]]:
+        """The text of each file in blocks. Each must be read to its end before the next one."""
+        return (decode(path, encoding, exact, errors, tally, BLOCK) for path in self.files)
+
+    def refuse_other_formats(self, encoding: str) -> None:
+        """CorpusError, with the way to its text, for a file that is recognized as no text."""
         for path in self.files:
-            if last != "\n":
-                yield "\n"
-            # Now the text ends in a newline, and an empty file must not add a second one.
-            last = "\n"
-            for text in _decode(path, encoding, exact):
-                last = text[-1]
-                yield text
+            refuse_other_formats(path, encoding)
+
+    def repeated(self) -> list[Path]:
+        """The files that have the contents of one before them."""
+        seen: set[str] = set()
+        found = []
+        for path in self.files:
+            # An empty file says nothing twice.
+            if path.stat().st_size:
+                digest = file_sha256(path)
+                found += [path] * (digest in seen)
+                seen.add(digest)
+        return found
 
 
-def find(names: Iterable[str], spool: Path, binary: bool = False) -> Sources:
+@contextlib.contextmanager
+def opened(name: str | Path, reading: Reading) -> Iterator[Sources]:
+    """One command-line argument as a text to measure, while this lasts.
+
+    The contents of a pipe are saved in a temporary folder. CorpusError, which calls standard input
+    so, if it cannot be read.
+    """
+    with tempfile.TemporaryDirectory() as spool:
+        try:
+            binary = reading.exact or b"\0" in "a".encode(reading.encoding)
+            selection = Selection(reading.encoding, reading.errors == "strict", binary)
+            found = find([str(name)], Path(spool), selection=selection)
+            if not reading.exact:
+                found.refuse_other_formats(reading.encoding)
+            yield found
+        except CorpusError as error:
+            problem = error.problem.replace(str(Path(spool, STDIN_FILE)), "stdin")
+            raise CorpusError(problem, error.remedy) from None
+
+
+def file_sha256(path: Path) -> str:
+    """The hash of a file, as sha256sum prints it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def find(
+    names: Iterable[str], spool: Path, binary: bool = False, selection: Selection | None = None
+) -> Sources:
     r"""Command-line arguments -> files; the contents of pipes are saved in the folder `spool`.
 
-    CorpusError if one is missing, unreadable or has no text. `binary` also takes files that do not
-    look like text.
+    CorpusError if one is missing, unreadable or has no text. Without a `selection` folders are read
+    as by earlier versions, whose runs must find the same files again; `binary` then also takes
+    files that do not look like text.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -85,11 +132,15 @@ def find(names: Iterable[str], spool: Path, binary: bool = False) -> Sources:
         if name == STDIN:
             files.append(_save_pipe(sys.stdin.buffer, spool / STDIN_FILE))
         else:
-            for path in _expand(name):
-                files += _files(path, spool, binary, notes)
+            for path in _expand(name, natural if selection else str):
+                if selection and path.is_dir():
+                    files += text_files(path, selection, spool, notes)
+                else:
+                    files += _files(path, spool, binary, notes)
     return Sources(tuple(files), tuple(notes))
 
 
+@activity("reading the files")
 def digest(parts: Mapping[str, Sources]) -> str:
     """The hash of a corpus: of its text, and of which parts have files of their own."""
     # With one part it is the hash of its text, which for a single file is what sha256sum prints.
@@ -123,13 +174,18 @@ def whole_lines(texts: Iterable[str], patient: bool = False) -> Iterator[str]:
         yield rest
 
 
-def _expand(name: str) -> list[Path]:
+def is_expanded(name: str) -> bool:
+    """Whether a command-line argument may stand for several files: a folder or a glob."""
+    return name != STDIN and (os.path.isdir(name) or not os.path.lexists(name))
+
+
+def _expand(name: str, order: Callable[[str], Any]) -> list[Path]:
     # A file may have a name with [ or *, so a pattern is tried last. lexists is also true of a
     # broken link, which then gets the system's own error message.
     if os.path.lexists(name):
         return [Path(name)]
     # glob returns names in the order of the file system, which differs between machines.
-    found = sorted(glob.glob(name, recursive=True))
+    found = sorted(glob.glob(name, recursive=True), key=order)
     if not found:
         raise CorpusError(f"there is no file or folder {name}", "check the path")
     return [Path(path) for path in found]
@@ -192,7 +248,10 @@ def _save_pipe(pipe: BinaryIO, target: Path) -> Path:
             while block := _next_block(pipe):
                 file.write(block)
     except OSError as error:
-        raise StorageError(f"cannot write {target}: {error.strerror}", "free some space") from None
+        raise StorageError(
+            f"cannot write {target}: {error.strerror}",
+            "check its permissions" if is_forbidden(error) else "free some space",
+        ) from None
     return target
 
 
@@ -202,46 +261,3 @@ def _next_block(pipe: BinaryIO) -> bytes:
         return pipe.read(BLOCK)
     except OSError as error:
         raise CorpusError(f"cannot read the pipe: {error.strerror}", "check it") from None
-
-
-def _decode(path: Path, encoding: str, exact: bool) -> Iterator[str]:
-    """A file -> its text in non-empty blocks."""
-    # By the codec's own name, which is the same for utf8, U8 and UTF-8.
-    plain = codecs.lookup(encoding).name == "utf-8"
-    # utf-8-sig leaves out a byte order mark, which would become a character of the vocabulary.
-    name = "utf-8-sig" if plain and not exact else encoding
-    errors = "surrogateescape" if exact else "strict"
-    # Incremental: a character may begin in one block and end in the next.
-    decoder = codecs.getincrementaldecoder(name)(errors)
-    read = 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                read += len(block)
-                if text := decoder.decode(block):
-                    yield text if plain else _encodable(text, errors)
-            if text := decoder.decode(b"", final=True):
-                yield text if plain else _encodable(text, errors)
-    # From `_encodable`. Before UnicodeError, of which it is a subclass.
-    except UnicodeEncodeError:
-        raise CorpusError(
-            f"{path}, read as {encoding}, contains a lone surrogate, half a character",
-            "give the right --encoding",
-        ) from None
-    except UnicodeError as error:
-        # The error's object ends at the last byte read, and may begin with bytes of earlier blocks.
-        # utf-16 without a byte order mark raises a plain UnicodeError, which has no object.
-        seen = getattr(error, "object", b"")
-        offset = read - len(seen) + getattr(error, "start", 0)
-        raise CorpusError(
-            f"{path} is not valid {encoding} at byte {offset:,}",
-            "give its --encoding (utf-16, latin-1, cp1252 ...), or use --tokenizer byte",
-        ) from None
-    except OSError as error:
-        raise CorpusError(f"cannot read {path}: {error.strerror}", "check the file") from None
-
-
-def _encodable(text: str, errors: str) -> str:
-    """The same text. UnicodeEncodeError if it is not valid UTF-8: utf-7 can decode to that."""
-    text.encode("utf-8", errors)
-    return text

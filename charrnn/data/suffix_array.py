@@ -4,13 +4,14 @@ The array is built once and read through a memory map. A search compares UTF-8 b
 searched text are counted in characters.
 """
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.errors import StorageError
+from charrnn.activity import remark
 
 MAX_BYTES = 2**31 - 1
 """Bytes of the largest text that can be indexed: positions are 32-bit integers."""
@@ -40,16 +41,16 @@ class SuffixArray:
 
     def __init__(self, text: bytes | memoryview, suffixes: NDArray[np.int32]) -> None:
         self.text = text
-        self._suffixes = suffixes
+        self.suffixes = suffixes
 
     def find(self, part: bytes) -> int:
         """Bytes -> a position where they occur, or -1."""
         low, high = self.interval(part)
-        return int(self._suffixes[low]) if low < high else -1
+        return int(self.suffixes[low]) if low < high else -1
 
     def interval(self, part: bytes, low: int = 0, high: int | None = None) -> tuple[int, int]:
         """Bytes -> the range of suffixes, by rank, that start with them."""
-        end = len(self._suffixes) if high is None else high
+        end = len(self.suffixes) if high is None else high
         # Suffixes with a common prefix are neighbours in the order, so two binary searches find
         # them all: O(M log N) for M bytes in a text of N.
         first = self._bisect(part, low, end, before=True)
@@ -58,7 +59,7 @@ class SuffixArray:
     def _bisect(self, part: bytes, low: int, high: int, before: bool) -> int:
         while low < high:
             middle = (low + high) // 2
-            at = int(self._suffixes[middle])
+            at = int(self.suffixes[middle])
             # Only the compared bytes are copied, so a memory-mapped text stays on disk.
             prefix = bytes(self.text[at : at + len(part)])
             if prefix < part or (not before and prefix == part):
@@ -130,20 +131,29 @@ def open_suffix_array(text_path: Path, array_path: Path) -> SuffixArray | None:
     return SuffixArray(mapped.data, suffixes) if len(mapped) == len(suffixes) else None
 
 
-def build_suffix_array(text: bytes, text_path: Path, array_path: Path) -> None:
-    """Text -> both files of its index. StorageError if they cannot be written."""
+def index_text(text: bytes) -> SuffixArray:
+    """Text -> its index, in memory alone."""
     from pydivsufsort import divsufsort
 
     # A copy, because divsufsort refuses read-only arrays, as those of bytes are.
-    suffixes = divsufsort(np.frombuffer(text, np.uint8).copy()).astype(np.int32)
+    return SuffixArray(text, divsufsort(np.frombuffer(text, np.uint8).copy()).astype(np.int32))
+
+
+def build_suffix_array(text: bytes, text_path: Path, array_path: Path) -> SuffixArray:
+    """Text -> its index, which is kept in both files if they can be written."""
+    index = index_text(text)
     try:
         text_path.write_bytes(text)
         # The array is renamed into place last: if it is there, the text is there too.
         unfinished = array_path.with_suffix(".tmp")
         with unfinished.open("wb") as file:
-            np.save(file, suffixes)
+            np.save(file, index.suffixes)
         unfinished.replace(array_path)
     except OSError as error:
-        raise StorageError(
-            f"cannot write {array_path}: {error.strerror}", "free some space"
-        ) from None
+        # A folder that is read-only or full costs the next command the time, and this one nothing.
+        with contextlib.suppress(OSError):
+            array_path.with_suffix(".tmp").unlink()
+        remark(f"the index of the training text was not kept ({error.strerror})")
+        return index
+    # Opened again, so that text and array are mapped and their copies in memory can be freed.
+    return open_suffix_array(text_path, array_path) or index

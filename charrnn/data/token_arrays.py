@@ -1,5 +1,6 @@
 """Token arrays on disk: written block by block, shuffled by line, read through memory maps."""
 
+import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
@@ -17,11 +18,22 @@ CHUNK = 1 << 22
 
 @dataclass(frozen=True)
 class Split:
-    """One part of a corpus: a token array (N,) on disk, and the characters it encodes."""
+    """One part of a corpus: a token array (N,) on disk, and the characters it encodes.
+
+    unknown: tokens that stand for a word without an id, whose characters cost unknown_nats.
+    """
 
     path: Path
     tokens: int
     characters: int
+    unknown: int = 0
+    unknown_nats: float = 0.0
+
+    def to_json(self) -> dict[str, float]:
+        """The numbers of corpus.json; those of unknown words are absent where there are none."""
+        own = {"tokens": self.tokens, "characters": self.characters}
+        unknown = {"unknown": self.unknown, "unknown_nats": self.unknown_nats}
+        return own | (unknown if self.unknown else {})
 
     def load(self) -> NDArray[np.unsignedinteger]:
         """The tokens, memory-mapped."""
@@ -31,7 +43,9 @@ class Split:
     def is_intact(self, vocab_size: int) -> bool:
         """Whether the file holds all tokens, and only ids below `vocab_size`."""
         # The numbers come from a JSON file, where they may be anything.
-        if type(self.tokens) is not int or type(self.characters) is not int:
+        if not all(type(n) is int for n in (self.tokens, self.characters, self.unknown)):
+            return False
+        if type(self.unknown_nats) is not float or not math.isfinite(self.unknown_nats):
             return False
         tokens = self.load()
         fits = tokens.shape == (self.tokens,) and tokens.dtype.kind == "u"
@@ -82,20 +96,30 @@ class TokenWriter(AbstractContextManager["TokenWriter"]):
         self.file.close()
 
 
+def ends_of(tokens: NDArray[np.unsignedinteger], end_id: int) -> NDArray[np.unsignedinteger]:
+    """Tokens (N,) -> the position after each end of a document (D,).
+
+    >>> ends_of(np.array([5, 0, 6, 7, 0]), end_id=0).tolist()
+    [2, 5]
+    """
+    # An entry for each document is in memory; four bytes are enough for most texts.
+    small = np.uint32 if len(tokens) < 2**32 else np.uint64
+    return np.concatenate(
+        [
+            (np.flatnonzero(tokens[begin : begin + CHUNK] == end_id) + begin + 1).astype(small)
+            for begin in range(0, len(tokens), CHUNK)
+        ]
+    )
+
+
 def shuffle_lines(path: Path, newline_id: int) -> None:
     """Put the lines of a token array into a random order, the same one every time.
 
     A sorted list trains badly: neighbouring streams would read similar lines.
     """
     tokens = np.lib.format.open_memmap(path, mode="r")
-    # Two arrays with an entry for each line are in memory; four bytes are enough for most texts.
-    small = np.uint32 if len(tokens) < 2**32 else np.uint64
-    ends = np.concatenate(
-        [
-            (np.flatnonzero(tokens[begin : begin + CHUNK] == newline_id) + begin + 1).astype(small)
-            for begin in range(0, len(tokens), CHUNK)
-        ]
-    )
+    ends = ends_of(tokens, newline_id)
+    small = ends.dtype
     # A fixed seed: when the arrays are made again for a resumed run, they must be the same.
     order = iter(np.random.default_rng(0).permutation(len(ends)).astype(small))
     # A file of its own: the map still reads the old one while the new one is written.
@@ -112,3 +136,25 @@ def shuffle_lines(path: Path, newline_id: int) -> None:
             writer.append(tokens[positions], 0)
         writer.finish()
     path.with_suffix(".tmp").replace(path)
+
+
+def evenly_spread(tokens: int, limit: int, pieces: int) -> list[range]:
+    """Of so many tokens, `limit` in `pieces` pieces at equal distances -> their positions.
+
+    The first piece is the beginning and the last one the end. A figure of a part of a text is of
+    these, because the beginning may be unlike the rest.
+
+    >>> evenly_spread(100, 10, 3)
+    [range(0, 4), range(49, 52), range(97, 100)]
+    """
+    limit = min(limit, tokens)
+    pieces = max(1, min(pieces, limit))
+    lengths = [limit // pieces + (number < limit % pieces) for number in range(pieces)]
+    # Whatever is left out lies between the pieces, so that no two of them overlap.
+    skipped, gaps = tokens - limit, max(1, pieces - 1)
+    parts, begin = [], 0
+    for number, length in enumerate(lengths):
+        start = begin + skipped * number // gaps
+        parts.append(range(start, start + length))
+        begin += length
+    return parts

@@ -144,6 +144,10 @@ def unrolled(
     """
     for column in ids.T:
         x, after = model.embed(column), []
+        begins = model.begins(column[:, None])
+        if begins is not None:
+            # No gradient passes the beginning of a document.
+            state = [tuple(part * begins.kept[0] for part in layer) for layer in state]
         for index, layer in enumerate(model.layers):
             # A sequence of one token: (B, D) -> (B, 1, D).
             _, new = layer(x[:, None], state[index])

@@ -37,6 +37,11 @@ class LoggedEvent:
     seconds: float
     event: Mapping[str, Any]
 
+    @property
+    def is_of_pieces(self) -> bool:
+        """Whether it is a score of evenly spread pieces of the validation part."""
+        return self.event.get("pieces") is True
+
 
 @dataclass(frozen=True)
 class Log:
@@ -52,6 +57,11 @@ class Log:
         """A note on lines that could not be read; empty if there are none."""
         lines = "1 line" if self.unreadable == 1 else f"{self.unreadable} lines"
         return f"left out {lines} of the log of {self.run}: unreadable" if self.unreadable else ""
+
+    @property
+    def reads_pieces(self) -> bool:
+        """Whether the evaluations during training read pieces of the validation part."""
+        return any(logged.is_of_pieces for logged in self.events)
 
     @property
     def epochs_per_step(self) -> float | None:
@@ -79,7 +89,7 @@ class Series:
 def read_log(run: Run) -> Log:
     """A run -> its log, with its sessions joined. Unreadable lines are left out and counted."""
     lines, unreadable = read_events(run.metrics)
-    events: dict[tuple[str, int], LoggedEvent] = {}
+    events: dict[tuple[str, int, bool], LoggedEvent] = {}
     plan: Mapping[str, Any] = {}
     before = last = 0.0  # seconds of earlier sessions, and of this one so far
     for event in lines:
@@ -102,7 +112,9 @@ def read_log(run: Run) -> Log:
             plan = event["plan"] if isinstance(event.get("plan"), dict) else plan
         else:
             # The later of two equal events replaces the earlier one.
-            events[kind, step] = LoggedEvent(kind, step, before + seconds, event)
+            # A score of pieces and one of the whole are two figures of one step.
+            pieces = event.get("pieces") is True
+            events[kind, step, pieces] = LoggedEvent(kind, step, before + seconds, event)
     ordered = sorted(events.values(), key=lambda logged: (logged.step, logged.seconds))
     return Log(run.name, tuple(ordered), plan, unreadable)
 
@@ -147,6 +159,9 @@ def series(
 def _series(log: Log, name: str, kind: str, axis: str, unit: str) -> Series:
     points: list[tuple[float, float]] = []
     for logged in log.events:
+        # One curve is of one text: where evaluations read pieces, those of the whole are left out.
+        if kind == "evaluated" and log.reads_pieces and not logged.is_of_pieces:
+            continue
         x, y = _along(log, logged, axis), _height(logged, name, unit)
         if logged.kind == kind and x is not None and y is not None:
             points.append((x, y))

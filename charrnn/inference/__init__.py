@@ -2,10 +2,14 @@
 
 nodes        parts of ONNX graphs: products in float32 or int8, one step of each cell
 graphs       a checkpoint -> ONNX models that read a token or a sequence
+onnx_document what an exported ONNX file says of its use to other programs
+sessions     a graph run on the number of threads that is faster now
 engine       Engine: ids and state -> logits and state, by ONNX Runtime
 sampling     logits -> logits: the filters, and the random draw
+text_tracker the characters behind the ids that filters see, whatever tokens spell them
 generation   prompts -> text, for many samples side by side
 beam_search  the most likely continuation
-constraints  banned texts, an alphabet, a regular expression, no copies of the corpus
+patterns     text that matches a regular expression
+constraints  banned texts, an alphabet, a pattern, no copies and no lines of the corpus
 state_file   the end of a sample in a file
 """

@@ -1,26 +1,30 @@
 """Beam search: the most likely continuation of a prompt that a few hypotheses can find."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from charrnn.inference import sampling
 from charrnn.inference.engine import TextModel
 from charrnn.inference.generation import HISTORY, GenerationState, SamplingParams
-from charrnn.inference.sampling import Context, Filter, log_softmax
+from charrnn.inference.sampling import Context, Filter, StatefulFilter, log_softmax
+from charrnn.inference.text_tracker import document_ends
+from charrnn.tokenizers import Tokenizer
 
 
 @dataclass(frozen=True)
 class Hypothesis:
     """A continuation: ids, their total log-probability, and why it ended, as in a Chunk.
 
-    Unless `finish` is "length", the last id is the end of the text and not part of it.
+    Unless `finish` is "length", the last id is the end of the text and not part of it; where a stop
+    text ended it, `cut` is the number of characters before that.
     """
 
     ids: tuple[int, ...]
     logprob: float
     finish: str
+    cut: int | None = None
 
 
 def beam_search(
@@ -34,24 +38,28 @@ def beam_search(
     """Keep the `width` best hypotheses at each step -> the best one, by log-probability per token.
 
     Filters in `extra` rule tokens out; the probabilities of the others are the model's own. A
-    hypothesis is complete where `ends` says so, as in `generate`, and with `lines` at a newline.
+    hypothesis is complete where `ends` says so, as in `generate`, at a stop text, and at the end of
+    a document.
     Source: Graves 2012, with the length normalisation of Wu et al. 2016, equation 14, exponent 1.
     """
     tokenizer, engine = model.tokenizer, model.engine
     rule_out = sampling.chain([sampling.exclude(tokenizer.unsampled), *extra])
+    _restore(extra, start)
+    document_end = document_ends(tokenizer) or [tokenizer.newline_id] * params.lines
     before = engine.zero_state(1) if start.state is None else start.state
     logits, state = engine.read_prompt(start.ids[:, None], before)
     beam = [Hypothesis((), 0.0, "length")]
     complete: list[Hypothesis] = []
     history = np.concatenate([start.history, start.ids])[-HISTORY:]
     count = 0
-    for _ in range(params.length):
+    for done in range(params.length):
         # Every hypothesis gets a row number of its own, so that stateful filters keep them apart.
         rows = tuple(range(count, count + len(beam)))
         count += len(beam)
         # All hypotheses in the beam have the same length, so their histories form one array.
         known = np.stack([np.concatenate([history, each.ids]) for each in beam]).astype(int)
-        allowed = rule_out(logits, Context(known, np.zeros((len(rows), 2)), rows))
+        last = done + 1 == params.length
+        allowed = rule_out(logits, Context(known, np.zeros((len(rows), 2)), rows, last=last))
         # The log-probabilities are normalized over the whole vocabulary: a ban does not make the
         # tokens that are left look more likely.
         scores = np.where(np.isfinite(allowed), log_softmax(logits), -np.inf)
@@ -63,10 +71,10 @@ def beam_search(
         grown: list[Hypothesis] = []
         for parent, token in zip(parents.tolist(), tokens.tolist(), strict=True):
             stops = ends is not None and ends(rows[parent], token)
-            breaks = params.lines and token == tokenizer.newline_id
-            finish = "stop" if stops else "end" if breaks else "length"
+            finish = "stop" if stops else "end" if token in document_end else "length"
             ids = (*beam[parent].ids, token)
-            grown.append(Hypothesis(ids, float(scores[parent, token]), finish))
+            one = Hypothesis(ids, float(scores[parent, token]), finish)
+            grown.append(_stopped(tokenizer, start, one, params.stop))
         complete += [each for each in grown if each.finish != "length"]
         going = [place for place, each in enumerate(grown) if each.finish == "length"]
         beam = [grown[place] for place in going]
@@ -77,6 +85,32 @@ def beam_search(
         state = [part[parents[going]] for part in state]
         logits, state = engine.step(tokens[going], state)
     return _best(complete + beam)
+
+
+def _restore(filters: tuple[Filter, ...], start: GenerationState) -> None:
+    """Let filters remember what they knew at the end of the text that goes on."""
+    for each in filters:
+        if isinstance(each, StatefulFilter) and each.name in start.filters:
+            # Every hypothesis continues the same text.
+            each.restore(None, start.filters[each.name])
+
+
+def text_of(tokenizer: Tokenizer, start: GenerationState, each: Hypothesis) -> str:
+    """What a hypothesis adds to the text shown so far, without the token that ends it."""
+    is_whole = each.finish == "length" or each.cut is not None
+    ids = each.ids if is_whole else each.ids[:-1]
+    return (start.held + tokenizer.decode([*start.incomplete, *ids]))[: each.cut]
+
+
+def _stopped(
+    tokenizer: Tokenizer, start: GenerationState, each: Hypothesis, stops: tuple[str, ...]
+) -> Hypothesis:
+    """The hypothesis, complete if its text contains a stop text."""
+    if not stops:
+        return each
+    text = text_of(tokenizer, start, each)
+    places = [place for place in map(text.find, stops) if place >= 0]
+    return replace(each, finish="stop", cut=min(places)) if places else each
 
 
 def _best(hypotheses: list[Hypothesis]) -> Hypothesis:

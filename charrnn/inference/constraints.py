@@ -1,37 +1,27 @@
 """What a generated text must or must not contain: banned texts, an alphabet, a regex, no copies.
 
-Constraints are filters that know the text behind the ids. Each tracks the text of every row it has
-seen, so an object can be used for one generation only. `Constraints` holds the options and makes
-the filters.
+Constraints are filters that know the text behind the ids: they are about characters, whatever
+number of tokens spells them. Each tracks the text of every row it has seen, so an object can be
+used for one generation only; `state` and `restore` carry it over to the next. `Constraints` holds
+the options and makes the filters.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import regex
+from numpy.typing import NDArray
 
 from charrnn.data.suffix_array import SuffixArray
 from charrnn.errors import UsageError
+from charrnn.inference.patterns import RegexConstraint
 from charrnn.inference.sampling import Filter, bias
 from charrnn.inference.sampling.base import RULED_OUT, Context, Logits
+from charrnn.inference.text_tracker import Saved, TextTracker, document_ends, is_spelled
 from charrnn.tokenizers import Tokenizer
-from charrnn.tokenizers.base import Decoder
 
-PATTERN_TOKEN = re.compile(
-    r"\\.|\[\^?\]?(?:\\.|[^\]\\])*(?:\]|\Z)"  # an escape, a set
-    r"|\{\s*(?P<least>\d+)\s*(?:,\s*\d*\s*)?\}"  # a repetition
-    r"|(?P<nothing>\(\?#[^)]*\)|\(\?[a-zA-Z0-9-]+\)|\s)"  # what a repetition may skip
-    r"|.",
-    re.DOTALL,
-)
-
-MAX_PATTERN = 100_000
-"""Characters of a regular expression with its repetitions expanded: some 50 MB, half a second."""
-
-ENDLESS = 10**12
-"""An upper bound of `expanded_length`."""
+Ends = Callable[[int, int], bool]
+"""Sample index and drawn id -> whether the id ends the text instead of belonging to it."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +30,8 @@ class Constraints:
 
     ban: texts that are never written. allow: the only characters written. bias: text -> amount
     added to its token's logit. pattern: a regular expression that the text matches. no_copy: the
-    longest run of characters copied from the training text.
+    longest run of characters copied from the training text. novel: whether no line of the corpus
+    is written.
     """
 
     ban: tuple[str, ...] = ()
@@ -48,95 +39,103 @@ class Constraints:
     bias: Mapping[str, float] = field(default_factory=dict)
     pattern: str | None = None
     no_copy: int | None = None
+    novel: bool = False
 
     def filters(
-        self, tokenizer: Tokenizer, corpus_index: Callable[[], SuffixArray]
-    ) -> tuple[list[Filter], Callable[[int, int], bool] | None]:
+        self,
+        tokenizer: Tokenizer,
+        corpus_index: Callable[[], SuffixArray],
+        corpus_lines: Callable[[], Callable[[str], bool]] | None = None,
+        lines: bool = False,
+    ) -> tuple[list[Filter], Ends | None]:
         """Tokenizer -> the filters of one generation, and what ends a text besides its length.
 
-        corpus_index: called only for `no_copy`. UsageError if an option cannot be satisfied.
+        corpus_index: called only for `no_copy`. corpus_lines: called only for `novel`; it returns
+        whether a line is in the corpus. lines: whether a newline ends every text. UsageError if an
+        option cannot be satisfied.
         """
-        amounts = token_biases(self.bias, tokenizer)
-        if self.allow is not None:
-            # The alphabet overrides the biases, so that no amount brings back an excluded token.
-            amounts |= alphabet_bias(self.allow, tokenizer)
         filters: list[Filter] = []
-        if amounts:
-            filters.append(bias(amounts, tokenizer.vocab_size))
+        if self.bias:
+            filters.append(bias(token_biases(self.bias, tokenizer), tokenizer.vocab_size))
+        if self.allow is not None:
+            # After the biases, so that no amount brings back a token that is not allowed.
+            filters.append(AllowConstraint(self.allow, tokenizer))
         if self.ban:
             filters.append(BanConstraint(self.ban, tokenizer))
         if self.no_copy is not None:
             filters.append(NoCopyConstraint(corpus_index(), self.no_copy, tokenizer))
-        if self.pattern is None:
-            return filters, None
-        matching = RegexConstraint(self.pattern, tokenizer)
-        return [*filters, matching], matching.ends
+        matching = None if self.pattern is None else RegexConstraint(self.pattern, tokenizer, lines)
+        if matching:
+            filters.append(matching)
+        if self.novel:
+            assert corpus_lines is not None
+            # Last, because a pattern lets a newline end a text that another filter ruled out.
+            filters.append(NovelConstraint(corpus_lines(), tokenizer))
+        return filters, matching.ends if matching else None
 
 
-class TextTracker:
-    """Keeps the text of each row up to date with the ids in the filters' context."""
+class AllowConstraint:
+    """Leaves only tokens that write allowed characters. UsageError if none is left.
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._incomplete: dict[int, list[int]] = {}
-        self._steps = 0
-        self.pieces = token_texts(tokenizer)
-        self.texts: dict[int, str] = {}
+    A part of a character is left where an allowed character begins with it.
+    """
 
-    def update(self, context: Context) -> list[str]:
-        """Context -> the text of each row so far, without its prompt."""
-        for place, row in enumerate(context.rows):
-            # A known row has one new token per step; the tokens before it are in its text already.
-            since = 1
-            if row not in self.texts:
-                # A new row branched off another hypothesis, or nothing is written yet.
-                self.texts[row], self._incomplete[row], since = "", [], self._steps
-            known = context.history[place]
-            for token in known[len(known) - since :].tolist():
-                self._take(row, token)
-        self._steps += 1
-        return [self.texts[row] for row in context.rows]
+    name = "allow"
 
-    def _take(self, row: int, token: int) -> None:
-        added, rest = self._push(row, token)
-        self.texts[row] += added
-        self._incomplete[row] = [] if added and not rest else [*self._incomplete[row], token]
+    def __init__(self, characters: str, tokenizer: Tokenizer) -> None:
+        self._tracker = TextTracker(tokenizer)
+        known = set(characters)
+        # A character with a token of its own is written by it.
+        spelled = [c.encode().hex() for c in known if is_spelled(c, tokenizer)]
+        self._beginnings = {each[:end] for each in spelled for end in range(1, len(each) + 1)}
+        pieces = self._tracker.pieces
+        whole = np.array([bool(piece) and set(piece) <= known for piece in pieces])
+        # The end of a document is no character.
+        whole[document_ends(tokenizer)] = True
+        # The tokens that may follow each beginning of a character; most follow none.
+        self._after = {"": whole | self._continuing("")}
+        if not np.delete(self._after[""], tokenizer.unsampled).any():
+            raise UsageError(
+                "--allow leaves nothing to write with", "allow characters of the corpus"
+            )
 
-    def _push(self, row: int, token: int) -> tuple[str, str]:
-        """The text that a token completes, and U+FFFD if it leaves a character incomplete."""
-        # Most tokens are whole characters after whole characters, and need no decoder.
-        if self.pieces[token] and not self._incomplete[row]:
-            return self.pieces[token], ""
-        # Each token gets a new decoder: most are only tried, and a decoder cannot take one back.
-        decoder = Decoder(self._tokenizer)
-        for each in self._incomplete[row]:
-            decoder.push(each)
-        return decoder.push(token), decoder.finish()
+    def _continuing(self, begun: str) -> NDArray[np.bool_]:
+        """The tokens (V,) that go on with a character of which these digits are written."""
+        return np.array(
+            [
+                bool(each) and not (piece and not begun) and begun + each in self._beginnings
+                for each, piece in zip(self._tracker.digits, self._tracker.pieces, strict=True)
+            ]
+        )
 
-    def added_text(self, row: int, token: int) -> str:
-        """What a token would add to a row's text; nothing if it leaves a character incomplete."""
-        return self._push(row, token)[0]
+    def __call__(self, logits: Logits, context: Context) -> Logits:
+        """The filter."""
+        left = np.full_like(logits, RULED_OUT)
+        for place, text in enumerate(self._tracker.update(context)):
+            begun = self._tracker.begun(context.rows[place])
+            if begun not in self._after:
+                self._after[begun] = self._continuing(begun)
+            kept = self._after[begun]
+            left[place, kept] = logits[place, kept]
+            if not np.isfinite(left[place]).any():
+                raise UsageError(
+                    f"--allow leaves nothing to write after {text[-40:]!r}", "allow more characters"
+                )
+        return left
 
-    def is_incomplete(self, row: int) -> bool:
-        """Whether a row ends inside a character."""
-        return bool(self._incomplete[row])
+    def state(self, row: int, token: int) -> Saved:
+        """The character that is incomplete."""
+        return self._tracker.state(row, token, 0)
 
-
-def token_texts(tokenizer: Tokenizer) -> list[str]:
-    """The text of each id by itself; empty for an id that is only part of a character."""
-    texts = []
-    for token in range(tokenizer.vocab_size):
-        # Each id gets a new byte decoder, because one may keep half a byte of the id before.
-        raw = tokenizer.byte_decoder()(token)
-        try:
-            texts.append(raw.decode())
-        except UnicodeDecodeError:
-            texts.append("")
-    return texts
+    def restore(self, row: int | None, saved: Saved) -> None:
+        """Go on within an incomplete character."""
+        self._tracker.restore(row, saved)
 
 
 class BanConstraint:
     """Rules out tokens that would complete a banned text. UsageError if none is left."""
+
+    name = "ban"
 
     def __init__(self, texts: tuple[str, ...], tokenizer: Tokenizer) -> None:
         self._texts = texts
@@ -183,64 +182,19 @@ class BanConstraint:
             if any(banned in end + self._tracker.added_text(row, token) for banned in self._texts)
         ]
 
+    def state(self, row: int, token: int) -> Saved:
+        """As much of the text as can begin a banned one."""
+        return self._tracker.state(row, token, max(map(len, self._texts)))
 
-class RegexConstraint:
-    """Leaves only tokens after which the text can still match a regular expression.
-
-    Once the text matches, a newline may end it instead of continuing it. Characters that take
-    several tokens are not written.
-    """
-
-    def __init__(self, pattern: str, tokenizer: Tokenizer) -> None:
-        # The expansion of a{0} is shorter than the pattern, but the compiler reads all of it.
-        length = max(len(pattern), expanded_length(pattern))
-        if length > MAX_PATTERN:
-            raise UsageError(
-                f"--regex is {length:,} characters long with its repetitions expanded, "
-                f"and {MAX_PATTERN:,} is the most",
-                "repeat less",
-            )
-        try:
-            # The regex package has partial matches; re cannot say that a text may still come to
-            # match.
-            self._pattern = regex.compile(pattern)
-        except (regex.error, ValueError, RecursionError) as error:
-            raise UsageError(f"--regex cannot be read: {error}", "correct the pattern") from None
-        self._tracker = TextTracker(tokenizer)
-        self._newline = tokenizer.newline_id
-
-    def __call__(self, logits: Logits, context: Context) -> Logits:
-        """The filter. UsageError if no token can continue a match."""
-        left = np.full_like(logits, RULED_OUT)
-        for place, text in enumerate(self._tracker.update(context)):
-            # Each token costs a match, so those that are ruled out already are not tried.
-            alive = np.flatnonzero(np.isfinite(logits[place]))
-            kept = [token for token in alive.tolist() if self._continues(text, token)]
-            if self._pattern.fullmatch(text):
-                kept.append(self._newline)
-            if not kept:
-                raise UsageError(
-                    f"the model can write no text that continues {text[-40:]!r} and matches "
-                    "--regex",
-                    "widen the pattern, or allow its characters",
-                )
-            # An earlier filter may have ruled out the newline, which has to remain possible as the
-            # end.
-            left[place, kept] = np.maximum(logits[place, kept], np.float32(-1e30))
-        return left
-
-    def _continues(self, text: str, token: int) -> bool:
-        piece = self._tracker.pieces[token]
-        return bool(piece) and self._pattern.fullmatch(text + piece, partial=True) is not None
-
-    def ends(self, row: int, token: int) -> bool:
-        """Whether this token is the newline that ends the text, and not part of it."""
-        # The tracker reads a token at the next step, so its text here is the one before the token.
-        return token == self._newline and not self._continues(self._tracker.texts[row], token)
+    def restore(self, row: int | None, saved: Saved) -> None:
+        """Go on after a text that may have begun a banned one."""
+        self._tracker.restore(row, saved)
 
 
 class NoCopyConstraint:
     """Rules out tokens that would make more than `limit` characters in a row a copy."""
+
+    name = "no_copy"
 
     def __init__(self, index: SuffixArray, limit: int, tokenizer: Tokenizer) -> None:
         self._index, self._limit = index, limit
@@ -292,19 +246,78 @@ class NoCopyConstraint:
             for k, tail in risky.items()
         )
 
+    def state(self, row: int, token: int) -> Saved:
+        """As much of the text as can be part of a copy that is too long."""
+        return self._tracker.state(row, token, self._limit)
 
-def alphabet_bias(characters: str, tokenizer: Tokenizer) -> dict[int, float]:
-    """Characters -> a bias of -inf for every token that contains another character."""
-    known = set(characters)
-    excluded = {
-        token: -np.inf
-        for token, piece in enumerate(token_texts(tokenizer))
-        # A part of a character may become one that is not allowed.
-        if not piece or not set(piece) <= known
-    }
-    if len(excluded.keys() | set(tokenizer.unsampled)) == tokenizer.vocab_size:
-        raise UsageError("--allow leaves nothing to write with", "allow characters of the corpus")
-    return excluded
+    def restore(self, row: int | None, saved: Saved) -> None:
+        """Go on after a text that may end in a copy."""
+        self._tracker.restore(row, saved)
+
+
+class NovelConstraint:
+    """Rules out tokens that would complete a line of the corpus; the prompt's end belongs to it.
+
+    is_known: whether a line is in the corpus. UsageError if no token is left.
+    """
+
+    name = "novel"
+
+    def __init__(self, is_known: Callable[[str], bool], tokenizer: Tokenizer) -> None:
+        self._is_known = is_known
+        self._tokenizer = tokenizer
+        self._tracker = TextTracker(tokenizer)
+        self._prompts: dict[int, str] = {}
+        self._restored: set[int | None] = set()
+        self._breaking = np.array(["\n" in piece for piece in self._tracker.pieces])
+        self._ends = document_ends(tokenizer)
+        self._breaking[self._ends] = True
+
+    def __call__(self, logits: Logits, context: Context) -> Logits:
+        """The filter."""
+        left = logits.copy()
+        for place, text in enumerate(self._tracker.update(context)):
+            row = context.rows[place]
+            if row not in self._prompts:
+                self._prompts[row] = self._prompt(row, context, place)
+            line = (self._prompts[row] + text).rpartition("\n")[2]
+            alive = np.isfinite(logits[place])
+            # The last token ends a line, whatever it is.
+            tried = alive if context.last else alive & self._breaking
+            out = [
+                t for t in np.flatnonzero(tried).tolist() if self._completes(row, line, t, context)
+            ]
+            left[place, out] = RULED_OUT
+            if len(out) == alive.sum():
+                raise UsageError(
+                    f"--novel leaves nothing to write after {line[-40:]!r}",
+                    "give another --length, --prompt or --regex",
+                )
+        return left
+
+    def _prompt(self, row: int, context: Context, place: int) -> str:
+        """The line of the prompt that a new row goes on with."""
+        if {row, None} & self._restored:
+            return ""
+        history = context.history[place]
+        known = history[: len(history) - self._tracker.tokens]
+        return self._tokenizer.decode(known[known >= 0].tolist()).rpartition("\n")[2]
+
+    def _completes(self, row: int, line: str, token: int, context: Context) -> bool:
+        if token in self._ends:
+            return self._is_known(line)
+        lines = (line + self._tracker.added_text(row, token)).split("\n")
+        return any(map(self._is_known, lines if context.last else lines[:-1]))
+
+    def state(self, row: int, token: int) -> Saved:
+        """The line so far, with what the prompt has of it."""
+        text, ids = self._tracker.state(row, token)
+        return [(self._prompts[row] + text).rpartition("\n")[2], ids]
+
+    def restore(self, row: int | None, saved: Saved) -> None:
+        """Go on within a line."""
+        self._restored.add(row)
+        self._tracker.restore(row, saved)
 
 
 def token_biases(texts: Mapping[str, float], tokenizer: Tokenizer) -> dict[int, float]:
@@ -318,37 +331,3 @@ def token_biases(texts: Mapping[str, float], tokenizer: Tokenizer) -> dict[int, 
             )
         found[int(ids[0])] = amount
     return found
-
-
-def expanded_length(pattern: str) -> int:
-    """Regular expression -> its characters, sets and escapes, with n copies for `{n}` and `{n,m}`.
-
-    The regex library expands repetitions when it compiles: `(ab){1000000}` took 680 MB and two
-    seconds. The result is an upper bound, because white space counts even where it means nothing.
-
-    >>> expanded_length("(ab){3}c")
-    7
-    """
-    # For each open group, its length so far; and the length of what a repetition would repeat.
-    lengths, last = [0], 0
-    for found in PATTERN_TOKEN.finditer(pattern):
-        if found["least"] and last:
-            # int refuses thousands of digits, and ENDLESS has 13.
-            count = int(found["least"]) if len(found["least"]) < 13 else ENDLESS
-            # What is repeated has been counted once already.
-            lengths[-1] = min(ENDLESS, lengths[-1] + last * max(0, count - 1))
-            last = min(ENDLESS, last * max(1, count))
-        elif found["nothing"]:
-            lengths[-1] += 1
-            # With the flag x, white space does not end what a repetition after it repeats.
-            last = last or 1
-        elif found[0] == "(":
-            lengths.append(0)
-        elif found[0] == ")" and len(lengths) > 1:
-            last = lengths.pop()
-            lengths[-1] = min(ENDLESS, lengths[-1] + last)
-        else:
-            lengths[-1] += 1
-            last = 1
-    # Groups that are never closed count too; the compiler reports them as an error.
-    return min(ENDLESS, sum(lengths))

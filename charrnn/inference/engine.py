@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.checkpoints.checkpoint import Checkpoint
-from charrnn.config import state_shapes
+from charrnn.config import num_parameters, state_shapes
 from charrnn.errors import MemoryLimitError
 from charrnn.inference.graphs import OPERATORS, sequence_graph, step_graph
+from charrnn.inference.sessions import Sessions
 from charrnn.tokenizers import Tokenizer
 
 State = list[NDArray[np.float32]]
@@ -26,8 +27,14 @@ State = list[NDArray[np.float32]]
 READ_LENGTH = 256
 """Tokens of a prompt read per call."""
 
+LOGITS_AT_ONCE = 2**23
+"""Of a large vocabulary fewer tokens per call, with about so many logits: 34 MB of float32."""
+
 READ_FROM = 64
 """Shorter sequences are stepped: building the sequence graph takes some milliseconds."""
+
+MOST_TRIED_PARAMETERS = 8_000_000
+"""Larger models run on all threads at once: each session holds the weights, and takes a second."""
 
 
 def default_threads() -> int:
@@ -67,7 +74,8 @@ class Engine:
     """A model that can be stepped: `step` reads one token of each row, `read` many.
 
     precision: "float32", or "int8" for weights of one byte each, which is faster. The rows of a
-    batch do not influence each other's results. The graphs are built at the first call.
+    batch do not influence each other's results. Before each `reset_id` of the configuration a row's
+    state starts anew, as in training. The graphs are built at the first call.
     """
 
     def __init__(
@@ -78,7 +86,8 @@ class Engine:
         self._parts = list(state_shapes(self.config, 1))
         self._names = ["logits", *(f"{name}.after" for name in self._parts)]
         self._checkpoint, self._precision = checkpoint, precision
-        self._threads = threads or default_threads()
+        # Without a number given, one thread and all of them are tried on the first calls.
+        self._threads = (threads,) if threads else tuple(sorted({1, default_threads()}))
         # In int8 one graph does everything, so that a text is scored exactly as it is sampled. A
         # cell that ONNX has no operator for is always stepped.
         stepped = precision != "float32" or self.config.cell not in OPERATORS
@@ -87,12 +96,18 @@ class Engine:
     @functools.cached_property
     def _stepper(self) -> Any:
         """The session of the graph that reads one token."""
-        return _session(step_graph(self._checkpoint, self._precision), self._threads)
+        return self._sessions(step_graph(self._checkpoint, self._precision))
 
     @functools.cached_property
     def _reader(self) -> Any:
         """The session of the graph that reads sequences."""
-        return _session(sequence_graph(self._checkpoint), self._threads)
+        return self._sessions(sequence_graph(self._checkpoint))
+
+    def _sessions(self, model: Any) -> Sessions:
+        # Where a second session would take long to build, all threads are worth their while.
+        large = num_parameters(self.config) > MOST_TRIED_PARAMETERS
+        counts = self._threads[-1:] if large else self._threads
+        return Sessions(functools.partial(_session, model.SerializeToString()), counts)
 
     def zero_state(self, rows: int) -> State:
         """The state of `rows` texts before their first token."""
@@ -100,14 +115,30 @@ class Engine:
 
     def step(self, ids: NDArray[np.integer], state: State) -> tuple[NDArray[np.float32], State]:
         """One token for each of B rows, (B,) -> logits (B, V) and the state after it."""
+        state = self._begun(ids, state)
         feed: dict[str, NDArray[Any]] = dict(zip(self._parts, state, strict=True))
         # ONNX Runtime does not convert types, and a tokenizer's ids are small unsigned integers.
         feed["ids"] = ids.astype(np.int64, copy=False)
         logits, *after = self._stepper.run(self._names, feed)
         return logits, after
 
+    def _begun(self, ids: NDArray[np.integer], state: State) -> State:
+        """The state before B tokens (B,): zero in the rows of which one begins a document."""
+        if self.config.reset_id < 0 or not (begins := ids == self.config.reset_id).any():
+            return state
+        return [np.where(begins[:, None], np.float32(0), part) for part in state]
+
     def read(self, ids: NDArray[np.integer], state: State) -> tuple[NDArray[np.float32], State]:
         """(T, B) tokens -> logits (T, B, V) and the state after the last of them."""
+        inside = np.flatnonzero((ids[1:] == self.config.reset_id).any(1)) + 1
+        if len(inside):
+            # The graph of sequences cannot reset a state, so each beginning has a call of its own.
+            found = []
+            for part in np.split(ids, inside):
+                logits, state = self.read(part, state)
+                found.append(logits)
+            return np.concatenate(found), state
+        state = self._begun(ids[0], state)
         if len(ids) < self._read_from:
             logits = np.empty((*ids.shape, self.vocab_size), np.float32)
             for now, row in zip(logits, ids, strict=True):
@@ -122,12 +153,18 @@ class Engine:
         self, ids: NDArray[np.integer], state: State
     ) -> tuple[NDArray[np.float32], State]:
         """(T, B) tokens of any length T >= 1 -> logits (B, V) after the last, and the state."""
-        for begin in range(0, len(ids), READ_LENGTH):
-            logits, state = self.read(ids[begin : begin + READ_LENGTH], state)
+        length = self.tokens_at_once(ids.shape[1])
+        for begin in range(0, len(ids), length):
+            logits, state = self.read(ids[begin : begin + length], state)
         return logits[-1], state
 
+    def tokens_at_once(self, rows: int) -> int:
+        """Rows of a batch -> the tokens of each that a call reads, so that its logits are few."""
+        # At least as many as the graph of sequences reads faster than the other does.
+        return max(READ_FROM, min(READ_LENGTH, LOGITS_AT_ONCE // (rows * self.vocab_size)))
 
-def _session(model: Any, threads: int) -> Any:
+
+def _session(model: bytes, threads: int) -> Any:
     # It is imported here, because commands that only read headers do not need it.
     import onnxruntime
 
@@ -139,9 +176,7 @@ def _session(model: Any, threads: int) -> Any:
     # One token takes microseconds, less than waking a sleeping thread.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     try:
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except (MemoryError, RuntimeError) as error:
         raise MemoryLimitError(
             f"the model does not fit in memory ({type(error).__name__})", "sample a smaller model"

@@ -4,7 +4,6 @@
 recurrent layers are ONNX's own operators, is also what `checkpoints export --format onnx` writes.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.activity import activity
 from charrnn.checkpoints.atomic import write_durably
 from charrnn.checkpoints.checkpoint import Arrays, Checkpoint
 from charrnn.config import CELLS, ModelConfig, residual_at, state_shapes
@@ -26,6 +26,7 @@ from charrnn.inference.nodes import (
     in_node_order,
     layer_input,
 )
+from charrnn.inference.onnx_document import document, properties
 
 
 @dataclass(frozen=True)
@@ -45,33 +46,19 @@ OPERATORS = {
 }
 """Cells that ONNX has an operator for. Any other is read one token at a time."""
 
-DOCUMENT = """A recurrent language model by charrnn.
-ids: int64 (T, B), token ids, time first. Give every part of the state, 0.h, 0.c, 1.h ...: float32
-(B, hidden_size), zeros before a text. logits: float32 (T, B, vocab_size), scores of the token after
-each of the T. Hand 0.h.after and so on back in as the next state. Before its first character a text
-has a newline. The metadata entry charrnn.tokenizer holds the tokenizer as JSON.
-"""
 
-STEP_DOCUMENT = """A recurrent language model by charrnn.
-ids: int64 (B,), the next token id of each text. Give every part of the state, 0.h, 1.h ...: float32
-(B, hidden_size), zeros before a text. logits: float32 (B, vocab_size), scores of the token after
-it. Hand 0.h.after and so on back in as the next state. Before its first character a text has a
-newline. The metadata entry charrnn.tokenizer holds the tokenizer as JSON.
-"""
-"""The same for a cell that ONNX has no operator for, whose model reads one token at a time."""
-
-
+@activity("exporting")
 def export(checkpoint: Checkpoint, path: Path) -> None:
     """Write the model as an ONNX file that documents itself and contains its tokenizer."""
     from onnx import helper
 
-    if checkpoint.config.cell in OPERATORS:
-        model = sequence_graph(checkpoint, DOCUMENT)
+    by_sequence = checkpoint.config.cell in OPERATORS
+    text = document(checkpoint, by_sequence)
+    if by_sequence:
+        model = sequence_graph(checkpoint, text)
     else:
-        model = step_graph(checkpoint, document=STEP_DOCUMENT)
-    # Sorted keys make two exports of the same model equal, byte for byte.
-    text = json.dumps(checkpoint.tokenizer.to_json(), sort_keys=True)
-    helper.set_model_props(model, {"charrnn.tokenizer": text})
+        model = step_graph(checkpoint, document=text)
+    helper.set_model_props(model, properties(checkpoint))
     write_durably(path, [model.SerializeToString()])
 
 

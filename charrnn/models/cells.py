@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from charrnn.config import CELLS
 from charrnn.models.functional import dropout
+from charrnn.models.resets import Begins, lstm_columns
 
 State = tuple[Tensor, ...]
 """A layer's hidden state: (h, c) for an LSTM, (h,) otherwise, each (B, H)."""
@@ -51,13 +52,19 @@ class RecurrentLayer(nn.Module):
         return {}
 
     def forward(
-        self, x: Tensor, state: State | None = None, weight_dropout: float = 0.0
+        self,
+        x: Tensor,
+        state: State | None = None,
+        weight_dropout: float = 0.0,
+        begins: Begins | None = None,
     ) -> tuple[Tensor, State]:
         """(B, T, D) and a state -> (B, T, H) and the state after the last of the T inputs.
 
         `weight_dropout`: dropout of recurrent weights, the same for all T steps (Wan et al. 2013;
-        in recurrent networks Merity et al. 2017).
+        in recurrent networks Merity et al. 2017). `begins`: where the state starts anew.
         """
+        if begins is not None:
+            return self.with_resets(x, state or zeros(self, x), weight_dropout, begins)
         # The parameters keep their values: the next step drops other weights of them.
         flat_weights: list[Tensor] = self._flat_weights  # type: ignore[has-type]
         if weight_dropout:
@@ -77,6 +84,16 @@ class RecurrentLayer(nn.Module):
         last = last if isinstance(last, tuple) else (last,)
         return y, tuple(part.squeeze(0) for part in last)
 
+    def with_resets(
+        self, x: Tensor, state: State, weight_dropout: float, begins: Begins
+    ) -> tuple[Tensor, State]:
+        """As `forward`, step by step: on a CPU torch's own GRU and RNN do the same inside."""
+        return run_steps(self, x, state, weight_dropout, begins)
+
+    def step(self, inputs: Tensor, weight_hh: Tensor, state: State) -> State:
+        """As in SteppedLayer."""
+        raise NotImplementedError
+
 
 class LSTM(RecurrentLayer, nn.LSTM):  # type: ignore[misc]
     """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000)."""
@@ -89,6 +106,25 @@ class LSTM(RecurrentLayer, nn.LSTM):  # type: ignore[misc]
         # A forget gate near one passes gradients on, so long dependencies can be learned early.
         forget = slice(self.hidden_size, 2 * self.hidden_size)  # torch's rows: i, f, g, o
         self.get_parameter("bias_ih_l0").data[forget] = 1.0
+
+    def with_resets(
+        self, x: Tensor, state: State, weight_dropout: float, begins: Begins
+    ) -> tuple[Tensor, State]:
+        """As `forward`, by the fused operator with a slot for each beginning."""
+        weight_ih, weight_hh, *biases = self._flat_weights
+        if weight_dropout:
+            weight_hh = dropout(weight_hh, weight_dropout)
+        # nn.LSTM's own forward refuses inputs that are wider than its weights.
+        y, _, c = torch.lstm(
+            begins.slots.insert(x),
+            [part.unsqueeze(0) for part in state],
+            [lstm_columns(weight_ih), weight_hh, *biases],
+            has_biases=True, num_layers=1, dropout=0.0, train=self.training, bidirectional=False,
+            batch_first=True,
+        )  # fmt: skip
+        y = begins.slots.remove(y)
+        # The last h is an output; c is what the slots after it have kept.
+        return y, (y[:, -1], c.squeeze(0))
 
     def gates(self, inputs: Tensor, states: Tensor, after: Tensor) -> Gates:
         """Input, forget and output gate, and the tanh of the candidate."""
@@ -109,6 +145,13 @@ class GRU(RecurrentLayer, nn.GRU):  # type: ignore[misc]
         reset = (r + hr).sigmoid()
         return {"reset": reset, "update": (z + hz).sigmoid(), "tanh": (n + reset * hn).tanh()}
 
+    def step(self, inputs: Tensor, weight_hh: Tensor, state: State) -> State:
+        """One token: h' = n + z (h - n)."""
+        (h,) = state
+        states = F.linear(h, weight_hh, self.get_parameter("bias_hh_l0"))
+        gates = self.gates(inputs, states, h)
+        return (gates["tanh"] + gates["update"] * (h - gates["tanh"]),)
+
 
 class RNN(RecurrentLayer, nn.RNN):  # type: ignore[misc]
     """The simple recurrent network with tanh (Elman 1990)."""
@@ -118,6 +161,10 @@ class RNN(RecurrentLayer, nn.RNN):  # type: ignore[misc]
     def gates(self, inputs: Tensor, states: Tensor, after: Tensor) -> Gates:
         """The tanh units themselves."""
         return {"tanh": after}
+
+    def step(self, inputs: Tensor, weight_hh: Tensor, state: State) -> State:
+        """One token: h' = tanh(inputs + U h)."""
+        return (torch.addmm(inputs, state[0], weight_hh.t()).tanh(),)
 
 
 class SteppedLayer(nn.Module):
@@ -154,26 +201,42 @@ class SteppedLayer(nn.Module):
         return {}
 
     def forward(
-        self, x: Tensor, state: State | None = None, weight_dropout: float = 0.0
+        self,
+        x: Tensor,
+        state: State | None = None,
+        weight_dropout: float = 0.0,
+        begins: Begins | None = None,
     ) -> tuple[Tensor, State]:
         """(B, T, D) and a state -> (B, T, H) and the state after the last of the T inputs."""
-        if state is None:
-            # One tensor serves for all parts, because `step` returns new ones.
-            zeros = x.new_zeros(len(x), self.hidden_size)
-            state = tuple(zeros for _ in CELLS[self.cell].state)
-        weight_hh: Tensor = self.weight_hh_l0
-        if weight_dropout:
-            weight_hh = dropout(weight_hh, weight_dropout)
-        bias: Tensor = self.bias_ih_l0
-        if not CELLS[self.cell].two_biases:
-            # Zero in a new layer, but weights from a file may have other values.
-            bias = bias + self.bias_hh_l0
-        # The input's product does not depend on the state, so one large product serves all T steps.
-        outputs = []
-        for inputs in F.linear(x, self.weight_ih_l0, bias).unbind(1):
-            state = self.step(inputs, weight_hh, state)
-            outputs.append(state[0])
-        return torch.stack(outputs, 1), state
+        return run_steps(self, x, state or zeros(self, x), weight_dropout, begins)
+
+
+def zeros(layer: Any, x: Tensor) -> State:
+    """The state of a layer before its inputs (B, T, D)."""
+    # One tensor serves for all parts, because steps return new ones.
+    part = x.new_zeros(len(x), layer.hidden_size)
+    return tuple(part for _ in CELLS[layer.cell].state)
+
+
+def run_steps(
+    layer: Any, x: Tensor, state: State, weight_dropout: float, begins: Begins | None
+) -> tuple[Tensor, State]:
+    """A layer that has a `step`, called for each of the T inputs; as its `forward`."""
+    weight_hh: Tensor = layer.weight_hh_l0
+    if weight_dropout:
+        weight_hh = dropout(weight_hh, weight_dropout)
+    bias: Tensor = layer.bias_ih_l0
+    if not CELLS[layer.cell].two_biases:
+        # Zero in a new layer, but weights from a file may have other values.
+        bias = bias + layer.bias_hh_l0
+    # The input's product does not depend on the state, so one large product serves all T steps.
+    outputs = []
+    for t, inputs in enumerate(F.linear(x, layer.weight_ih_l0, bias).unbind(1)):
+        if begins is not None:
+            state = tuple(part * begins.kept[t] for part in state)
+        state = layer.step(inputs, weight_hh, state)
+        outputs.append(state[0])
+    return torch.stack(outputs, 1), state
 
 
 def init_weights(cell: Any) -> None:

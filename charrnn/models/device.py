@@ -3,7 +3,9 @@
 import contextlib
 import ctypes
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 
@@ -19,6 +21,9 @@ KEPT_BYTES = 2**30
 
 LARGEST_HEAP_BLOCK = 2**25
 """The highest threshold that glibc allows: larger blocks are mapped separately in any case."""
+
+ONE_IS_FASTER = 1.3
+"""One thread has to be faster by this factor to be used where the number is not measured longer."""
 
 OUT_OF_MEMORY = ("DefaultCPUAllocator", "bad_alloc", "could not create a primitive")
 """Parts of the RuntimeError messages that mean out of memory; the last is oneDNN's."""
@@ -61,6 +66,51 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
         torch.cuda.set_device(local_rank)
         return torch.device("cuda", local_rank)
     return torch.device(name)
+
+
+@dataclass
+class _Threads:
+    """The number of threads that this program set last, and the one before it set any."""
+
+    own: int = 0
+    foreign: int = 0
+
+
+_THREADS = _Threads()
+
+
+def set_threads(threads: int) -> None:
+    """Set torch's number of threads, and remember that it was not the user who did."""
+    now = torch.get_num_threads()
+    if now != _THREADS.own:
+        _THREADS.foreign = now
+    _THREADS.own = threads
+    if now != threads:
+        torch.set_num_threads(threads)
+
+
+def available_threads() -> int:
+    """The threads that a training may use: torch's choice, one per core, or the user's.
+
+    OMP_NUM_THREADS and `torch.set_num_threads` change it; an earlier training does not.
+    """
+    now = torch.get_num_threads()
+    return _THREADS.foreign if now == _THREADS.own else now
+
+
+def faster_threads(work: Callable[[], object], most: int) -> int:
+    """A short piece of work -> `most` threads, or 1 if that is much faster as the machine is now.
+
+    Beside other busy processes threads wait, spinning, for partners that are not running. Only a
+    large difference counts, because the last bits of a figure depend on the number.
+    """
+    seconds = {most: 0.0, 1: 0.0}
+    for threads in (most, 1) * 2 if most > 1 else ():
+        torch.set_num_threads(threads)
+        began = time.perf_counter()
+        work()
+        seconds[threads] += time.perf_counter() - began
+    return 1 if ONE_IS_FASTER * seconds[1] < seconds[most] else most
 
 
 @contextlib.contextmanager

@@ -12,6 +12,9 @@ DROPOUT_LEVELS = 256
 LOGITS_AT_ONCE = 2**20
 """About so many logits are held at a time by `cross_entropy`: 4 MiB of float32."""
 
+LEAST_ROWS = 32
+"""Rows of logits at a time in an evaluation, at least: fewer would read the weights too often."""
+
 
 def dropout(x: Tensor, p: float) -> Tensor:
     """Zero each value with probability p and scale the others by 1 / (1 - p) (Hinton et al. 2012).
@@ -82,3 +85,24 @@ def cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> T
     """
     loss: Tensor = _LargeSoftmax.apply(x, weight, bias, targets)  # type: ignore[no-untyped-call]
     return loss
+
+
+def token_losses(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    """Inputs x (N, H), output weights (V, H), bias (V,), targets (N,) -> nats of each token (N,).
+
+    For evaluation, without a gradient: a few rows of logits at a time, so that the memory does not
+    grow with N * V.
+    """
+    losses = torch.empty(len(x), device=x.device)
+    rows = rows_at_once(len(weight))
+    for begin in range(0, len(x), rows):
+        part = slice(begin, begin + rows)
+        # In float32: under bfloat16 the log-sum-exp would keep only two to three digits.
+        logits = F.linear(x[part], weight, bias).float()
+        losses[part] = F.cross_entropy(logits, targets[part], reduction="none")
+    return losses
+
+
+def rows_at_once(vocab_size: int) -> int:
+    """Vocabulary size -> rows of logits that `token_losses` holds at a time."""
+    return max(LEAST_ROWS, LOGITS_AT_ONCE // vocab_size)

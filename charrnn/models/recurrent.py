@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from charrnn.config import CELLS, ModelConfig, layer_sizes, residual_at
 from charrnn.models.cells import CELL_CLASSES, State
 from charrnn.models.functional import dropout
+from charrnn.models.resets import Begins
 
 AnyNetwork = TypeVar("AnyNetwork", bound="RecurrentNetwork")
 
@@ -60,6 +61,14 @@ class RecurrentNetwork(nn.Module):
     def uninformed_loss(self) -> float:
         """The loss of a guess that ignores its input: far above it, training has diverged."""
 
+    def begins(self, inputs: Tensor) -> Begins | None:
+        """Inputs (B, T) -> where the state starts anew before one of them; None if nowhere."""
+        if self.config.reset_id < 0:
+            return None
+        mask = inputs == self.config.reset_id
+        # Most windows of long documents have no beginning in them.
+        return Begins(mask) if bool(mask.any()) else None
+
     @property
     def device(self) -> torch.device:
         """Where the parameters are."""
@@ -70,17 +79,19 @@ class RecurrentNetwork(nn.Module):
     ) -> tuple[Tensor, list[State]]:
         """Inputs (B, T) and the state before them -> the top layer's output (B, T, H), state after.
 
-        Dropout has not been applied to the output. Without a state, the layers start at zeros.
+        Dropout has not been applied to the output. Without a state, the layers start at zeros; so
+        they do before each `reset_id` of the configuration.
         """
         config = self.config
         x = self.drop(self.embed(inputs), config.input_dropout)  # (B, T, D)
         after: list[State] = []
+        begins = self.begins(inputs)
         for index, layer in enumerate(self.layers):
             # The first layer's input has had `input_dropout` already.
             x = self.drop(x, config.dropout) if index else x
             weight_dropout = config.weight_dropout if self.training else 0.0
             before = None if state is None else state[index]
-            y, last = layer(x, before, weight_dropout)  # (B, T, H)
+            y, last = layer(x, before, weight_dropout, begins)  # (B, T, H)
             after.append(last)
             x = self.combine(index, x, y)
         return x, after

@@ -106,6 +106,10 @@ class Dataset(ABC):
     def fingerprint(self) -> dict[str, Any]:
         """What a checkpoint records of its data: "sha256", and "parts" (split -> length)."""
 
+    def recipe(self, config: DataConfig) -> dict[str, Any]:
+        """What run.json records of how the files were read, to read them so again."""
+        return config.to_json()
+
     def vocabulary(self) -> str:
         """The encoder in a few words: 76 char tokens."""
         return type(self.encoder).__name__
@@ -145,7 +149,7 @@ class Predictor(ABC):
         """Write the model without its training state: the file to share -> its path."""
         from charrnn.checkpoints.checkpoint import save
 
-        if Path(path).suffix == ".onnx":
+        if Path(path).suffix.lower() == ".onnx":
             raise UsageError(
                 f"a model of the task {self.checkpoint.task} has no ONNX form",
                 "give a name that ends in .safetensors",
@@ -208,7 +212,16 @@ class Task(ABC):
     def evaluate(
         self, network: "RecurrentNetwork", dataset: Dataset, split: str, limit: int = 0
     ) -> Score:
-        """The score over a split, or over its first `limit` tokens if that is not 0."""
+        """The score over a split; if `limit` is less, over so many tokens of it, evenly spread.
+
+        The beginning of a split may be unlike the rest, so it is no estimate for the whole.
+        """
+
+    def evaluate_beginning(
+        self, network: "RecurrentNetwork", dataset: Dataset, split: str, limit: int
+    ) -> Score:
+        """The score over the first `limit` tokens of a split: what runs of version 0.1 compare."""
+        return self.evaluate(network, dataset, split, limit)
 
     def baselines(self, dataset: Dataset) -> dict[str, float]:
         """Name -> score of simple models on the validation split, in the metric's unit."""

@@ -7,6 +7,11 @@ import numpy as np
 
 from charrnn.tokenizers.base import Ids, Tokenizer, read_ids, to_bytes
 
+HOW_TO_ENCODE = """
+TEXT TO IDS. The ids are the bytes of the text in UTF-8.
+"""
+"""For a program that has nothing but an exported file."""
+
 
 class ByteTokenizer(Tokenizer):
     """One id for each of the 256 bytes of UTF-8; reads any file, text or not.
@@ -16,6 +21,7 @@ class ByteTokenizer(Tokenizer):
     """
 
     name = "byte"
+    how_to_encode = HOW_TO_ENCODE
     vocab_size = 256
     newline_id = 10  # the byte of a newline in ASCII, and so in UTF-8
 
@@ -31,6 +37,11 @@ class ByteTokenizer(Tokenizer):
             seen[np.frombuffer(to_bytes(text), np.uint8)] = True
         return cls(np.flatnonzero(~seen).tolist())
 
+    @property
+    def parts(self) -> range:
+        """Bytes of characters beyond ASCII."""
+        return range(128, 256)
+
     def encode(self, text: str) -> Ids:
         """Text -> its bytes in UTF-8."""
         return np.frombuffer(to_bytes(text), np.uint8)
@@ -42,7 +53,7 @@ class ByteTokenizer(Tokenizer):
 
     def to_json(self) -> dict[str, Any]:
         """Name and the bytes that do not occur."""
-        return {"name": self.name, "unsampled": self.unsampled}
+        return {"name": self.name, "unsampled": self.unsampled} | self.floor_json()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "ByteTokenizer":

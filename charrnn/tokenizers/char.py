@@ -7,7 +7,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.tokenizers.base import NEWLINE, Ids, Tokenizer, damaged, id_type, to_bytes
+from charrnn.tokenizers.base import (
+    NEWLINE,
+    Ids,
+    Tokenizer,
+    damaged,
+    id_type,
+    rarest,
+    to_bytes,
+)
+
+MOST_CHARACTERS = 8_000
+"""Most characters with an id where none is asked for: Chinese has some 6,000 in use."""
+
+
+HOW_TO_ENCODE = """
+TEXT TO IDS. Id 16 + i is the i-th character of `characters` in charrnn.tokenizer. Any other
+character is spelled: each byte of its UTF-8 is two ids, its high half (0 to 15) and its low half.
+In `bytes` these 16 ids have one digit each, of which two in a row are a byte; a first one that no
+second one follows is the byte ff.
+"""
+"""For a program that has nothing but an exported file."""
 
 
 class CharTokenizer(Tokenizer):
@@ -24,6 +44,7 @@ class CharTokenizer(Tokenizer):
     """
 
     name = "char"
+    how_to_encode = HOW_TO_ENCODE
     half_bytes = 16
 
     def __init__(self, characters: str, spells: bool) -> None:
@@ -38,21 +59,38 @@ class CharTokenizer(Tokenizer):
         # If the training text has no half-bytes, the model has not learned where they occur.
         self.unsampled = [] if spells else list(range(self.half_bytes))
 
+    @property
+    def parts(self) -> range:
+        """The half-bytes."""
+        return range(self.half_bytes)
+
     @classmethod
-    def train(cls, texts: Iterable[str], min_count: int = 1, **_: Any) -> "CharTokenizer":
-        """Blocks of text -> the characters with at least `min_count` occurrences, and newline."""
+    def train(cls, texts: Iterable[str], min_count: int | None = None, **_: Any) -> "CharTokenizer":
+        """Blocks of text -> the characters with at least `min_count` occurrences, and newline.
+
+        None chooses it, as in `rarest`, and says so in the notes.
+        """
         # One count for each code point of Unicode, so that numpy counts a block at once.
         counts = np.zeros(0x110000, np.int64)
         for text in texts:
             found = np.bincount(code_points(text))
             counts[: len(found)] += found
         # A newline has an id even in a text without one: it ends documents and begins texts.
-        kept = set(np.flatnonzero(counts >= min_count).tolist()) | {ord(NEWLINE)}
+        least = min_count or _least(counts[counts > 0])
+        kept = set(np.flatnonzero(counts >= least).tolist()) | {ord(NEWLINE)}
         # Lone surrogates represent undecodable bytes; UTF-8 has no encoding for them.
         kept -= set(range(0xD800, 0xE000))
         occurring = set(np.flatnonzero(counts).tolist())
         # Sorted, so that equal sets of characters give equal ids.
-        return cls("".join(map(chr, sorted(kept))), spells=bool(occurring - kept))
+        tokenizer = cls("".join(map(chr, sorted(kept))), spells=bool(occurring - kept))
+        if min_count is None and least > 1:
+            tokenizer.notes = (_note(len(occurring), len(occurring - kept), least),)
+        elif len(kept) > MOST_CHARACTERS:
+            tokenizer.notes = (
+                f"{len(kept):,} characters have a token each, which makes every step slow; for so "
+                "many --tokenizer subword or byte is meant",
+            )
+        return tokenizer
 
     @cached_property
     def _table(self) -> Ids:
@@ -65,20 +103,27 @@ class CharTokenizer(Tokenizer):
     def encode(self, text: str) -> Ids:
         """Text -> one id per known character, and 2 ids per byte of any other character."""
         points = code_points(text)
-        # One look-up for the whole text; only unknown characters, which are rare, need a loop.
+        # One look-up for the whole text.
         found = self._table[points]
         ids = found.astype(id_type(self.vocab_size), copy=False)
-        unknown = np.flatnonzero(found == self.vocab_size)
-        if not len(unknown):
+        is_unknown = found == self.vocab_size
+        if not is_unknown.any():
             return ids
-        pieces: list[Ids] = []
-        begin = 0
-        for index in unknown.tolist():
-            raw = np.frombuffer(to_bytes(chr(points[index])), np.uint8)
-            # (bytes, 2) high and low half of each byte -> (2 * bytes,).
-            pieces += [ids[begin:index], np.stack([raw >> 4, raw & 15], 1).ravel()]
-            begin = index + 1
-        return np.concatenate([*pieces, ids[begin:]]).astype(ids.dtype)
+        unknown = points[is_unknown]
+        spelled = to_bytes(unknown.tobytes().decode("utf-32-le", "surrogatepass"))
+        raw = np.frombuffer(spelled, np.uint8)
+        # A surrogate stands for one undecodable byte; else the code point decides the length.
+        lengths = 1 + np.sum(unknown[:, None] >= np.array([0x80, 0x800, 0x10000]), 1)
+        lengths[(unknown >= 0xD800) & (unknown < 0xE000)] = 1
+        sizes = np.ones(len(ids), np.int64)
+        sizes[is_unknown] = 2 * lengths
+        # The parts of unknown characters are in the order of the text, and fill what is left free.
+        encoded = np.empty(int(sizes.sum()), id_type(self.vocab_size))
+        is_part = np.repeat(is_unknown, sizes)
+        encoded[~is_part] = ids[~is_unknown]
+        # (bytes, 2) high and low half of each byte -> (2 * bytes,).
+        encoded[is_part] = np.stack([raw >> 4, raw & 15], 1).ravel()
+        return encoded
 
     def byte_decoder(self) -> Callable[[int], bytes]:
         """Each id -> a character's bytes; of two half-bytes the second one brings the byte."""
@@ -103,7 +148,8 @@ class CharTokenizer(Tokenizer):
 
     def to_json(self) -> dict[str, Any]:
         """Name, the characters in the order of their ids, and whether others occurred."""
-        return {"name": self.name, "characters": self.characters, "spells": self.spells}
+        own = {"name": self.name, "characters": self.characters, "spells": self.spells}
+        return own | self.floor_json()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "CharTokenizer":
@@ -117,6 +163,26 @@ class CharTokenizer(Tokenizer):
         if has_surrogate or not is_distinct or not isinstance(spells, bool):
             raise damaged("its characters are not distinct characters")
         return cls(characters, spells)
+
+
+def _least(counts: NDArray[np.int64]) -> int:
+    """Counts of the characters of a text -> a minimum count that suits it."""
+    least = rarest(counts, MOST_CHARACTERS)
+    # If most of the text is of other characters, ids for a few are no help: a vocabulary of
+    # half-bytes alone is small, and its model fast.
+    is_little = 2 * int(counts[counts >= least].sum()) < int(counts.sum())
+    return int(counts.max()) + 1 if least > 2 and is_little else least
+
+
+def _note(different: int, spelled: int, least: int) -> str:
+    """What the user should know of a minimum count that was chosen for a text."""
+    note = (
+        f"{spelled:,} of {different:,} characters occur fewer than {least} times and are encoded "
+        "as bytes; --min-count 1 gives each its own token"
+    )
+    if different > MOST_CHARACTERS:
+        note += "; for so many characters --tokenizer subword or byte is meant, not char"
+    return note
 
 
 def code_points(text: str) -> NDArray[np.uint32]:

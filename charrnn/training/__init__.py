@@ -7,7 +7,12 @@
     learner      one optimizer step after another; the state that a checkpoint holds
     diagnostics  exploding or vanishing gradients, saturated or dead units
     events       what happens in a training, as values
+    validation   the evaluations of a training: what each reads, and which checkpoint is the best
+    pacing       a session's clock: the steps that fit into the time, and when to plan again
     trainer      train(): the loop that logs, evaluates and saves; a generator of events
+    effects      options that act only under a condition
+    request      what is asked of a new run, from options by name
+    changes      options given to a run that is resumed
     session      start_run, resume_run: from options to a finished run
 
 Everything is a function of the step: batch k is `batches[k]`, the rate `learning_rate(k)`, the

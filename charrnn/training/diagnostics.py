@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from charrnn.config import ModelConfig
+from charrnn.config import ModelConfig, TrainConfig
 
 EXPLODING = 100.0
 """A gradient norm above so many times --grad-clip is reported as exploding."""
@@ -22,6 +22,12 @@ SATURATED, DEAD = 0.99, 1e-3
 REPORTED_FRACTION = 0.25
 """Fraction of a layer's units above which they are reported."""
 
+WARMED_UP = 200
+"""Steps, and those of the warmup, before which units are not checked: they have not moved yet."""
+
+LEARNED = 0.05
+"""A loss below this fraction of a guess's needs no small gradient or saturated unit explained."""
+
 MIN_ROWS = 4
 """Rows of a batch below which units are not checked."""
 
@@ -34,15 +40,35 @@ class Issue:
     text: str
 
 
-def check_gradient(norm: float, clip: float) -> Iterator[Issue]:
-    """A gradient's norm before clipping -> its issues."""
+def has_learned(loss: float, uninformed_loss: float) -> bool:
+    """Whether nearly all is learned: then small gradients and saturated units are as they should.
+
+    >>> has_learned(loss=0.01, uninformed_loss=4.3)
+    True
+    """
+    return loss < LEARNED * uninformed_loss
+
+
+def is_telling(step: int, train: TrainConfig, loss: float | None, uninformed_loss: float) -> bool:
+    """Whether units that do not move mean a problem: warmed up, and with something left to learn.
+
+    loss: the last training loss, None if it is not known yet.
+    """
+    if loss is None or step < max(WARMED_UP, train.warmup_steps):
+        return False
+    return not has_learned(loss, uninformed_loss)
+
+
+def check_gradient(norm: float, clip: float, learned: bool = False) -> Iterator[Issue]:
+    """A gradient's norm before clipping -> its issues. learned: as `has_learned` says."""
     if norm > EXPLODING * clip:
         yield Issue(
             "exploding",
             f"the gradient explodes: its norm is {norm:.3g}, and --grad-clip {clip:g}; "
             "try a lower --learning-rate or a shorter --seq-length",
         )
-    if norm < VANISHING:
+    # Where nothing is left to learn, no gradient is what is left.
+    if norm < VANISHING and not learned:
         yield Issue(
             "vanishing",
             f"the gradient has vanished: its norm is {norm:.3g}; "

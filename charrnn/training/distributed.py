@@ -5,15 +5,17 @@ torchrun starts the processes and sets RANK, WORLD_SIZE and LOCAL_RANK, which ar
 
 import contextlib
 import importlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
 
-from charrnn.errors import StorageError
+from charrnn.errors import CharRNNError, StorageError
 from charrnn.models.device import choose_device, is_out_of_memory
 
 
@@ -26,10 +28,61 @@ def _collective() -> Iterator[None]:
         # torch reports both as RuntimeError; this one is left to `memory_limit`.
         if is_out_of_memory(error):
             raise
-        raise StorageError(
+        raise _heard() or StorageError(
             "another process of this training has ended",
             "see what it printed, and start all of them again",
         ) from None
+
+
+KEY = "charrnn.error"
+"""In the store of the training: the error that ended it, as JSON."""
+
+PATIENCE = timedelta(seconds=5)
+"""For a store that may have gone with the process that held it."""
+
+
+def _store() -> Any:
+    """What the processes of this training have in common; None where it is gone."""
+    # A client of its own, because the one of the process group may be in use by a collective.
+    # torchrun holds the store itself; else it is gone with rank 0.
+    try:
+        host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        return distributed.TCPStore(  # type: ignore[attr-defined]
+            host, port, is_master=False, timeout=PATIENCE
+        )
+    except (RuntimeError, KeyError, ValueError):
+        return None
+
+
+def _heard() -> CharRNNError | None:
+    """The error that another process has told."""
+    try:
+        store = _store()
+        if store is None or not store.check([KEY]):
+            return None
+        return _error_of(store.get(KEY).decode())
+    except (RuntimeError, ValueError):
+        return None
+
+
+def _tell(error: CharRNNError) -> None:
+    """Tell the other processes what ended this one, unless one of them has told it already."""
+    own = {"rank": os.environ.get("RANK"), "code": error.exit_code}
+    own |= {"problem": error.problem, "remedy": error.remedy}
+    with contextlib.suppress(RuntimeError, ValueError):
+        store = _store()
+        if store is not None:
+            found = json.loads(store.compare_set(KEY, "", json.dumps(own)).decode())
+            same = found.get("problem") == error.problem
+            error.is_told = same and found.get("rank") != own["rank"]
+
+
+def _error_of(text: str) -> CharRNNError:
+    """What `_tell` wrote -> the same error, which its own process has printed."""
+    told = json.loads(text)
+    error = CharRNNError(str(told["problem"]), str(told["remedy"]))
+    error.exit_code, error.is_told = int(told["code"]), True
+    return error
 
 
 @dataclass(frozen=True)
@@ -135,3 +188,20 @@ def leave(group: Group) -> None:
     """Leave the group of processes."""
     if group.world_size > 1:
         distributed.destroy_process_group()
+
+
+@contextlib.contextmanager
+def joined(device: str) -> Iterator[Group]:
+    """The group, while this lasts. An error of one process is told to the others.
+
+    They raise it too, and so all have the same exit code; the one in which it happened prints it.
+    """
+    group = join(device)
+    try:
+        yield group
+    except CharRNNError as error:
+        if group.world_size > 1 and not error.is_told:
+            _tell(error)
+        raise
+    finally:
+        leave(group)

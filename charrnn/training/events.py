@@ -45,13 +45,18 @@ class Progress:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The score on the validation part, and a preview of what the model can do so far."""
+    """The score on the validation part, and a preview of what the model can do so far.
+
+    pieces: whether it is of evenly spread pieces of the part, and not of the whole. best: whether
+    it is the best so far of its kind. sample: empty where none is shown.
+    """
 
     step: int
     score: Score
     best: bool
     sample: str
     seconds: float
+    pieces: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,13 +89,17 @@ class Revised:
 
 @dataclass(frozen=True)
 class Finished:
-    """All steps are taken. best: the best validation score, in the task's metric."""
+    """All steps are taken. best: the best validation score, in the task's metric.
+
+    pieces: whether it is of evenly spread pieces of the validation part, and not of the whole.
+    """
 
     step: int
     best: float | None
     best_step: int
     epochs: float
     seconds: float
+    pieces: bool = False
 
 
 Event = Planned | Progress | Evaluated | Saved | Warned | Revised | Finished
@@ -128,6 +137,7 @@ def to_json(event: Event) -> dict[str, Any]:
                 "sample": event.sample,
                 "seconds": event.seconds,
                 **event.score.to_json(),  # the keys are the task's own
+                **({"pieces": True} if event.pieces else {}),  # absent in logs of version 0.1
             }
         case Saved():
             own = {"path": str(event.path), "warnings": list(event.warnings)}
@@ -146,4 +156,5 @@ def to_json(event: Event) -> dict[str, Any]:
                 "best_step": event.best_step,
                 "epochs": event.epochs,
                 "seconds": event.seconds,
+                **({"pieces": True} if event.pieces else {}),
             }

@@ -4,6 +4,7 @@ That is the whole state of a training, because everything else is a function of 
 can be saved to a checkpoint and restored from it bit for bit.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from charrnn.checkpoints.checkpoint import Arrays, Checkpoint, TrainingState
 from charrnn.config import ModelConfig, TrainConfig, averaged_steps
 from charrnn.errors import DivergedError
-from charrnn.models.device import keep_freed_memory
+from charrnn.models.device import keep_freed_memory, set_threads
 from charrnn.models.recurrent import build
 from charrnn.tasks.base import Batches, Dataset, Task
 from charrnn.training.averaging import WeightAverage
@@ -70,6 +71,14 @@ class Learner:
         self.step += 1
         self.average.update(self.step)
         return flag
+
+    def use_threads(self, threads: int) -> None:
+        """Take the next steps on so many threads; checkpoints record it, because bits depend on it.
+
+        The config is what a checkpoint saves, so a run that is resumed there goes on with them.
+        """
+        set_threads(threads)
+        self.config = replace(self.config, threads=threads)
 
     @property
     def _is_bfloat16(self) -> bool:
@@ -159,8 +168,7 @@ class Learner:
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(
             f"training diverged at step {self.step}: {what}",
-            f"resume or start again with a --learning-rate below {self.config.learning_rate:g}; "
-            "the last saved checkpoint is intact",
+            f"start again with a --learning-rate below {self.config.learning_rate:g}",
         )
 
 
@@ -169,7 +177,7 @@ def make_learner(
 ) -> Learner:
     """A learner over a dataset's training split, with torch's threads and memory set up."""
     # The number of threads decides the order of sums, and so the last bits of every result.
-    torch.set_num_threads(train.threads)
+    set_threads(train.threads)
     keep_freed_memory()
     batches = dataset.batches(train.batch_size, train.seq_length, group.rank, group.world_size)
     return Learner(task, model, train, batches, group)

@@ -18,6 +18,7 @@ EPSILON = 1e-8
 def learning_rate(step: int, config: TrainConfig) -> float:
     """Step -> its learning rate: linear warmup to the peak, then the schedule.
 
+    Both count from `restart_step` on, so a warm restart is the same schedule at a later step.
     cosine: decay to zero (Loshchilov & Hutter 2017, equation 5, one cycle). steps: constant up to
     step `hold_steps`, then multiplied by `decay_factor`, and again every `decay_every` steps.
 
@@ -25,6 +26,7 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     >>> [round(learning_rate(step, config), 4) for step in (0, 9, 55, 100)]
     [0.0008, 0.008, 0.004, 0.0]
     """
+    step -= config.restart_step
     if step < config.warmup_steps:
         # step + 1, because a first step at a rate of zero would be wasted.
         return config.learning_rate * (step + 1) / config.warmup_steps
@@ -32,7 +34,7 @@ def learning_rate(step: int, config: TrainConfig) -> float:
         decays = max(0, 1 + (step - config.hold_steps) // config.decay_every)
         return config.learning_rate * config.decay_factor**decays
     # A warmup may be as long as the run, and a run whose steps were revised may be past its end.
-    length = max(1, config.steps - config.warmup_steps)
+    length = max(1, config.steps - config.restart_step - config.warmup_steps)
     done = min(1.0, (step - config.warmup_steps) / length)
     return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
 

@@ -20,28 +20,18 @@ from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.checkpoints.run import Run, create_run, find_run, next_turn
-from charrnn.config import TrainConfig
+from charrnn.config import TrainConfig, read_config
 from charrnn.data.config import DataConfig, data_config_from_json
 from charrnn.errors import CheckpointError, CorpusError, UsageError
 from charrnn.tasks import get_task
 from charrnn.tasks.base import Dataset, Task
-from charrnn.tokenizers import TOKENIZERS
 from charrnn.training import events, trainer
-from charrnn.training.distributed import Group, join, leave
-from charrnn.training.events import Event, Revised
-from charrnn.training.planner.plan import Budget, Plan, make_plan
-from charrnn.training.planner.presets import Preset, preset
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked of a new run. given: fields of ModelConfig and TrainConfig -> values."""
-
-    data: DataConfig
-    given: dict[str, Any]
-    budget: Budget
-    preset: Preset | None = None
-    task: str = LANGUAGE
+from charrnn.training.changes import Changes, asked_of
+from charrnn.training.distributed import Group, joined
+from charrnn.training.events import Event, Planned, Revised
+from charrnn.training.planner.plan import Plan, make_plan
+from charrnn.training.planner.restart import DROPOUTS, More, restarted
+from charrnn.training.request import Request, idle_options
 
 
 @dataclass(frozen=True)
@@ -56,6 +46,7 @@ class Session:
     group: Group
     start: Checkpoint | None = None
     until: float | None = None
+    replan: Callable[[], Plan] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,54 +67,6 @@ class Hooks:
 NO_HOOKS = Hooks()
 
 
-def make_request(
-    sources: tuple[str, ...],
-    options: Mapping[str, Any],
-    preset_name: str | None = None,
-    task: str = LANGUAGE,
-) -> Request:
-    """Options by name -> a request. UsageError for one that does not exist or is not valid.
-
-    The options are the fields of DataConfig, ModelConfig, TrainConfig and Budget. Those that are
-    None count as not given. Explicit options override the preset.
-    """
-    if not sources:
-        raise UsageError("no text is given", "give files, folders or globs to train on")
-    chosen = preset(preset_name) if preset_name else None
-    values = {name: value for name, value in options.items() if value is not None}
-    fields = {kind: _names(kind) for kind in (DataConfig, Budget)}
-    # The data decides vocab_size, and steps is a field of Budget.
-    planned = (_names(get_task(task).config) | _names(TrainConfig)) - {"vocab_size", "steps"}
-    unknown = sorted(values.keys() - fields[DataConfig] - fields[Budget] - planned)
-    if unknown:
-        raise UsageError(f"there is no option {unknown[0]!r}", "see charrnn train --help")
-    data = dict(chosen.data) if chosen else {}
-    data |= {name: values[name] for name in fields[DataConfig] if name in values}
-    lists = ("valid", "test")
-    data |= {name: _as_tuple(data[name]) for name in lists if name in data}
-    tokenizer, split = data.get("tokenizer", "char"), data.get("split_words", "punctuation")
-    if tokenizer not in TOKENIZERS or split not in ("punctuation", "spaces"):
-        raise UsageError(
-            f"--tokenizer {tokenizer} --split-words {split} is not known",
-            f"choose from {', '.join(TOKENIZERS)} and from punctuation, spaces",
-        )
-    return Request(
-        data=DataConfig(**(data | {"sources": sources})),
-        given={name: values[name] for name in sorted(planned & values.keys())},
-        budget=Budget(**{name: values[name] for name in fields[Budget] if name in values}),
-        preset=chosen,
-        task=task,
-    )
-
-
-def _names(kind: type[Any]) -> set[str]:
-    return {item.name for item in dataclasses.fields(kind)}
-
-
-def _as_tuple(value: Any) -> tuple[str, ...]:
-    return (str(value),) if isinstance(value, str | Path) else tuple(map(str, value))
-
-
 def start_run(
     request: Request,
     name: str | None = None,
@@ -138,12 +81,11 @@ def start_run(
     now. If training does not get as far as a checkpoint, the run's folder is removed.
     """
     began = time.perf_counter() if began is None else began
-    group = join(device)
-    try:
-        with _new_session(request, name, runs_dir, group, hooks, began) as session:
-            _train(session, hooks)
-    finally:
-        leave(group)
+    with (
+        joined(device) as group,
+        _new_session(request, name, runs_dir, group, hooks, began) as session,
+    ):
+        _train(session, hooks)
     return session.run
 
 
@@ -152,26 +94,33 @@ def resume_run(
     runs_dir: Path = Path("runs"),
     device: str = "auto",
     hooks: Hooks = NO_HOOKS,
+    more: More | None = None,
+    began: float | None = None,
+    allow_changed_text: bool = False,
+    changes: Changes | None = None,
 ) -> Run:
-    """Continue a run, or the last one, exactly, from its newest readable checkpoint -> the run."""
-    group = join(device)
-    try:
-        with _resumed_session(name, runs_dir, group, hooks) as session:
-            _train(session, hooks)
-    finally:
-        leave(group)
+    """Continue a run, or the last one, exactly, from its newest readable checkpoint -> the run.
+
+    more: train more than was planned, by a new plan from that checkpoint on. began: when its
+    minutes started, as in `start_run`. allow_changed_text: with the tokens that the run has kept,
+    even if the files have others now. changes: options that were given; see `training.changes`.
+    """
+    began = time.perf_counter() if began is None else began
+    changed, new = allow_changed_text, more or changes
+    with (
+        joined(device) as group,
+        _resumed_session(name, runs_dir, group, hooks, new, began, changed) as session,
+    ):
+        _train(session, hooks)
     return session.run
 
 
 def plan_run(request: Request, folder: Path, device: str, began: float) -> tuple[Dataset, Plan]:
     """What `start_run` would do: the data, prepared in `folder`, and the plan."""
-    group = join(device)
-    try:
+    with joined(device) as group:
         task = get_task(request.task)
         dataset = task.prepare(request.data, folder)
         return dataset, _plan(request, task, dataset, group, began)
-    finally:
-        leave(group)
 
 
 def _plan(request: Request, task: Task, dataset: Dataset, group: Group, began: float) -> Plan:
@@ -190,10 +139,12 @@ def _train(session: Session, hooks: Hooks) -> None:
         session.start,
         hooks.interrupted,
         session.until,
+        session.replan,
     ):
         if is_main:
             session.run.log(events.to_json(event))
-        if isinstance(event, Revised) and is_main:
+        # A second plan in the first seconds is written like a revised one.
+        if isinstance(event, Revised | Planned) and event.plan is not session.plan and is_main:
             plan = {"plan": event.plan.to_json()}
             session.run.write_description(session.description | plan)
         hooks.on_event(event)
@@ -225,8 +176,16 @@ def _new_session(
                 run.write_description(description)
                 if run.name != wanted:
                     hooks.on_note(f"this run is called {run.name}")
+                for text in idle_options(request, plan):
+                    hooks.on_note(text)
             until = began + 60 * budget.minutes if budget.minutes else None
-            yield Session(run, task, dataset, plan, description, group, until=until)
+
+            # From the same beginning, so that the new plan is for the time that is left.
+            def replan() -> Plan:
+                return _plan(request, task, dataset, group, began)
+
+            again = replan if budget.minutes else None
+            yield Session(run, task, dataset, plan, description, group, None, until, again)
     except BaseException:
         # BaseException includes Ctrl-C. A folder without a checkpoint could not be resumed.
         if group.is_main and not run.entries():
@@ -253,18 +212,22 @@ def _prepare(task: Task, config: DataConfig, run: Run, group: Group) -> Dataset:
             f"the tokens in {run.corpus_folder} cannot be read by every process",
             "keep the runs folder on a disk that all machines share",
         )
+    # Rank 0 goes on when all have the arrays open: an error of it then removes their folder.
+    group.barrier()
     return dataset
 
 
 def _describe(request: Request, run: Run, dataset: Dataset, plan: Plan) -> dict[str, Any]:
     """The contents of run.json."""
+    asked = asked_of(request)
     description = {
-        "recipe": request.data.to_json(),
+        "recipe": dataset.recipe(request.data),
         "corpus": dataset.fingerprint(),
         "plan": plan.to_json(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "turn": next_turn(run.folder.parent),
         "versions": trainer.versions(),
+        **({"asked": asked} if asked else {}),
     }
     # Absent for language models, whose run.json is older than tasks are.
     return description if request.task == LANGUAGE else {"task": request.task} | description
@@ -272,7 +235,13 @@ def _describe(request: Request, run: Run, dataset: Dataset, plan: Plan) -> dict[
 
 @contextlib.contextmanager
 def _resumed_session(
-    name: str | None, runs_dir: Path, group: Group, hooks: Hooks
+    name: str | None,
+    runs_dir: Path,
+    group: Group,
+    hooks: Hooks,
+    new: More | Changes | None,
+    began: float,
+    changed: bool,
 ) -> Iterator[Session]:
     """The run, locked, with its newest readable checkpoint."""
     run = find_run(runs_dir, name)
@@ -282,8 +251,15 @@ def _resumed_session(
         start = _newest_checkpoint(run, group, hooks)
         assert start.training is not None
         task = get_task(start.task)
-        dataset = _same_data(task, run, recorded.data, start)
+        dataset = _same_data(task, run, recorded.data, start, changed)
         plan = recorded.plan_of(start)
+        until = None
+        if isinstance(new, More):
+            plan = _more(plan, start.info.step, new, run, dataset, group, began)
+            until = began + 60 * new.minutes if new.minutes else None
+        elif new is not None:
+            note = hooks.on_note if group.is_main else lambda text: None
+            plan = new.apply(plan, start.info.step, description, note)
         # run.json may have a plan that was revised after the checkpoint that the run goes back to.
         description |= {"plan": plan.to_json()}
         if group.is_main:
@@ -291,8 +267,23 @@ def _resumed_session(
             turn = {"turn": next_turn(run.folder.parent)}
             run.write_description(description | turn)
             _note_versions(start, hooks)
-        # Without `until`: a revised number of steps would not continue the run bit for bit.
-        yield Session(run, task, dataset, plan, description, group, start)
+        # Without `until`, but for new minutes: a revised number of steps would not continue the run
+        # bit for bit.
+        yield Session(run, task, dataset, plan, description, group, start, until)
+
+
+def _more(
+    plan: Plan, step: int, more: More, run: Run, dataset: Dataset, group: Group, began: float
+) -> Plan:
+    """The plan of a run that is given more; every rank has to call it, and rank 0 decides."""
+    count = 0
+    if group.is_main:
+        logged = [event.get("tokens_per_second") for event in run.events()]
+        speeds = [float(speed) for speed in logged if isinstance(speed, int | float)]
+        left = 60 * (more.minutes or 0.0) - (time.perf_counter() - began)
+        count = more.num_steps(plan, dataset.size("train"), speeds, left)
+    count = int(group.broadcast(str(count) if group.is_main else ""))
+    return restarted(plan, step, count, more.given)
 
 
 @dataclass(frozen=True)
@@ -302,13 +293,19 @@ class _Recorded:
     data: DataConfig
     steps: int
     costs: dict[str, Any] = field(default_factory=dict)
+    restart: TrainConfig | None = None
+    dropouts: Mapping[str, Any] = field(default_factory=dict)
 
     def plan_of(self, start: Checkpoint) -> Plan:
         """A checkpoint's plan. Its steps may differ from those that the costs are for."""
         assert start.training is not None
-        part = start.training.config.steps / self.steps
+        model, train = start.config, start.training.config
+        # A new plan was made at this checkpoint, and its process died before it saved another one.
+        if self.restart and self.restart.restart_step == start.info.step:
+            train, model = self.restart, dataclasses.replace(model, **self.dropouts)
+        part = train.steps / self.steps
         costs = self.costs | {key: self.costs[key] * part for key in ("epochs", "seconds")}
-        return Plan(start.config, start.training.config, **costs, task=start.task)
+        return Plan(model, train, **costs, task=start.task)
 
 
 def _read_description(run: Run, description: Mapping[str, Any]) -> _Recorded:
@@ -319,9 +316,14 @@ def _read_description(run: Run, description: Mapping[str, Any]) -> _Recorded:
         # Runs of older versions have no most_steps.
         counts = {"memory": int(plan["memory"]), "most_steps": int(plan.get("most_steps", 0))}
         steps = max(1, int(plan["train"]["steps"]))
-        return _Recorded(data_config_from_json(description["recipe"]), steps, costs | counts)
+        data = data_config_from_json(description["recipe"])
+        if not plan["train"].get("restart_step"):
+            return _Recorded(data, steps, costs | counts)
+        dropouts = {name: plan["model"].get(name, 0.0) for name in DROPOUTS}
+        restart = read_config(TrainConfig, plan["train"])
+        return _Recorded(data, steps, costs | counts, restart, dropouts)
     # A person may have edited the file; OverflowError is int() of an infinity.
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, UsageError):
         raise CheckpointError(
             f"{run.folder / 'run.json'} does not say how the run was started", "start a new run"
         ) from None
@@ -342,8 +344,13 @@ def _newest_checkpoint(run: Run, group: Group, hooks: Hooks) -> Checkpoint:
     )
 
 
-def _same_data(task: Task, run: Run, config: DataConfig, start: Checkpoint) -> Dataset:
-    """The data that the checkpoint was trained on. CorpusError if it has changed since."""
+def _same_data(
+    task: Task, run: Run, config: DataConfig, start: Checkpoint, changed: bool = False
+) -> Dataset:
+    """The data that the checkpoint was trained on. CorpusError if it has changed since.
+
+    changed: whether the files may differ from what the run has kept of them.
+    """
     dataset = task.reopen(run.corpus_folder, start.encoder)
     before = start.info.corpus.get("sha256")
     now = task.current_sha256(config, run.corpus_folder)
@@ -355,10 +362,14 @@ def _same_data(task: Task, run: Run, config: DataConfig, start: Checkpoint) -> D
             f"the text of the run {run.name} is gone: {', '.join(config.sources)}", "bring it back"
         )
     # None with intact arrays: the files are gone, but their tokens are all that training needs.
-    if now not in (None, before):
+    if now not in (None, before) and not (changed and dataset is not None):
+        # What is to be learned is in the run's folder, so a line more in the file need not end it.
+        kept = dataset is not None
         raise CorpusError(
             f"the text has changed since the run began: its sha256 was {before} and is {now}",
-            "bring the old text back, or start a new run",
+            "bring the old text back"
+            + (", go on with the kept tokens: --allow-changed-text," if kept else ",")
+            + " or start a new run",
         )
     dataset = dataset or task.prepare(config, run.corpus_folder, start.encoder)
     parts = dataset.fingerprint()["parts"]

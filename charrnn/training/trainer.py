@@ -19,11 +19,10 @@ from charrnn.checkpoints.run import Run
 from charrnn.errors import DivergedError, InterruptedTraining
 from charrnn.models.device import memory_limit
 from charrnn.tasks import get_task
-from charrnn.tasks.base import Dataset, Score
+from charrnn.tasks.base import Dataset
 from charrnn.training import diagnostics
 from charrnn.training.distributed import Group
 from charrnn.training.events import (
-    Evaluated,
     Event,
     Finished,
     Planned,
@@ -34,8 +33,10 @@ from charrnn.training.events import (
 )
 from charrnn.training.learner import make_learner
 from charrnn.training.optimizer import learning_rate
+from charrnn.training.pacing import CHECK_TIME, Pacer
 from charrnn.training.planner.plan import Plan
-from charrnn.training.planner.time_budget import Throughput
+from charrnn.training.planner.threads import make_tuner
+from charrnn.training.validation import Validation
 
 ROLLBACK_FACTOR = 0.5
 """What the learning rate is multiplied by when a diverged run goes back to a checkpoint."""
@@ -49,12 +50,13 @@ def train(
     start: Checkpoint | None = None,
     interrupted: Callable[[], int] = lambda: 0,
     until: float | None = None,
+    replan: Callable[[], Plan] | None = None,
 ) -> Iterator[Event]:
     """Carry out a plan, from one of its own checkpoints on if one is given.
 
     until: when everything has to be done, on the clock of time.perf_counter; the number of steps
-    then follows the machine's speed. Without it the plan's steps are taken.
-
+    then follows the machine's speed. Without it the plan's steps are taken. replan: makes another
+    plan, if the first seconds show that the machine is not what the plan was made for.
     interrupted: asked before every step for the number of a signal, 0 for none. After a signal the
     work is saved and InterruptedTraining raised. A run that diverges goes back to its last
     checkpoint with a lower learning rate, once; the second time DivergedError ends it, and earlier
@@ -64,17 +66,20 @@ def train(
         f"training {plan.parameters:,} parameters takes more memory than there is",
         "make --batch-size, --seq-length or --hidden-size smaller",
     ):
-        trainer = Trainer(plan, dataset, run, group, start, until)
+        trainer = Trainer(plan, dataset, run, group, start, until, replan)
         is_new = start is None and group.is_main
         # They can take a second, and a resumed run has them in its log already.
-        baselines = trainer.task.baselines(dataset) if is_new else {}
-        yield Planned(plan, trainer.learner.step, str(run.folder), baselines)
+        is_late = until is not None and time.perf_counter() >= until
+        trainer.baselines = trainer.task.baselines(dataset) if is_new and not is_late else {}
+        yield Planned(plan, trainer.learner.step, str(run.folder), trainer.baselines)
+        if is_new and is_late:
+            yield Warned(0, "no time is left for baselines", trainer.seconds)
         try:
             yield from _take_steps(trainer, start, interrupted)
             return
         except DivergedError as error:
             if trainer.rollbacks:
-                raise
+                raise _with_checkpoint(error, run) from None
             problem = error.problem
         last = _last_checkpoint(run)
         plan = _with_lower_rate(trainer.plan)
@@ -89,12 +94,21 @@ def train(
                 trainer.seconds,
             )
         again = Trainer(plan, dataset, run, group, last, until)
-        # The bounds of a revision belong to the first plan; they must not compound over a rollback.
-        again.rollbacks, again.planned_steps = 1, trainer.planned_steps
+        again.rollbacks = 1
         # `rewind` has removed later revisions from the log, so the number of steps is logged again.
         if until is not None:
             yield Revised(again.learner.step, plan, trainer.seconds)
-        yield from _take_steps(again, last, interrupted)
+        try:
+            yield from _take_steps(again, last, interrupted)
+        except DivergedError as error:
+            raise _with_checkpoint(error, run) from None
+
+
+def _with_checkpoint(error: DivergedError, run: Run) -> DivergedError:
+    """The error, and which checkpoint is left: nothing is said of one that does not exist."""
+    entry = run.latest()
+    left = f"; the checkpoint of step {entry.step} is intact" if entry else ""
+    return DivergedError(error.problem, error.remedy + left)
 
 
 def _take_steps(
@@ -106,9 +120,13 @@ def _take_steps(
     if start is not None:
         yield from trainer.missed_evaluation(start)
     while trainer.learner.step < trainer.plan.train_config.steps:
-        # The signal travels with the gradients, so all ranks stop after the same step.
-        signal_number = trainer.learner.advance(interrupted())
-        yield from trainer.events(stopping=signal_number > 0)
+        began, flag = time.perf_counter(), interrupted() + trainer.pacer.flag()
+        # The signal travels with the gradients, so all ranks stop after the same step; so does
+        # rank 0's wish to compare its clock with the plan.
+        flag = trainer.learner.advance(flag)
+        signal_number = flag % CHECK_TIME
+        yield from trainer.adapt_threads(time.perf_counter() - began)
+        yield from trainer.events(stopping=signal_number > 0, check_time=flag >= CHECK_TIME)
         if signal_number:
             raise InterruptedTraining(
                 signal_number,
@@ -141,22 +159,31 @@ class Trainer:
         group: Group,
         start: Checkpoint | None,
         until: float | None = None,
+        replan: Callable[[], Plan] | None = None,
     ) -> None:
-        self.plan, self.dataset, self.run, self.group = plan, dataset, run, group
+        self.dataset, self.run, self.group = dataset, run, group
         self.task = get_task(plan.task)
-        self.planned_steps, self.until = plan.train_config.steps, until
+        self.pacer = Pacer(until, replan, group)
+        self.baselines: dict[str, float] = {}
+        self.reported: set[str] = set()
+        self._begin(plan, start)
+
+    def _begin(self, plan: Plan, start: Checkpoint | None) -> None:
+        """Take up a plan: at a checkpoint of it, or at its first step."""
+        dataset, run, group = self.dataset, self.run, self.group
+        self.plan = plan
         self.learner = make_learner(self.task, dataset, plan.model_config, plan.train_config, group)
         if start is not None:
             self.learner.restore(start)
-        # `run.best` falls back to a checkpoint without a score, which is no best to compare with.
-        best = run.best() if group.is_main else None
-        self.best = best.valid if best else None
-        self.best_step = best.step if best and self.best is not None else 0
-        self.reported: set[str] = set()
+        self.validation = Validation(self.task, dataset, run, group.is_main)
+        self.saved_step = start.info.step if start else -1
+        self.loss: float | None = None
         self.rollbacks = start.info.rollbacks if start else 0
         self.start_clock()
         self.first_step = self.logged_step = self.learner.step
-        self.evaluations, self.evaluating_seconds = 0, 0.0
+        self.is_fresh = start is None  # nothing was evaluated or saved
+        adaptive = plan.adaptive and start is None
+        self.tuner = make_tuner(plan.train_config, plan.tokens_per_second, group, adaptive)
 
     @property
     def seconds(self) -> float:
@@ -166,8 +193,9 @@ class Trainer:
     def start_clock(self) -> None:
         """The session's seconds count from here on."""
         self.began = self.logged_at = time.perf_counter()
+        self.pacer.start(self.began, self.learner.step)
 
-    def events(self, stopping: bool) -> Iterator[Event]:
+    def events(self, stopping: bool, check_time: bool = False) -> Iterator[Event]:
         """What is due after the step just taken; when stopping, a checkpoint and nothing else."""
         step, config = self.learner.step, self.plan.train_config
         last = step == config.steps
@@ -175,44 +203,77 @@ class Trainer:
         if step % config.log_every == 0 or last:
             progress = self._progress()
             yield progress
-            issues = diagnostics.check_gradient(progress.grad_norm, config.grad_clip)
+            learned = diagnostics.has_learned(progress.loss, self.learner.network.uninformed_loss)
+            issues = diagnostics.check_gradient(progress.grad_norm, config.grad_clip, learned)
             yield from self._warnings(issues)
-            if self.until is not None and not last:
-                yield from self._keep_time(self.until)
+            check_time = True
+        if self.pacer.until is not None and check_time and not (last and self.pacer.settled):
+            yield from self._keep_time(stopping)
+            if self.learner.step != step:
+                return  # planned again, from the first step
+            last = step == self.plan.train_config.steps
         # A signal is answered within 0.2 s, and an evaluation may take longer; `missed_evaluation`
         # does it when the run is resumed. An evaluation saves a checkpoint too.
+        waits = self.is_fresh and not (self.pacer.settled or stopping or last)
+        if waits:
+            return
         if stopping or not self._evaluation_is_due():
             if stopping or last or step % config.save_every == 0:
-                yield from self._save(None)
+                yield from self._save()
         else:
             yield from self._evaluate()
 
     def missed_evaluation(self, start: Checkpoint) -> Iterator[Event]:
-        """The evaluation that was due at the checkpoint's step, if a signal prevented it."""
-        if start.info.valid is None and self._evaluation_is_due():
+        """The evaluation that was due at the checkpoint's step, if something prevented it."""
+        missing = self.validation.is_missing(start.info, self.plan.train_config)
+        if missing and self._evaluation_is_due():
             yield from self._evaluate()
 
-    def _keep_time(self, until: float) -> Iterator[Revised]:
-        """Adapt the number of steps to the time; every rank has to call it, and rank 0 decides."""
+    def _keep_time(self, stopping: bool) -> Iterator[Event]:
+        """Adapt the number of steps to the time, or the plan; every rank has to call it."""
         step, config, seconds = self.learner.step, self.plan.train_config, self.seconds
-        throughput = Throughput(
-            step,
-            taken=step - self.first_step,
-            training=seconds - self.evaluating_seconds,
-            evaluations=self.evaluations,
-            evaluating=self.evaluating_seconds,
-            left=until - self.began - seconds,
-            validates=self._validates,
-        )
-        steps = throughput.steps(self.planned_steps, config.steps, config.eval_every)
-        steps = min(steps, self.plan.most_steps or steps)
-        # Clocks differ; ranks with different numbers of steps would wait for each other for ever.
-        steps = int(self.group.broadcast(str(steps) if self.group.is_main else ""))
-        if steps != config.steps:
+        final = self.validation.final_tokens(config)
+        steps, speed = self.pacer.compare(step, seconds, config, self._validates, final)
+        if step == config.steps and steps <= step + 1:
+            steps = step  # the last step, and no time for more
+        steps = self.pacer.decide(steps, speed, self.plan, self._may_replan and not stopping)
+        if not steps:
+            yield from self._plan_again(speed / self.plan.tokens_per_second)
+        elif steps != config.steps:
             self.plan = self.plan.with_steps(steps)
             # The learner reads its rate from here, so cosine decay ends at the new last step.
             self.learner.config = self.plan.train_config
             yield Revised(step, self.plan, seconds)
+
+    @property
+    def _may_replan(self) -> bool:
+        return self.pacer.is_open(self.seconds, self.is_fresh)
+
+    def _plan_again(self, ratio: float) -> Iterator[Event]:
+        """Another plan for the time that is left, and its first step; the log begins anew."""
+        # Planning measures models, and two of the largest might not fit in memory.
+        del self.learner
+        plan, why = self.pacer.plan_again(ratio)
+        self._begin(plan, None)
+        if self.group.is_main:
+            self.run.rewind(-1)
+        yield Planned(plan, 0, str(self.run.folder), self.baselines)
+        yield Warned(0, why, self.seconds)
+        self.start_clock()
+
+    def adapt_threads(self, seconds: float) -> Iterator[Event]:
+        """Follow the machine's load after a step of so many seconds; see `planner.threads`."""
+        # Planning again chooses the threads as well.
+        if self.tuner is None or self._may_replan:
+            return
+        before, ended = self.learner.config.threads, self.tuner.took(seconds)
+        if self.tuner.threads != before:
+            self.learner.use_threads(self.tuner.threads)
+            # Bits depend on it, so each checkpoint records the number as it is at its step.
+            self.plan = replace(self.plan, train_config=self.learner.config)
+        if ended:
+            yield Warned(self.learner.step, self.tuner.report(), self.seconds)
+            yield Revised(self.learner.step, self.plan, self.seconds)
 
     @property
     def _validates(self) -> bool:
@@ -227,21 +288,35 @@ class Trainer:
         began = self.seconds
         # On every rank, and first: a score of weights that are not finite must not be reported.
         self.learner.check()
-        score = self._score() if self.group.is_main else None
-        if score is not None:
-            best = self.task.metric.is_better(score.value, than=self.best)
-            if best:
-                self.best, self.best_step = score.value, self.learner.step
-            yield Evaluated(self.learner.step, score, best, self._preview(), self.seconds)
-            network = self.learner.network
-            yield from self._warnings(diagnostics.check_units(network.config, self.learner.state))
-        yield from self._save(score)
-        self.evaluations += 1
-        self.evaluating_seconds += self.seconds - began
+        # Saved before, so that a death in the evaluation loses no step.
+        if self.saved_step != self.learner.step:
+            for saved in self._save():
+                if saved.warnings:
+                    yield saved
+        if self.group.is_main:
+            with self._model_weights():
+                found = self.validation.evaluate(
+                    self.learner.network,
+                    self.plan.train_config,
+                    self.learner.step,
+                    lambda: self.seconds,
+                )
+            yield from found
+            yield from self._warnings(self._unit_issues())
+        yield from self._save(self.validation.valid, self.validation.valid_pieces)
+        size = self.dataset.size("valid")
+        read = min(size, self.plan.train_config.eval_tokens or size)
+        self.pacer.evaluated(self.seconds - began, read)
+
+    def _unit_issues(self) -> Iterator[diagnostics.Issue]:
+        """Saturated and dead units, once the network has learned something and not everything."""
+        network, config = self.learner.network, self.plan.train_config
+        if diagnostics.is_telling(self.learner.step, config, self.loss, network.uninformed_loss):
+            yield from diagnostics.check_units(network.config, self.learner.state)
 
     def _progress(self) -> Progress:
         now, step, config = time.perf_counter(), self.learner.step, self.plan.train_config
-        loss = self.learner.take_loss()
+        self.loss = loss = self.learner.take_loss()
         tokens_per_step = config.batch_size * config.seq_length
         tokens = (step - self.logged_step) * tokens_per_step
         # A coarse clock may not have advanced since the last line.
@@ -269,22 +344,16 @@ class Trainer:
                 self.reported.add(issue.kind)
                 yield Warned(self.learner.step, issue.text, self.seconds)
 
-    def _score(self) -> Score:
-        """The score on the validation part."""
-        limit = self.plan.train_config.eval_tokens
-        with self._model_weights():
-            return self.task.evaluate(self.learner.network, self.dataset, "valid", limit)
-
-    def _preview(self) -> str:
-        with self._model_weights():
-            return self.task.preview(self.learner.network, self.dataset)
-
     def _model_weights(self) -> contextlib.AbstractContextManager[None]:
         """While this lasts, the network has the weights that a checkpoint gets."""
         return self.learner.average.applied(self.learner.step)
 
-    def _save(self, score: Score | None) -> Iterator[Saved]:
+    def _save(
+        self, valid: float | None = None, valid_pieces: float | None = None
+    ) -> Iterator[Saved]:
         """Write a checkpoint; no rank goes on before it is safely on disk."""
+        self.saved_step = self.learner.step
+        self.is_fresh = False
         # Outside the condition, because every rank contributes its rows of the state.
         training = self.learner.training_state()
         if self.group.is_main:
@@ -293,7 +362,8 @@ class Trainer:
                 epoch=self.learner.step / self.learner.batches.steps_per_epoch,
                 corpus=self.dataset.fingerprint(),
                 lines=self.dataset.lines,
-                valid=score.value if score else None,
+                valid=valid,
+                valid_pieces=valid_pieces,
                 versions=versions(),
                 rollbacks=self.rollbacks,
                 metric=self.task.metric.name,
@@ -314,7 +384,8 @@ class Trainer:
     def finished(self) -> Finished:
         """The last event."""
         epochs = self.learner.step / self.learner.batches.steps_per_epoch
-        return Finished(self.learner.step, self.best, self.best_step, epochs, self.seconds)
+        best, best_step, pieces = self.validation.best(self.plan.train_config)
+        return Finished(self.learner.step, best, best_step, epochs, self.seconds, pieces)
 
 
 def versions() -> dict[str, str]:

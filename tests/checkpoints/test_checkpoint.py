@@ -446,6 +446,8 @@ def test_loading_without_training_state_does_not_check_the_moments(path: Path) -
 def test_no_field_of_the_model_configuration_accepts_an_invalid_value(
     path: Path, item: dataclasses.Field[Any], value: Any
 ) -> None:
+    if item.metadata.get("low") == value:
+        return  # -1 is a value of its own there
     draft = forge.draft(path)
     draft.info["model"][item.name] = value
     path.write_bytes(draft.sealed())

@@ -22,8 +22,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.atomic import Disk
+from charrnn.checkpoints.best import best_of
 from charrnn.checkpoints.checkpoint import CheckpointInfo
-from charrnn.checkpoints.run import Entry, Run, best_of
+from charrnn.checkpoints.run import Entry, Run
 from charrnn.errors import CheckpointError, RunLockedError, StorageError, UsageError
 from tests.support.disks import Recorder
 from tests.support.shell import flip
@@ -491,6 +492,19 @@ def test_a_lock_on_a_deleted_run_is_a_storage_error(run: Run) -> None:
     run.folder.rmdir()
     with pytest.raises(StorageError, match=r"cannot write in .*: No such file.*"), run.lock():
         pytest.fail("no folder, no lock")
+    assert not run.folder.exists()
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o027, 0o077])
+def test_the_lock_has_the_mode_that_the_umask_asks_for(run: Run, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        with run.lock():
+            assert [path.stat().st_mode & 0o777 for path in run.folder.iterdir()] == [
+                0o666 & ~umask
+            ]
+    finally:
+        os.umask(before)
 
 
 def test_a_disk_without_locks_is_a_storage_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """`charrnn checkpoints`: list, show, prune, export and verify, and what each does with damage."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -230,6 +231,79 @@ def test_export_does_not_overwrite_unless_forced(file_format: str, copied: Shell
     assert target.read_text() == "mine"
     copied.run(*words, "--force").succeeded()
     assert target.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("words", "target", "head"),
+    [
+        (("-o", "m.onnx"), "m.onnx", b"\x08"),
+        (("-o", "M.ONNX"), "M.ONNX", b"\x08"),
+        (("-o", "m.safetensors"), "m.safetensors", b""),
+        (("-o", "model"), "model", b""),
+        (("-o", "model.v2", "--format", "onnx"), "model.v2", b"\x08"),
+        (("-o", ".hidden.onnx"), ".hidden.onnx", b"\x08"),
+    ],
+)
+def test_the_format_is_that_of_the_name(
+    words: tuple[str, ...], target: str, head: bytes, copied: Shell
+) -> None:
+    assert copied.run("checkpoints", "export", *words).succeeded().out == f"{target}\n"
+    raw = (copied.folder / target).read_bytes()
+    # A safetensors file begins with the length of its header, ONNX with a field's number.
+    assert raw.startswith(head) if head else raw[8:9] == b"{"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-o", "m.onnx", "--format", "safetensors"), "m.onnx is not the name of a file in saf"),
+        (("-o", "m.safetensors", "--format", "onnx"), "not the name of a file in onnx"),
+        (("-o", "m.pt"), "m.pt is the name of a pickle"),
+        (("-o", "."), ". is not the name of a file"),
+        (("-o", ".."), ".. is not the name of a file"),
+        (("-o", "runs"), "runs is not the name of a file"),
+        (("-o", "runs/"), "runs is not the name of a file"),
+        (("-o", ""), "is not the name of a file"),
+        (("-o", "link.onnx"), "link.onnx is a link or no regular file"),
+        (("-o", "broken.onnx"), "broken.onnx is a link or no regular file"),
+        (("-o", "pipe.safetensors"), "pipe.safetensors is a link or no regular file"),
+        (("-o", "/dev/null"), "/dev/null is a link or no regular file"),
+    ],
+)
+def test_what_is_no_regular_file_is_not_replaced_even_by_force(
+    words: tuple[str, ...], said: str, copied: Shell
+) -> None:
+    mine = copied.write("mine.onnx", "mine")
+    (copied.folder / "link.onnx").symlink_to("mine.onnx")
+    (copied.folder / "broken.onnx").symlink_to("nowhere")
+    os.mkfifo(copied.folder / "pipe.safetensors")
+    before = sorted(path.name for path in copied.folder.iterdir())
+    for force in ([], ["--force"]):
+        copied.run("checkpoints", "export", *words, *force).failed(2, said)
+    assert mine.read_text() == "mine"
+    assert (copied.folder / "link.onnx").is_symlink()
+    assert sorted(path.name for path in copied.folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plot", "-o", "link.svg", "--force"),
+        ("gradients", "-o", "link.svg", "--force"),
+        ("sample", "--length", "1", "--save-state", "link.svg"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_no_command_replaces_a_link(words: tuple[str, ...], copied: Shell) -> None:
+    (copied.folder / "link.svg").symlink_to("nowhere")
+    copied.run(*words).failed(2, "link.svg is a link or no regular file")
+    assert (copied.folder / "link.svg").is_symlink()
+
+
+def test_a_run_that_is_named_by_a_dot_is_exported_under_its_own_name(copied: Shell) -> None:
+    inside = Shell(copied.runs / "corpus")
+    done = inside.run("checkpoints", "export", ".").succeeded()
+    assert done.out == "corpus.safetensors\n"
 
 
 def test_export_into_nowhere_is_one_line(copied: Shell) -> None:

@@ -13,12 +13,13 @@ from charrnn.cli.sample import _amounts
 from charrnn.data.suffix_array import SuffixArray
 from charrnn.errors import CorpusError, UsageError
 from charrnn.inference.constraints import (
+    AllowConstraint,
     BanConstraint,
     Constraints,
     NoCopyConstraint,
-    RegexConstraint,
 )
 from charrnn.inference.generation import SamplingParams, begin
+from charrnn.inference.patterns import RegexConstraint
 from charrnn.inference.sampling import Context, Filter
 from charrnn.tasks.language.language_model import LanguageModel
 from charrnn.tasks.language.originality import open_index
@@ -69,8 +70,13 @@ def test_each_option_makes_its_filter_and_a_pattern_comes_last(run: Run) -> None
     bias = _amounts(["a=1"])
     asked = Constraints(ban=("cat",), allow="acest \n", bias=bias, pattern="[a-z ]+", no_copy=5)
     made, ends = asked.filters(model.tokenizer, index_of(model))
-    assert [type(rule) for rule in made[1:]] == [BanConstraint, NoCopyConstraint, RegexConstraint]
-    assert len(made) == 4
+    assert [type(rule) for rule in made[1:]] == [
+        AllowConstraint,
+        BanConstraint,
+        NoCopyConstraint,
+        RegexConstraint,
+    ]
+    assert len(made) == 5
     assert ends == made[-1].ends  # type: ignore[attr-defined]
     assert ends is not None
 
@@ -197,4 +203,4 @@ def test_a_model_without_its_corpus_cannot_say_what_is_a_copy(run: Run, tmp_path
 def test_only_no_copy_needs_the_corpus() -> None:
     asked = Constraints(ban=("x",), allow="abc", bias=_amounts(["a=1"]), pattern="a")
     made, _ = asked.filters(TOKENIZER, no_index)
-    assert len(made) == 3
+    assert len(made) == 4

@@ -110,7 +110,7 @@ def test_a_checkpoint_can_be_chosen(which: str, trained: Shell) -> None:
         (("--device", "tpu"), 2, "there is no device tpu on this machine; choose one of: cpu"),
         (("--file", "missing.txt"), 3, "there is no file or folder missing.txt; "),
         (("--file", "empty.txt"), 3, "empty.txt is empty; give a file with text"),
-        (("--file", "bad.txt"), 3, "bad.txt is not valid utf-8 at byte 150; "),
+        (("--file", "bad.txt"), 3, "bad.txt is not valid utf-8 at byte 150 "),
         (("--file", "corpus.txt", "--encoding", "nope"), 2, "there is no encoding 'nope'; "),
         (("--file", "corpus.txt", "--encoding", "hex"), 2, "there is no encoding 'hex'; "),
         (("--file", "corpus.txt", "--encoding", "undefined"), 2, "there is no encoding "),

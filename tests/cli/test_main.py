@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 import charrnn
 from charrnn import errors
 from charrnn.cli.main import COMMANDS, _wanted
-from charrnn.errors import CharRNNError, InterruptedTraining
+from charrnn.errors import CharRNNError, CorpusError, InterruptedTraining
 from tests.support.shell import ERROR, Shell
 
 LIST_RUNS = "charrnn.cli.runs.list_runs"
@@ -285,3 +286,41 @@ def test_sampling_imports_no_other_command() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "--temperature" in done.stdout
+
+
+def test_what_another_process_has_told_is_not_said_again(
+    trained: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charrnn.cli.main.SECONDS_TO_SPEAK", 0.0)
+    error = CorpusError("the text is gone", "bring it back")
+    monkeypatch.setattr("charrnn.api.load", breaking(error))
+    file = tmp_path / "error.json"
+    variables = {"TORCHELASTIC_ERROR_FILE": str(file)}
+    trained.run("sample", stdin=b"", device="", **variables).failed(3, "the text is gone")
+    # In the format of torchrun, which prints the call stack of the root cause.
+    message = json.loads(file.read_text())["message"]
+    line = "charrnn: error: the text is gone; bring it back"
+    assert (message["message"], message["extraInfo"]["py_callstack"]) == (line, line)
+    assert message["extraInfo"]["timestamp"].isdigit()
+    error.is_told = True
+    done = trained.run("sample", stdin=b"", device="", **variables)
+    assert (done.code, done.raw, done.err) == (3, b"", "")
+
+
+@pytest.mark.parametrize("words", [("train", "--nonsense"), ("train",)], ids=str)
+def test_processes_that_read_the_same_options_refuse_them_once(
+    words: tuple[str, ...], trained: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charrnn.cli.main.SECONDS_TO_SPEAK", 0.0)
+    # As in a process that has read its options and nothing more.
+    monkeypatch.delitem(sys.modules, "torch.distributed", raising=False)
+    trained.run(*words, stdin=b"", device="", LOCAL_RANK="0", RANK="2").failed(
+        2, "charrnn: error: "
+    )
+    done = trained.run(*words, stdin=b"", device="", LOCAL_RANK="1", RANK="3")
+    assert (done.code, done.raw, done.err) == (2, b"", "")
+
+
+def test_an_error_file_that_cannot_be_written_is_no_other_error(trained: Shell) -> None:
+    variables = {"TORCHELASTIC_ERROR_FILE": "/no/where/error.json"}
+    trained.run("sample", "nope", stdin=b"", device="", **variables).failed(2, "no run nope")

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from charrnn.checkpoints.run import Run
+from charrnn.cli import originality
+from charrnn.cli.terminal import visible
 from charrnn.tokenizers import TOKENIZERS
 from tests.support.shell import Done, Shell
 from tests.support.tiny import TEXT, tiny_run
@@ -46,7 +48,10 @@ def test_json_has_the_copied_fraction_and_the_spans_longest_first(folder: Shell)
 def test_a_span_has_its_line_in_the_corpus(folder: Shell) -> None:
     corpus = (folder.runs / "tiny" / "corpus" / "train.txt").read_text()
     (span,) = result(folder, "xx" + COPY + "xx")["spans"]
-    assert set(span) == {"begin", "length", "corpus_line", "text"}
+    names = ("begin", "length", "corpus_line", "text", "part", "file", "line")
+    assert tuple(span) == names
+    # A run that does not say how it was started has no files.
+    assert (span["part"], span["file"], span["line"]) == ("train", None, None)
     line = corpus.splitlines()[span["corpus_line"] - 1]
     assert line == COPY
 
@@ -103,13 +108,39 @@ def test_the_table_names_length_place_line_and_text(folder: Shell) -> None:
     assert first == (
         "95.4% of 130 characters stand in the corpus in spans of 20 or more; the longest has 100"
     )
-    assert head.split() == ["length", "at", "corpus", "line", "text"]
+    assert head.split() == ["length", "at", "part", "place", "text"]
     assert [row.split()[:2] for row in rows] == [["100", "28"], ["24", "2"]]
     assert rows[1].endswith(COPY)
-    # A newline is escaped, and a long text is shortened.
-    short = f"{LONG[:40]} ... {LONG[-15:]}".replace("\n", "^J")
+    # A newline has a sign, and a long text is shortened.
+    short = f"{LONG[:40]} ... {LONG[-15:]}".replace("\n", "\N{RETURN SYMBOL}")
     assert rows[0].endswith(short)
     assert done.err == ""
+
+
+def test_files_lines_and_parts_are_named(copied: Shell) -> None:
+    corpus = (copied.folder / "corpus.txt").read_text()
+    at = corpus.index("\n", len(corpus) // 2) + 1
+    (span,) = result(copied, corpus[at : at + 60])["spans"]
+    assert (Path(span["file"]).name, span["part"]) == ("corpus.txt", "train")
+    assert span["line"] <= 1 + corpus.count("\n", 0, at)
+    path = copied.write("own.txt", corpus[at : at + 60])
+    assert f"corpus.txt:{span['line']} " in copied.run("originality", path).succeeded().out
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("\u200dx", "x"),
+        ("\u0301x", "x"),
+        ("a\tb\nc", "a b\N{RETURN SYMBOL}c"),
+        ("x" * 39 + "é\u0301" + "y" * 20, "x" * 39 + "é ... " + "y" * 15),
+        ("x" * 39 + "\u200d" + "y" * 6 + "\u200d" + "y" * 14, "x" * 39 + " ... " + "y" * 14),
+    ],
+)
+def test_a_span_is_shown_as_it_is_on_one_line(text: str, shown: str) -> None:
+    assert originality._short(text) == shown
+    assert visible(originality._short(text), keep="") == shown
 
 
 def test_no_table_where_no_copies_are_to_be_shown(folder: Shell) -> None:
@@ -136,10 +167,8 @@ def test_characters_of_several_bytes_are_counted_as_one(tmp_path: Path) -> None:
     tiny_run(shell.runs, text=text)
     found = result(shell, "ßß" + text[5:44] + "€€")
     assert (found["longest"], found["characters"]) == (39, 43)
-    assert found["spans"][0] == {
-        "begin": 2, "length": 39, "corpus_line": found["spans"][0]["corpus_line"],
-        "text": text[5:44],
-    }  # fmt: skip
+    span = found["spans"][0]
+    assert (span["begin"], span["length"], span["text"]) == (2, 39, text[5:44])
 
 
 def test_a_corpus_of_lines_is_searched_line_by_line(tmp_path: Path) -> None:
@@ -199,7 +228,7 @@ def test_a_run_without_a_checkpoint_is_one_line_and_2(tmp_path: Path) -> None:
 def test_a_text_that_cannot_be_read_is_one_line_and_3(folder: Shell) -> None:
     folder.run("originality", "none.txt").failed(3, "cannot read none.txt: No such file")
     folder.run("originality", "-", stdin=b"ab\xff").failed(3, "stdin is not valid UTF-8 at byte 2")
-    path = folder.write("odd.txt", b"\xe9")
+    path = folder.write("odd.txt", b"\xe9.")
     folder.run("originality", path).failed(3, "odd.txt is not valid UTF-8 at byte 0")
 
 

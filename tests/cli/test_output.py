@@ -48,7 +48,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Descriptor:
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, place: Descriptor, terminal: bool) -> Descriptor:
     """Put it in the place of stdout, as `output` sees it, and nowhere else."""
-    monkeypatch.setattr(output, "os", Named(write=place.write, isatty=lambda number: terminal))
+    system = Named(name="posix", write=place.write, isatty=lambda number: terminal)
+    monkeypatch.setattr(output, "os", system)
     monkeypatch.setattr(output, "time", Named(monotonic=lambda: 0.0))
     return place
 
@@ -56,7 +57,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, place: Descriptor, terminal: bool)
 class Named:
     """Functions by their names, in the place of a module."""
 
-    def __init__(self, **functions: Callable[..., Any]) -> None:
+    def __init__(self, **functions: Any) -> None:
         self.__dict__.update(functions)
 
 
@@ -168,7 +169,7 @@ def failing(error: OSError) -> Callable[..., int]:
 
 def test_a_failure_is_a_storage_error(pipe: Descriptor, monkeypatch: pytest.MonkeyPatch) -> None:
     full = failing(OSError(28, os.strerror(28)))
-    monkeypatch.setattr(output, "os", Named(write=full, isatty=lambda number: False))
+    monkeypatch.setattr(output, "os", Named(name="posix", write=full, isatty=lambda number: False))
     out = Output()
     out.write("a")
     with pytest.raises(StorageError, match=r"cannot write the output: No space left on device; "):
@@ -179,7 +180,7 @@ def test_a_reader_that_left_is_not_a_storage_error(
     pipe: Descriptor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = failing(BrokenPipeError(32, os.strerror(32)))
-    monkeypatch.setattr(output, "os", Named(write=gone, isatty=lambda number: False))
+    monkeypatch.setattr(output, "os", Named(name="posix", write=gone, isatty=lambda number: False))
     with pytest.raises(BrokenPipeError):
         Output().json({})
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.cli.progress import ProgressReporter, dataset_lines, hint, plan_lines
+from charrnn.cli.progress import ProgressReporter, dataset_lines, hint, plan_lines, preview_lines
 from charrnn.evaluation.scores import Score
 from charrnn.tasks.language.corpus import Corpus
 from charrnn.training.events import Evaluated, Event, Finished, Planned, Progress, Saved
@@ -89,6 +89,13 @@ def test_a_plan_that_the_text_ends_says_so(
 def test_a_long_plan_says_what_is_quicker() -> None:
     long = dataclasses.replace(PLAN, seconds=600.0)
     assert hint(long) == "        quicker: --minutes 3, better: --minutes 40"
+
+
+def test_what_is_quicker_is_below_the_plan_and_not_only_below_what_was_given() -> None:
+    short = dataclasses.replace(PLAN, seconds=87.0, minutes=5.0)
+    assert hint(short).startswith("        quicker: --minutes 0.5, ")
+    late = dataclasses.replace(PLAN, seconds=600.0, minutes=5.0)
+    assert hint(late) == "        quicker: --minutes 1.7, better: --minutes 20"
 
 
 def test_a_resumed_training_says_where_it_goes_on(
@@ -216,14 +223,43 @@ def test_a_reporter_without_events_ends_well(corpus: Corpus) -> None:
 def test_splits_and_notes_of_a_corpus_are_printed(tmp_path: Path) -> None:
     corpus = tiny_corpus(tmp_path, valid_fraction=0.2, test_fraction=0.1)
     noted = dataclasses.replace(corpus, notes=("3 blank lines are left out",))
-    lines = dataset_lines(noted, 0)
+    lines = dataset_lines(noted, tiny_train())
     assert " valid " in lines[0]
     assert " test " in lines[0]
     assert lines[1:] == ["        3 blank lines are left out"]
 
 
 def test_a_shortened_validation_is_mentioned(corpus: Corpus) -> None:
-    assert dataset_lines(corpus, 12_345)[1:] == ["        validating on the first 12,345 tokens"]
+    size = corpus.size("valid")
+    for final, words in (
+        ("beginning", "the first 12 tokens"),  # a run of version 0.1
+        ("whole", f"12 of {size} tokens, evenly spread, and on all at the end"),
+        ("pieces", f"12 of {size} tokens, evenly spread, also at the end"),
+    ):
+        config = tiny_train(eval_tokens=12, final_eval=final)
+        assert dataset_lines(corpus, config)[1:] == [f"        validating on {words}"]
+    assert len(dataset_lines(corpus, tiny_train(eval_tokens=size))) == 1  # that is the whole
+
+
+def test_evaluations_are_shown_as_often_as_a_person_reads(
+    corpus: Corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ten in ten seconds, the last of pieces and on the whole: some lines, and both ends."""
+    plan = tiny_plan(tiny_model(), tiny_train(steps=10))
+    score = Score(nats=2.0, tokens=2, characters=2)
+    with reporter_of(corpus) as reporter:
+        reporter.report(Planned(plan, 0, "runs/tiny"))
+        for step in range(1, 11):
+            sample = "ab" if step == 10 else ""
+            reporter.report(Evaluated(step, score, False, sample, float(step), pieces=True))
+        reporter.report(Evaluated(4, score, True, "", 11.0))
+        reporter.report(Evaluated(10, score, False, "", 12.0))
+        reporter.report(Finished(10, 1.0, 4, 1.0, 12.0))
+    lines = [line for line in capsys.readouterr().err.splitlines() if ": validation" in line]
+    assert [line.split(":")[0] for line in lines] == [
+        "step 1", "step 7", "step 10", "step 4", "step 10",
+    ]  # fmt: skip
+    assert [" on the whole part" in line for line in lines] == [False] * 3 + [True] * 2
 
 
 @pytest.mark.parametrize(("rate", "words"), [(0.25, ", dropout 0.25, about"), (0.0, "epochs, ab")])
@@ -236,3 +272,16 @@ def test_the_size_of_the_model_is_printed_in_numbers_and_bytes() -> None:
     line = plan_lines(PLAN)[0]
     assert f"{PLAN.parameters:,} parameters" in line
     assert line.endswith(" kB")
+
+
+@pytest.mark.parametrize(
+    ("sample", "lines"),
+    [
+        ("\na\n\nb \n", ["a", "", "b "]),
+        ("\n" * 120, ["(the sample is blank: 120 newlines)"]),
+        ("\n \t\n  ", ["(the sample is blank: 2 newlines, 3 spaces, 1 other blank)"]),
+        (" ", ["(the sample is blank: 1 space)"]),
+    ],
+)
+def test_a_sample_of_blanks_is_one_line_that_says_so(sample: str, lines: list[str]) -> None:
+    assert preview_lines(sample) == lines

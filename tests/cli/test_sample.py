@@ -12,6 +12,18 @@ from tests.support.shell import Shell, sentences
 
 SEED = ("--seed", "3")
 
+ACTING: dict[str, tuple[str, ...]] = {
+    "penalty_last_n": ("--presence-penalty", "1"),
+    "dry_base": ("--dry-multiplier", "1"),
+    "dry_allowed_length": ("--dry-multiplier", "1"),
+    "dry_penalty_last_n": ("--dry-multiplier", "1"),
+    "xtc_threshold": ("--xtc-probability", "0.5"),
+    "dynatemp_exponent": ("--dynatemp-range", "0.5"),
+    "mirostat_tau": ("--mirostat", "2"),
+    "mirostat_eta": ("--mirostat", "2"),
+}
+"""What parameters of filters need in order to act."""
+
 
 def sampled(shell: Shell, *words: str | Path, stdin: bytes = b"") -> str:
     """What `sample` writes."""
@@ -180,7 +192,8 @@ def test_every_number_of_a_filter_writes_text_at_both_its_bounds(name: str, trai
     item = PARAMETERS[name]
     for value in (item.low, item.high):
         word = f"{value:.0f}" if float(value).is_integer() and value < 1e18 else repr(value)
-        text = sampled(trained, *SEED, f"--{name.replace('_', '-')}={word}", "--length", "20")
+        asked = [f"--{name.replace('_', '-')}={word}", *ACTING.get(name, ())]
+        text = sampled(trained, *SEED, *asked, "--length", "20")
         assert len(text) >= 20
 
 
@@ -192,9 +205,9 @@ def test_every_number_of_a_filter_writes_text_at_both_its_bounds(name: str, trai
         (("--prompt-file", "missing"), b"", "missing: No such file or directory; "),
         (("--prompt-file", "runs"), b"", "runs: Is a directory; "),
         (("--prompt-file", "a\x1b[2J"), b"", "a^[[2J: No such file"),
-        (("--prompt", "-"), b"abc\xff", " is not valid UTF-8 at byte 3; "),
-        (("--prompt", "-"), b"\xef\xbb\xbf\xe2\x82", " is not valid UTF-8 at byte "),
-        (("--prompt", "ab\udcff"), b"", " is not valid UTF-8 at byte 2; "),
+        (("--prompt", "-"), b"abc\xff", " is not valid UTF-8 at byte 3 (0xff in line 1); "),
+        (("--prompt", "-"), b"\xef\xbb\xbf\xe2\x82", " ends inside a UTF-8 character "),
+        (("--prompt", "ab\udcff"), b"", " is not valid UTF-8 at byte 2 (0xff in line 1); "),
         (("--stop", ""), b"", "--stop is empty; give the text to stop at"),
         (("--checkpoint", "7"), b"", "the run corpus has no checkpoint 7; "),
         (("nope",), b"", "there is no run nope in "),
@@ -240,3 +253,84 @@ def test_escapes_are_read_in_stops_too(trained: Shell) -> None:
     plain = sampled(trained, *options)
     assert plain.strip("\n").count("\n") > 0
     assert sampled(trained, "-e", *options).count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--greedy", "--samplers", "top_k"), "--greedy has no effect unless --samplers lists"),
+        (("--greedy", "--temperature", "0.5"), "--temperature has no effect with --greedy"),
+        (("--greedy", "--top-k", "5"), "--top-k has no effect where the most likely token"),
+        (("--top-p", "0.5", "--samplers", "top_k"), "--top-p has no effect unless --samplers"),
+        (("--mirostat", "1"), "version 1 of mirostat is not implemented; give --mirostat 2"),
+        (("--beam", "4", "--top-k", "5"), "--top-k has no effect with --beam"),
+        (("--beam", "4", "--json", "--logprobs", "3"), "--logprobs has no effect with --beam"),
+        (("--beam", "4", "--greedy"), "--greedy has no effect with --beam"),
+        (("--xtc-threshold", "0.2"), "--xtc-threshold has no effect without --xtc-probability"),
+        (("--dry-base", "2"), "--dry-base has no effect without --dry-multiplier"),
+        (("--dynatemp-exponent", "2", "--temperature", "0.5"), "without --dynatemp-range"),
+    ],
+    ids=str,
+)
+def test_options_without_effect_are_refused(
+    words: tuple[str, ...], said: str, trained: Shell
+) -> None:
+    trained.run("sample", *words, "--length", "3").failed(2, said)
+
+
+def test_a_beam_ends_before_a_stop_text(trained: Shell) -> None:
+    whole = sampled(trained, "--beam", "3", "--length", "30")
+    text = sampled(trained, "--beam", "1", "--length", "30", "--stop", whole[1:3])
+    assert whole[1:3] not in text
+
+
+def test_json_lists_what_was_used_and_it_repeats_the_text(trained: Shell) -> None:
+    words = ("--top-k", "5", "--ban", "e", "--length", "40", "--json")
+    (found,) = trained.run("sample", *words).succeeded().json
+    used = found["settings"]
+    assert used.keys() == PARAMETERS.keys() | {"ban", "length", "checkpoint"}
+    neutral = {name: each.default for name, each in PARAMETERS.items()}
+    assert {name: used[name] for name in neutral} == neutral | {"top_k": 5}
+    again = ("--seed", str(found["seed"]), "--top-k", str(used["top_k"]), "--ban", used["ban"][0])
+    (repeated,) = trained.run("sample", used["checkpoint"], *again, *words[-3:]).json
+    assert repeated["text"] == found["text"]
+
+
+@pytest.mark.parametrize("value", [". The", " a", "e "])
+def test_a_variable_holds_one_value_or_one_on_each_line(value: str, trained: Shell) -> None:
+    asked = (*SEED, "--length", "30", "--json")
+    (found,) = trained.run("sample", *asked, CHARRNN_SAMPLE_STOP=value).succeeded().json
+    assert found["settings"]["stop"] == [value]
+    (found,) = trained.run("sample", *asked, CHARRNN_SAMPLE_BAN=f"{value}\nx").succeeded().json
+    assert found["settings"]["ban"] == [value, "x"]
+
+
+def test_the_text_of_a_prompt_does_not_depend_on_the_lines_around_it(shell: Shell) -> None:
+    shell.train("corpus.txt", "--steps", "3", "--quiet").succeeded()
+    texts = []
+    for name, lines in {"one": "the\ncat\nthe", "two": "x\n\nthe\ndog\ncat\nthe"}.items():
+        shell.write(name, lines)
+        done = shell.run("sample", "--prompts", name, *SEED, "--length", "30", "--json")
+        texts.append([each["text"] for each in done.succeeded().json if each["prompt"] != ""])
+    assert texts[0] == [texts[1][1], texts[1][3], texts[1][4]]
+    assert len(set(texts[0])) == 3
+
+
+def test_a_length_that_ends_a_match_is_said(trained: Shell) -> None:
+    words = ("--regex", "[a-z]{5}[.]", "--length", "3")
+    done = trained.run("sample", *words).succeeded()
+    assert "the text ended (length) before matching --regex; give a larger --length" in done.err
+    assert "before matching" not in trained.run("sample", *words[:2]).succeeded().err
+
+
+def test_no_line_of_the_corpus_is_written(shell: Shell) -> None:
+    names = [f"{a}{b}" for a in ("an", "be", "ca") for b in ("na", "la", "ta", "ra")]
+    shell.write("names.txt", "\n".join(names * 30))
+    options = ("--lines", "--steps", "60", "--hidden-size", "16", "--quiet")
+    shell.train("names.txt", *options).succeeded()
+    asked = (*SEED, "--num-samples", "40", "--length", "12", "--greedy")
+    plain = (*asked[:-1], "--temperature", "0.5")
+    assert set(sampled(shell, *plain).splitlines()) & set(names)
+    assert not set(sampled(shell, *plain, "--novel").splitlines()) & set(names)
+    short = (*plain, "--novel", "--prompt", "an", "--length", "2")
+    assert not set(sampled(shell, *short).splitlines()) & set(names)

@@ -44,7 +44,7 @@ def texts(*samples: str) -> list[Chunk]:
     return [whole(index, sample) for index, sample in enumerate(samples)]
 
 
-LONG, LINES = SamplingParams(), SamplingParams(lines=True)
+LONG = SamplingParams()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ LONG, LINES = SamplingParams(), SamplingParams(lines=True)
 def test_long_texts_end_in_a_newline_and_have_a_blank_line_between(
     samples: list[str], shown: str, write: Write
 ) -> None:
-    assert write(TextWriter([], LONG), texts(*samples)) == shown
+    assert write(TextWriter([]), texts(*samples)) == shown
 
 
 @pytest.mark.parametrize(
@@ -79,31 +79,31 @@ def test_long_texts_end_in_a_newline_and_have_a_blank_line_between(
 def test_lines_are_below_each_other_and_an_empty_one_is_a_line(
     samples: list[str], shown: str, write: Write
 ) -> None:
-    assert write(TextWriter([], LINES), texts(*samples)) == shown
+    assert write(TextWriter([], are_lines=True), texts(*samples)) == shown
 
 
 def test_the_prompt_comes_before_each_of_its_samples(write: Write) -> None:
     prompts = ["one ", "two "]
-    shown = write(TextWriter(prompts, LINES), texts("a", "b", "c", "d"))
+    shown = write(TextWriter(prompts, are_lines=True), texts("a", "b", "c", "d"))
     assert shown == "one a\ntwo b\none c\ntwo d\n"
-    assert write(TextWriter(["x"], LONG), texts("a", "b")) == "xa\n\nxb\n"
-    assert write(TextWriter(["x\n"], LONG), texts("", "b")) == "x\n\nx\nb\n"
+    assert write(TextWriter(["x"]), texts("a", "b")) == "xa\n\nxb\n"
+    assert write(TextWriter(["x\n"]), texts("", "b")) == "x\n\nx\nb\n"
 
 
 def test_the_prompt_comes_once_for_a_sample_of_several_chunks(write: Write) -> None:
     chunks = [Chunk(0, "a", 1), Chunk(0, "b", 2), Chunk(0, "", 2, (), "stop")]
-    assert write(TextWriter(["x"], LONG), chunks) == "xab\n"
+    assert write(TextWriter(["x"]), chunks) == "xab\n"
 
 
 def test_a_newline_at_the_end_of_the_last_full_chunk_is_enough(write: Write) -> None:
     chunks = [Chunk(0, "a\n", 2), Chunk(0, "", 2, (), "stop")]
-    assert write(TextWriter([], LONG), chunks) == "a\n"
+    assert write(TextWriter([]), chunks) == "a\n"
 
 
 def test_the_first_sample_grows_and_the_others_wait_for_their_turn(
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    writer = TextWriter([], LINES)
+    writer = TextWriter([], are_lines=True)
     seen = []
     for chunk in (
         Chunk(1, "b", 1),
@@ -134,7 +134,7 @@ def test_the_order_in_which_samples_grow_does_not_show(
     mixed = []
     while any(queues):
         mixed.append(data.draw(st.sampled_from([queue for queue in queues if queue])).pop(0))
-    assert write(TextWriter([], LONG), mixed) == write(TextWriter([], LONG), texts(*samples))
+    assert write(TextWriter([]), mixed) == write(TextWriter([]), texts(*samples))
     own = [json.loads(line) for line in write(JsonWriter([""], LONG, LETTERS), mixed).splitlines()]
     assert [each["text"] for each in own] == samples
     assert [each["index"] for each in own] == list(range(len(samples)))
@@ -143,7 +143,8 @@ def test_the_order_in_which_samples_grow_does_not_show(
 def test_json_has_the_fields_of_a_sample(write: Write) -> None:
     own = SamplingParams(length=9, seed=4, values={"temperature": 0.5, "top_k": 3})
     chunks = [Chunk(0, "é", 1), Chunk(0, "\n", 3, (), "stop"), whole(1, "", "end")]
-    shown = write(JsonWriter(["x", "y"], own, LETTERS), chunks)
+    settings = {"temperature": 0.5, "top_k": 3, "length": 9}
+    shown = write(JsonWriter(["x", "y"], own, LETTERS, settings), chunks)
     assert shown.count("\n") == 2
     assert "é" in shown
     first, second = map(json.loads, shown.splitlines())
@@ -154,7 +155,7 @@ def test_json_has_the_fields_of_a_sample(write: Write) -> None:
         "tokens": 3,
         "seed": 4,
         "index": 0,
-        "settings": {"temperature": 0.5, "top_k": 3, "length": 9},
+        "settings": settings,
     }
     assert (second["prompt"], second["text"], second["finish"]) == ("y", "", "end")
 
@@ -208,7 +209,7 @@ def test_text_and_json_show_what_is_generated(write: Write) -> None:
     model, start = noise(LETTERS.vocab_size), begin(LETTERS, "ab")
     chunks = list(generate(TinyTextModel(LETTERS, model), [start] * 3, own, range(3)))
     samples = [json.loads(x) for x in write(JsonWriter(["ab"], own, LETTERS), chunks).splitlines()]
-    shown = write(TextWriter(["ab"], own), chunks)
+    shown = write(TextWriter(["ab"]), chunks)
     bodies = ["ab" + sample["text"].removesuffix("\n") + "\n" for sample in samples]
     assert shown == "\n".join(bodies)
     for sample in samples:
@@ -219,5 +220,5 @@ def test_text_and_json_show_what_is_generated(write: Write) -> None:
 
 
 def test_writers_write_to_an_output() -> None:
-    assert isinstance(TextWriter([], LONG).out, Output)
+    assert isinstance(TextWriter([]).out, Output)
     assert isinstance(JsonWriter([""], LONG, LETTERS).out, Output)

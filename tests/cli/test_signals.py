@@ -169,7 +169,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, trained: Shell) -> str:
     """The weights of a training that nothing stopped."""
     shell = Shell(tmp_path_factory.mktemp("whole"))
     shell.write("corpus.txt", (trained.folder / "corpus.txt").read_bytes())
-    shell.train("corpus.txt", *CADENCE, "--dropout", "0.3", "--quiet").succeeded()
+    shell.train("corpus.txt", *CADENCE, "--output-dropout", "0.3", "--quiet").succeeded()
     return shell.weights()
 
 
@@ -184,7 +184,7 @@ def test_a_stopped_training_is_saved_and_goes_on_as_if_it_had_not_been(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Run, "log", after_events(events, lambda: signal.raise_signal(number)))
-        done = shell.train("corpus.txt", *CADENCE, "--dropout", "0.3", "--quiet")
+        done = shell.train("corpus.txt", *CADENCE, "--output-dropout", "0.3", "--quiet")
     assert done.code == 128 + number
     word, line = done.err.splitlines(keepends=True)
     assert word == WORD
@@ -207,7 +207,7 @@ def test_a_signal_after_the_last_step_changes_nothing(
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(Run, "log", at_the_end)
-    shell.train("corpus.txt", *CADENCE, "--dropout", "0.3", "--quiet").succeeded()
+    shell.train("corpus.txt", *CADENCE, "--output-dropout", "0.3", "--quiet").succeeded()
     assert shell.weights() == whole
 
 
@@ -274,7 +274,8 @@ def test_ctrl_c_while_a_sample_is_written_is_one_line(trained: Shell) -> None:
 
 
 def test_kill_9_loses_nothing_that_was_announced(shell: Shell, tmp_path: Path) -> None:
-    steps = ("--steps", "400", "--save-every", "20", "--eval-every", "50", "--dropout", "0.2")
+    cadences = ("--save-every", "20", "--eval-every", "50")
+    steps = ("--steps", "400", *cadences, "--output-dropout", "0.2")
     other = Shell(tmp_path / "other")
     other.write("corpus.txt", (shell.folder / "corpus.txt").read_bytes())
     other.train("corpus.txt", *steps, "--quiet").succeeded()

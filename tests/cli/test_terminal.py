@@ -1,6 +1,7 @@
 """The terminal: no text of a user is markup or acts on it; numbers as a person reads them."""
 
 import io
+import re
 import sys
 import unicodedata
 
@@ -69,10 +70,35 @@ WRITE_ERRORS = [
         ("\U000e0041", "\\U000e0041"),
         ("é€😀 \u00a0", "é€😀 \u00a0"),
         ("", ""),
+        # Joiners inside words and emoji, Arabic number signs, the tags of a flag.
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("क्\u200dष", "क्\u200dष"),
+        ("👩\u200d👩\ufe0f\u200d👧", "👩\u200d👩\ufe0f\u200d👧"),
+        ("\u0600١٢", "\u0600١٢"),
+        ("🏴\U000e0067\U000e0062\U000e007f", "🏴\U000e0067\U000e0062\U000e007f"),
+        ("soft\u00adhyphen", "soft\u00adhyphen"),
+        # Where there is nothing to join they would hide.
+        ("\u200dstart, \u200cword", "\\u200dstart, \\u200cword"),
+        # What reorders a line is no joiner, wherever it is.
+        ("a\u200eb\u200fc\u061cd", "a\\u200eb\\u200fc\\u061cd"),
+        ("a\u202ab\u2067c\u2069\u206af", "a\\u202ab\\u2067c\\u2069\\u206af"),
+        ("a\u200d\x1b[2J", "a\u200d^[[2J"),
     ],
 )
 def test_control_characters_are_escaped(text: str, shown: str) -> None:
     assert terminal.visible(text) == shown
+
+
+def test_of_joiners_without_a_letter_each_is_escaped() -> None:
+    assert terminal.visible("\ufeff\ufeff\u200d x\u200d\u200d") == (
+        "\\ufeff\\ufeff\\u200d x\u200d\u200d"
+    )
+
+
+def test_a_joiner_may_come_in_a_piece_of_its_own() -> None:
+    assert terminal.visible("\u200d", before="👩") == "\u200d"
+    assert terminal.visible("\u200d", before="👩 ") == "\\u200d"
+    assert terminal.shaded("\u200c", 0.0, before="ی") == "\u200c\x1b[0m"
 
 
 def test_the_characters_that_are_kept_can_be_chosen() -> None:
@@ -83,7 +109,10 @@ def test_the_characters_that_are_kept_can_be_chosen() -> None:
 @settings(max_examples=200, deadline=None)
 def test_nothing_visible_controls_and_showing_twice_changes_nothing(text: str) -> None:
     shown = terminal.visible(text, keep="")
-    assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in shown)
+    assert not any(unicodedata.category(c) in ("Cc", "Cs") for c in shown)
+    # What is left of the format characters has no direction.
+    formats = {unicodedata.bidirectional(c) for c in shown if unicodedata.category(c) == "Cf"}
+    assert formats <= {"BN", "AN", "NSM"}
     assert terminal.visible(shown, keep="") == shown
     assert len(shown) >= len(text)
 
@@ -102,12 +131,10 @@ def test_no_text_is_markup(text: str, capsys: pytest.CaptureFixture[str]) -> Non
     with terminal.ProgressLine(3) as line:
         line.print(text)
         line.update(1, text, 0.0)
-    terminal.print_table([text], [[text]])
-    out, err = capsys.readouterr()
+    _, err = capsys.readouterr()
     assert err.splitlines() == [
         text, f"charrnn: note: {text}", f"charrnn: error: {text} is wrong; fix it", text, text,
     ]  # fmt: skip
-    assert [line.strip() for line in out.splitlines()] == [text, text]
 
 
 @pytest.mark.parametrize("text", ODD)
@@ -140,10 +167,8 @@ def test_long_lines_are_not_broken(
     text = "word " * 100 + "end"
     terminal.say(text)
     terminal.error_line(UsageError(text, text))
-    terminal.print_table(["column"], [[text]])
-    out, err = capsys.readouterr()
+    _, err = capsys.readouterr()
     assert err == f"{text}\ncharrnn: error: {text}; {text}\n"
-    assert len(out.splitlines()) == 2
 
 
 def test_an_error_is_one_line_whatever_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,30 +212,22 @@ def test_nobody_reading_is_no_failure(error: OSError, monkeypatch: pytest.Monkey
         line.update(3, "updated", 9.0, last=True)
 
 
-@pytest.mark.parametrize("error", WRITE_ERRORS, ids=str)
-def test_a_table_that_cannot_be_written_is_a_failure(
-    error: OSError, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"])
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_colours_that_are_asked_for_in_a_file_are_no_motion(
+    name: str, columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "stdout", Broken(error))
-    with pytest.raises(OSError, match=str(error.strerror)):
-        terminal.print_table(["a"], [["1"]])
-
-
-def test_a_table_has_its_numbers_to_the_right(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.print_table(("name", ">size"), [("a", "1"), ("long name", "1000")])
-    out, err = capsys.readouterr()
-    assert err == ""
-    assert [line.rstrip() for line in out.splitlines()] == [
-        "name       size", "a             1", "long name  1000",
-    ]  # fmt: skip
-
-
-def test_a_table_escapes_control_characters_and_keeps_rows_on_their_lines(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    terminal.print_table(["name"], [["a\nb"], ["\x1b[2J"]])
-    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
-        "name", "a^Jb", "^[[2J",
+    monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("TERM", "xterm")
+    with terminal.ProgressLine(9) as line:
+        for step in range(1, 10):
+            line.update(step, f"step {step}  0:00 left", float(step), last=step == 9)
+        line.print("stays", style="bold")
+    terminal.say("done")
+    err = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err)
+    assert err.splitlines() == [
+        "step 1  0:00 left", "step 6  0:00 left", "step 9  0:00 left", "stays", "done",
     ]  # fmt: skip
 
 

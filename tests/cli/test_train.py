@@ -112,9 +112,13 @@ def test_files_folders_and_globs_are_one_text(shell: Shell) -> None:
     [
         (("empty.txt",), 3, "empty.txt has 0 characters and a model needs at least 100; "),
         (("short.txt",), 3, "short.txt has 5 characters and a model needs at least 100; "),
-        (("bad.txt",), 3, "bad.txt is not valid utf-8 at byte 150; "),
-        (("late.txt",), 3, "late.txt is not valid utf-8 at byte 2,004; "),
-        (("folder",), 3, "the folder folder contains no text file; "),
+        (("bad.txt",), 3, "bad.txt is not valid utf-8 at byte 150 "),
+        (
+            ("late.txt",),
+            3,
+            "late.txt ends inside a utf-8 character that begins at byte 2,004 in line 1; ",
+        ),
+        (("folder",), 3, "the folder folder contains no text file (not text); "),
         (("missing.txt",), 3, "there is no file or folder missing.txt; "),
         (("*.none",), 3, "there is no file or folder *.none; "),
         (("corpus.txt", "missing.txt"), 3, "there is no file or folder missing.txt; "),
@@ -130,7 +134,8 @@ def test_files_folders_and_globs_are_one_text(shell: Shell) -> None:
         (("corpus.txt", "--valid", "missing"), 3, "there is no file or folder missing; "),
         (("corpus.txt", "--test", "missing"), 3, "there is no file or folder missing; "),
         (("corpus.txt", "--tokenizer", "nope"), 2, "--tokenizer nope"),
-        (("corpus.txt", "--split-words", "nope"), 2, "--split-words nope"),
+        (("corpus.txt", "--tokenizer", "word", "--split-words", "nope"), 2, "--split-words nope"),
+        (("corpus.txt", "--split-words", "blanks"), 2, "--split-words has no effect on tokens"),
         (("corpus.txt", "--task", "nope"), 2, "there is no task 'nope'; choose from language"),
         (("corpus.txt", "--cell", "nope"), 2, "--cell is 'nope'; choose one of lstm, gru, rnn"),
         (("corpus.txt", "--device", "tpu"), 2, "there is no device tpu on this machine; "),
@@ -140,7 +145,7 @@ def test_files_folders_and_globs_are_one_text(shell: Shell) -> None:
         (("corpus.txt", "--batch-size", "900"), 3, "--batch-size 900 with --seq-length 16 needs"),
         (("corpus.txt", "--valid-fraction", "0.6", "--test-fraction", "0.6"), 2, "than a tenth"),
         (("corpus.txt", "--tokenizer", "subword", "--vocab-size", "99"), 3, "--vocab-size"),
-        (("corpus.txt", "--lines", "--valid-fraction", "0.001"), 3, "valid part of the text"),
+        (("corpus.txt", "--documents", "file"), 3, "each part needs one of its own"),
         ((), 2, "give either a text to train on or --resume; "),
         (("corpus.txt", "--resume"), 2, "give either a text to train on or --resume; "),
     ],
@@ -400,7 +405,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """A run of 24 steps with a checkpoint at every fourth."""
     shell = Shell(tmp_path_factory.mktemp("long"))
     shell.write("corpus.txt", sentences())
-    shell.train("corpus.txt", *RESUMED, "--dropout", "0.2").succeeded()
+    shell.train("corpus.txt", *RESUMED, "--output-dropout", "0.2").succeeded()
     return shell
 
 
@@ -466,12 +471,12 @@ def test_resume_takes_the_run_trained_last_or_the_one_named(stopped: Shell) -> N
 
 
 PLANNED = (
-    ("--steps", "30"), ("--hidden-size", "16"), ("--cell", "lstm"), ("--threads", "1"),
-    ("--seed", "0"), ("--tie-weights",), ("--no-residual",), ("--keep", "5"), ("--minutes", "1"),
+    ("--steps", "30"), ("--hidden-size", "16"), ("--cell", "gru"),
+    ("--seed", "1"), ("--tie-weights",), ("--no-residual",), ("--minutes", "1"),
     ("--epochs", "2"), ("--tokenizer", "byte"), ("--vocab-size", "300"), ("--min-count", "2"),
     ("--lines",), ("--valid", "x"), ("--test", "x"), ("--valid-fraction", "0.2"),
     ("--test-fraction", "0.2"), ("--encoding", "latin-1"), ("--split-words", "spaces"),
-    ("--learning-rate", "0.1"), ("--batch-size", "4"), ("--save-every", "3"),
+    ("--learning-rate", "0.1"), ("--batch-size", "5"), ("--preset", "ptb-small"),
 )  # fmt: skip
 
 
@@ -481,6 +486,66 @@ def test_resume_takes_no_option_of_the_plan_or_the_text(
 ) -> None:
     name = words[0].replace("--no-", "--")
     trained.run(*RESUME, *words).failed(2, f"{name} cannot be changed by --resume", name)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--steps", "20"),
+        ("--cell", "lstm"),
+        ("--threads", "1"),
+        ("--seed", "0"),
+        ("--tokenizer", "char"),
+        ("--valid-fraction", "0.1"),
+        ("--encoding", "utf-8"),
+        ("--save-every", "5", "--keep", "2"),
+    ],
+    ids=lambda words: str(words[0]),
+)
+def test_resume_takes_values_that_the_run_has_already(
+    words: tuple[str, ...], copied: Shell
+) -> None:
+    assert "note" not in copied.run(*RESUME, *words).succeeded().err
+
+
+def test_resume_takes_the_epochs_and_the_preset_that_the_run_was_given(shell: Shell) -> None:
+    sizes = ("--preset", "ptb-small", "--hidden-size", "8", "--embedding-size", "8")
+    words = (*sizes, "--epochs", "0.5", "--batch-size", "2")
+    shell.run("train", "corpus.txt", *words, "--quiet").succeeded()
+    shell.run(*RESUME, *words).succeeded()
+    shell.run(*RESUME, "--epochs", "0.6").failed(2, "--epochs cannot be changed", "--more-epochs")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--threads", 2),
+        ("--keep", 5),
+        ("--save-every", 3),
+        ("--eval-every", 4),
+        ("--log-every", 2),
+    ],
+)
+def test_resume_changes_what_changes_no_step_with_a_note(
+    flag: str, value: int, copied: Shell
+) -> None:
+    run = Run(copied.runs / "corpus")
+    run.path_of(20).unlink()
+    noted = copied.run(*RESUME, flag, str(value)).succeeded().err
+    assert f"{flag} is {value} from step 15 on, and was " in noted
+    training = load(run.path_of(20), training=True).training
+    assert training
+    assert getattr(training.config, flag[2:].replace("-", "_")) == value
+
+
+def test_the_environment_variable_that_set_an_option_is_named(copied: Shell) -> None:
+    copied.run(*RESUME, CHARRNN_TRAIN_THREADS="1", CHARRNN_TRAIN_STEPS="20").succeeded()
+    name = "CHARRNN_TRAIN_HIDDEN_SIZE"
+    refused = f"--hidden-size (set by {name}) cannot be changed by --resume"
+    given: dict[str, Any] = {name: "9"}
+    copied.run(*RESUME, **given).failed(2, refused)
+    noted = copied.run(*RESUME, CHARRNN_TRAIN_KEEP="7").succeeded().err
+    assert "--keep (set by CHARRNN_TRAIN_KEEP) is 7 from step 20 on, and was 2" in noted
 
 
 def test_resume_of_an_unknown_run_names_the_known_ones(trained: Shell) -> None:
@@ -647,7 +712,9 @@ def test_a_vocabulary_too_large_for_a_checkpoint_is_an_error_before_training(
     shell.train("corpus.txt", *QUICKLY).succeeded()
     shell.write("many.txt", "".join(map(chr, range(0x4E00, 0x9FFF))) + sentences())
     monkeypatch.setattr(trainer, "train", None)
-    said = shell.train("many.txt", *QUICKLY).failed(2, "too large for a checkpoint")
+    # By itself the program spells most of these characters.
+    every = ("--min-count", "1")
+    said = shell.train("many.txt", *QUICKLY, *every).failed(2, "too large for a checkpoint")
     assert "--min-count" in said
     assert left(shell) == ["corpus"]
 

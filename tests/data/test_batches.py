@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from charrnn.data.batches import Batches, rows_per_rank
+from charrnn.data.batches import Batches, DocumentBatches, rows_per_rank
 from charrnn.errors import UsageError
 
 
@@ -185,3 +185,85 @@ def test_rows_that_cannot_be_divided_evenly_are_an_error_that_names_both_numbers
         Batches(tape(99), batch_size, 2, 0, world_size).rows  # noqa: B018
     with pytest.raises(UsageError, match=words):
         Batches(tape(99), batch_size, 2, 0, world_size)[0]
+
+
+def documents(
+    sizes: list[int], rows: int, length: int, rank: int = 0, world_size: int = 1
+) -> DocumentBatches:
+    """Documents of these sizes, whose tokens are their own positions."""
+    ends = np.cumsum(sizes).astype(np.uint32)
+    return DocumentBatches(tape(int(ends[-1])), rows, length, rank, world_size, ends)
+
+
+DOCUMENTS = st.lists(st.integers(1, 9), min_size=1, max_size=12)
+
+
+@given(sizes=DOCUMENTS, epoch=st.integers(0, 5))
+@settings(max_examples=100, deadline=None)
+def test_an_epoch_is_all_documents_whole_in_some_order(sizes: list[int], epoch: int) -> None:
+    size = sum(sizes)
+    inputs, _ = documents(sizes, 1, size)[epoch]
+    ends = np.cumsum(sizes)
+    whole = {tuple(range(end - each, end)) for each, end in zip(sizes, ends, strict=True)}
+    read, found = inputs[0].tolist(), set()
+    while read:
+        each = next(each for each in whole if each[0] == read[0])
+        assert tuple(read[: len(each)]) == each
+        found.add(each)
+        del read[: len(each)]
+    assert found == whole
+
+
+@given(sizes=DOCUMENTS, rows=ROWS, length=LENGTHS, step=st.integers(0, 60))
+@settings(max_examples=100, deadline=None)
+def test_a_row_of_documents_continues_where_it_stopped(
+    sizes: list[int], rows: int, length: int, step: int
+) -> None:
+    batches = documents(sizes, rows, length)
+    inputs, targets = batches[step]
+    assert inputs.shape == targets.shape == (rows, length)
+    assert inputs[:, 1:].tolist() == targets[:, :-1].tolist()
+    assert batches[step + 1][0][:, 0].tolist() == targets[:, -1].tolist()
+
+
+@given(sizes=DOCUMENTS, length=LENGTHS, world_size=st.integers(1, 3), step=st.integers(0, 60))
+@settings(max_examples=60, deadline=None)
+def test_the_rows_of_documents_of_all_ranks_are_those_of_one(
+    sizes: list[int], length: int, world_size: int, step: int
+) -> None:
+    whole = documents(sizes, 2 * world_size, length)[step]
+    ranks = [documents(sizes, 2 * world_size, length, r, world_size) for r in range(world_size)]
+    for part in (0, 1):
+        together = np.concatenate([each[step][part] for each in ranks])
+        assert together.tolist() == whole[part].tolist()
+
+
+def test_each_epoch_has_an_order_of_its_own_and_the_same_one_again() -> None:
+    sizes = [3] * 40
+    batches = documents(sizes, 1, 120)
+    orders = [tuple(batches[epoch][0][0].tolist()) for epoch in (0, 1, 2, 7, 0, 1)]
+    assert len(set(orders)) == 4
+    assert orders[4:] == orders[:2]
+    # Read by another process, which begins in the middle.
+    assert tuple(documents(sizes, 1, 120)[7][0][0].tolist()) == orders[3]
+
+
+def test_rows_that_are_in_two_epochs_at_once_read_the_order_of_each() -> None:
+    batches = documents([2, 3, 5], 3, 1)
+    # Stretches of 3, 3 and 4 tokens: row 2 is one step later in each epoch.
+    each = [documents([2, 3, 5], 1, 10)[epoch][0][0].tolist() for epoch in range(2)]
+    assert batches[3][0].ravel().tolist() == [each[1][0], each[1][3], each[0][9]]
+
+
+def test_few_orders_are_kept() -> None:
+    batches = documents([1] * 8, 4, 3)
+    for step in range(200):
+        batches[step]
+        assert len(batches._tapes) <= 2
+    batches[0]
+
+
+def test_more_rows_than_tokens_of_documents_read_one_each() -> None:
+    inputs, _ = documents([1, 1], 5, 4)[0]
+    assert inputs.shape == (5, 4)
+    assert set(inputs.ravel().tolist()) <= {0, 1}

@@ -57,6 +57,19 @@ def test_a_half_without_words_is_only_where_another_error_is_passed_on() -> None
     }
     assert empty == {
         ("<problem>", "cli/main.py"),
+        # What cannot be decoded is described by `decoding.Undecodable`.
+        ("<name>", "cli/prompts.py"),
+        ("<problem>", "data/decoding.py"),
+        # The way to the text of a file that is no text is a table's.
+        ("<path> is <found>", "data/formats.py"),
+        ("<problem>", "data/sources.py"),
+        # Each option has the reason and the remedy of its entry in a table.
+        ("<given> has no effect <reason>", "cli/effects.py"),
+        ("<option> has no effect <reason>", "training/request.py"),
+        # A training that diverged, before or after its first checkpoint.
+        ("<problem>", "training/trainer.py"),
+        # What another process of the same training has told.
+        ("<problem>", "training/distributed.py"),
         ("cannot use <path>: <problem>", "checkpoints/container.py"),
     }
 

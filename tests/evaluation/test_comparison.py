@@ -93,6 +93,15 @@ def test_runs_are_sorted_by_loss_and_those_without_one_come_last(tmp_path: Path)
     assert [each.run for each in best_first(runs)] == ["zero", "better", "worse", "none"]
 
 
+def test_runs_of_different_texts_are_not_ranked(tmp_path: Path) -> None:
+    values = {"one": ("0", 3.0), "two": ("1", 1.0), "three": ("0", 2.0), "four": ("1", 0.5)}
+    runs = [
+        summarize(logged(described(tmp_path, name, sha=sha), evaluated(1, 1.0, value)))
+        for name, (sha, value) in values.items()
+    ]
+    assert [each.run for each in best_first(runs)] == ["three", "one", "four", "two"]
+
+
 @pytest.mark.parametrize(
     ("change", "same"),
     [({"sha": "1"}, False), ({"valid_fraction": 0.2}, False), ({"lines": True}, False),

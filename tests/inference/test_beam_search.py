@@ -8,9 +8,10 @@ import pytest
 
 from charrnn.errors import UsageError
 from charrnn.inference.beam_search import Hypothesis, beam_search
-from charrnn.inference.constraints import BanConstraint, RegexConstraint
+from charrnn.inference.constraints import BanConstraint
 from charrnn.inference.engine import Engine
 from charrnn.inference.generation import GenerationState, SamplingParams, begin, generate
+from charrnn.inference.patterns import RegexConstraint
 from charrnn.inference.sampling import Context, Logits, bias
 from charrnn.inference.sampling.base import log_softmax
 from charrnn.tokenizers import TOKENIZERS, Tokenizer

@@ -131,6 +131,24 @@ def test_a_long_prompt_is_read_in_chunks_without_effect_on_the_result(
     assert same_state(after, last)
 
 
+def test_a_long_prompt_has_no_more_logits_at_a_time_than_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With 101,256 words, 256 tokens had 104 MB of them, and two more copies."""
+    engine, _ = pair()
+    monkeypatch.setattr("charrnn.inference.engine.LOGITS_AT_ONCE", 100 * engine.vocab_size)
+    lengths, read = [], engine.read
+
+    def noted(ids: NDArray[np.integer], state: State) -> tuple[NDArray[np.float32], State]:
+        lengths.append(len(ids))
+        return read(ids, state)
+
+    monkeypatch.setattr(engine, "read", noted)
+    engine.read_prompt(some_ids(engine, 250, 1), engine.zero_state(1))
+    assert lengths == [100, 100, 50]
+    assert engine.tokens_at_once(rows=1000) == READ_FROM
+
+
 @given(
     cell=st.sampled_from(sorted(CELLS)),
     layers=st.integers(1, 3),

@@ -1,7 +1,5 @@
 """The ONNX graphs: valid in both precisions, small in int8, and documented in the file."""
 
-import json
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +14,9 @@ from onnx import numpy_helper
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.config import CELLS, state_shapes
 from charrnn.errors import StorageError
-from charrnn.evaluation.scores import score_tokens
-from charrnn.inference.engine import Engine
-from charrnn.inference.graphs import DOCUMENT, OPERATORS, export, sequence_graph, step_graph
+from charrnn.inference.graphs import OPERATORS, export, sequence_graph, step_graph
 from charrnn.inference.nodes import IR, OPSET
-from charrnn.tokenizers import TOKENIZERS, from_json
-from tests.support.tiny import TEXT, smallest_checkpoint
+from tests.support.tiny import smallest_checkpoint
 
 PRECISIONS = ("float32", "int8")
 
@@ -129,46 +124,6 @@ def test_the_document_is_stored_and_empty_by_default() -> None:
 def test_equal_models_give_equal_graphs(kind: str) -> None:
     first, second = (KINDS[kind](small_model()).SerializeToString() for _ in range(2))
     assert first == second
-
-
-@pytest.mark.parametrize("cell", OPERATORS)
-@pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_an_exported_file_is_all_that_another_program_needs(
-    cell: str, tokenizer: str, tmp_path: Path
-) -> None:
-    """Score a text as the document in the file says, without the engine."""
-    checkpoint = small_model(cell, tokenizer=tokenizer)
-    export(checkpoint, tmp_path / "model.onnx")
-    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
-    meta = session.get_modelmeta()
-    assert meta.graph_description == DOCUMENT
-    stored = from_json(json.loads(meta.custom_metadata_map["charrnn.tokenizer"]))
-    ids = stored.encode(TEXT)
-    given = np.concatenate([stored.encode("\n"), ids[:-1]]).astype(np.int64)
-    state = {
-        each.name: np.zeros((1, each.shape[1]), np.float32) for each in session.get_inputs()[1:]
-    }
-    nats = 0.0
-    for begin in range(0, len(ids), 100):
-        logits, *after = session.run(None, {"ids": given[begin : begin + 100, None]} | state)
-        state = dict(zip(state, after, strict=True))
-        unnormalized = np.exp(logits[:, 0].astype(np.float64))
-        probabilities = unnormalized / unnormalized.sum(axis=1, keepdims=True)
-        targets = ids[begin : begin + 100]
-        nats -= float(np.log(probabilities[np.arange(len(targets)), targets]).sum())
-    score = score_tokens(Engine(checkpoint, 1), ids, len(TEXT), stored.newline_id)
-    assert nats == pytest.approx(score.nats, rel=1e-4)
-
-
-def test_the_document_names_inputs_and_outputs(tmp_path: Path) -> None:
-    checkpoint = small_model()
-    export(checkpoint, tmp_path / "model.onnx")
-    model = onnx.load(tmp_path / "model.onnx")
-    mentioned = re.findall(r"\b\d\.[hc](?:\.after)?|ids|logits", model.graph.doc_string)
-    names = {each.name for each in (*model.graph.input, *model.graph.output)}
-    assert set(mentioned) <= names
-    assert {"ids", "logits", "0.h", "0.c", "1.h", "0.h.after"} <= set(mentioned)
-    assert [entry.key for entry in model.metadata_props] == ["charrnn.tokenizer"]
 
 
 def test_exporting_replaces_an_older_file_and_leaves_no_others(tmp_path: Path) -> None:

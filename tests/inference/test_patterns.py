@@ -2,7 +2,7 @@
 
 import pytest
 
-from charrnn.inference.constraints import ENDLESS, expanded_length
+from charrnn.inference.patterns import ENDLESS, expanded_length
 from tests.support.shell import Shell
 
 

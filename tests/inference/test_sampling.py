@@ -151,6 +151,21 @@ def test_temperature_zero_is_argmax_and_takes_the_lowest_id_of_equals() -> None:
     assert after.tolist() == [[RULED_OUT, 0.0, RULED_OUT]]
 
 
+@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("chance", [0.0, 0.5])
+def test_at_both_bounds_what_was_ruled_out_stays_so_and_some_token_is_left(
+    name: str, chance: float
+) -> None:
+    """As in the logits of a model whose text never held some of its ids."""
+    row = np.array([[0.5, RULED_OUT, 1.0, RULED_OUT, 0.2]], np.float32)
+    of = next(each for each, spec in FILTERS.items() if name in spec.parameters)
+    for value in (PARAMETERS[name].low, PARAMETERS[name].high):
+        for each in sampling.filters(STRONG[of] | {name: value}):
+            after = each(row.copy(), context([1, 2, 1, 2, 1], chance=chance))
+            assert np.isfinite(after[:, [0, 2, 4]]).any()
+            assert not np.isfinite(after[:, [1, 3]]).any()
+
+
 @pytest.mark.parametrize("value", [1e-320, 5e-324, 1e308, 1e-40])
 def test_no_temperature_gives_nan(value: float) -> None:
     after = only("temperature", temperature=value)(logits(P), context())
@@ -261,6 +276,18 @@ def test_penalties_look_back_as_far_as_penalty_last_n(last_n: int, penalized: li
 def test_the_padding_before_the_beginning_is_not_penalized() -> None:
     after = only("p", presence_penalty=1.0)(np.zeros((2, 4), np.float32), context([], [3]))
     assert after.tolist() == [[0, 0, 0, 0], [0, 0, 0, -1]]
+
+
+def test_a_model_of_characters_has_defaults_in_its_own_units() -> None:
+    """As measured by benchmarks/sampler_defaults.py: DRY misspelled words, mirostat did nothing."""
+    values = {"dry_multiplier": 1.0, "mirostat": 2}
+
+    def defaults(characters: bool) -> tuple[float, float]:
+        found = sampling.resolve(values, characters=characters)
+        return found["dry"]["dry_allowed_length"], found["mirostat"]["mirostat_tau"]
+
+    assert defaults(characters=True) == (12, 1.0)
+    assert defaults(characters=False) == (2, 5.0)
 
 
 def test_dry_penalizes_tokens_that_would_extend_a_repeat() -> None:

@@ -254,7 +254,8 @@ def test_a_missing_field_is_refused(field: str, tmp_path: Path) -> None:
         ("more", 1, "its fields are not those of a state"),
         ("weights", 5, "it is the state of another model"),
         ("kind", "model", "it is not a state file"),
-        ("format", 2, "its format number is 2 and this program reads 1; use the version of"),
+        ("format", 3, "its format number is 3 and this program reads 1 and 2; use the version of"),
+        ("format", True, "its format number is True"),
         ("format", "1", "its format number is '1'"),
     ],
 )

@@ -98,7 +98,8 @@ def at_random(trials: int, seed: int, folder: Path) -> Outcomes:
     shell.write("corpus.txt", sentences())
     often = ("--save-every", "1", "--eval-every", "7", "--keep", "2", "--eval-tokens", "64")
     output = ("--json", "--quiet", "--steps", "1000000000", "--log-every", "1000")
-    begin = program(folder, "train", "corpus.txt", *TINY, *often, *output, "--dropout", "0.3")
+    dropout = ("--output-dropout", "0.3")
+    begin = program(folder, "train", "corpus.txt", *TINY, *often, *output, *dropout)
     first = Child(begin)
     first.await_text(b'"saved"', 1)
     first.kill()
@@ -179,8 +180,8 @@ def at_every_call_of_a_start(trials: int, seed: int, folder: Path) -> Outcomes:
     def start() -> int | None:
         from charrnn.training import session
 
-        group = join("cpu")
-        with session._resumed_session("corpus", folder / "runs", group, session.NO_HOOKS):
+        where = ("corpus", folder / "runs", join("cpu"), session.NO_HOOKS)
+        with session._resumed_session(*where, new=None, began=0.0, changed=False):
             return 0
 
     restore(good, run.folder)

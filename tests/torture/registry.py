@@ -17,13 +17,15 @@ from tests.torture import (
     resuming,
     sharing,
     terminals,
+    texts,
     untrusted,
 )
 from tests.torture.rows import Row
 
 GROUPS = (
     kills, power, failing, folders, interruptions, sharing, damage, mutants, untrusted, resuming,
-    environments, pipes, terminals, prompts, corpora, limits, load,
+    environments, pipes, terminals, prompts, corpora, texts, limits,
+    load,
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import os
 import pty
 import random
 import re
+import unicodedata
 from pathlib import Path
 
 from charrnn.checkpoints.run import Run
@@ -57,7 +58,9 @@ def on_a_terminal(folder: Path, *arguments: str | Path, **variables: str) -> byt
 def uncontrolled(seen: bytes) -> str:
     """The control characters that a terminal was sent, except the program's own."""
     rest = OWN.sub(b"", seen).decode("utf-8", "replace")
-    bad = {c for c in rest if not c.isprintable() and c not in "\n\t"} - {" "}
+    # Joiners and their like shape words and emoji; they move nothing and reorder nothing.
+    shaping = {c for c in rest if unicodedata.bidirectional(c) in ("BN", "AN") and c > "\x9f"}
+    bad = {c for c in rest if not c.isprintable() and c not in "\n\t"} - {" "} - shaping
     return f"{sorted(bad)!r} in {rest[-200:]!r}" if bad else ""
 
 

@@ -10,8 +10,10 @@ from charrnn.training.diagnostics import (
     VANISHING,
     check_gradient,
     check_units,
+    has_learned,
+    is_telling,
 )
-from tests.support.tiny import tiny_model
+from tests.support.tiny import tiny_model, tiny_train
 
 
 @pytest.mark.parametrize(
@@ -64,3 +66,18 @@ def test_a_unit_that_moves_in_one_row_is_neither() -> None:
 
 def test_of_few_rows_nothing_is_reported() -> None:
     assert list(check_units(tiny_model(), state(torch.zeros(3, 8)))) == []
+
+
+def test_a_model_that_has_learned_everything_has_no_problem() -> None:
+    """At a loss of nearly zero units are saturated and gradients gone, as they should be."""
+    assert list(check_gradient(VANISHING / 2, 1.0, has_learned(1e-4, 4.0))) == []
+    assert list(check_gradient(VANISHING / 2, 1.0, has_learned(2.0, 4.0))) != []
+    train = tiny_train(warmup_steps=3)
+    assert not is_telling(1000, train, 1e-4, 4.0)
+    assert is_telling(1000, train, 2.0, 4.0)
+
+
+def test_units_are_not_checked_before_they_have_moved() -> None:
+    assert not is_telling(20, tiny_train(warmup_steps=3), 2.0, 4.0)
+    assert not is_telling(500, tiny_train(warmup_steps=600), 2.0, 4.0)
+    assert not is_telling(1000, tiny_train(), None, 4.0)  # a resumed run before its first line

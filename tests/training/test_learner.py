@@ -252,7 +252,7 @@ def test_a_loss_that_is_not_finite_is_reported_with_step_and_remedy(value: float
     with pytest.raises(DivergedError, match=words) as caught:
         made.take_loss()
     assert "--learning-rate below 0.25" in caught.value.remedy
-    assert "last saved checkpoint is intact" in caught.value.remedy
+    assert "intact" not in caught.value.remedy  # a learner does not know of checkpoints
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Annotated
 
+from charrnn.checkpoints.atomic import check_target
 from charrnn.cli.options import option
 from charrnn.cli.output import Output
 from charrnn.cli.plotting.chart import Chart
@@ -45,8 +46,7 @@ def check_picture(path: Path | None, force: bool) -> None:
         raise UsageError(
             f"{path} is not the name of a picture", "use one that ends in .png or .svg"
         )
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists", "give another --output, or --force to overwrite it")
+    check_target(path, force)
     from charrnn.cli.plotting.picture import require_matplotlib
 
     require_matplotlib()

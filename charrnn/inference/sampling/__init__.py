@@ -23,6 +23,7 @@ from charrnn.inference.sampling.base import (
     FilterSpec,
     Logits,
     Parameter,
+    StatefulFilter,
     chain,
     draw,
     log_softmax,
@@ -38,6 +39,7 @@ __all__ = [
     "FilterSpec",
     "Logits",
     "Parameter",
+    "StatefulFilter",
     "bias",
     "chain",
     "check_parameter",
@@ -46,6 +48,8 @@ __all__ = [
     "filters",
     "log_softmax",
     "probabilities",
+    "resolve",
+    "window",
 ]
 
 MODULES = (_penalties, _truncation, _temperature)
@@ -88,21 +92,57 @@ def check_parameter(name: str, value: float) -> None:
         )
 
 
-def filters(values: Mapping[str, float], order: Sequence[str] = tuple(FILTERS)) -> list[Filter]:
-    """Parameter values -> the filters they switch on, in this order; no others are made.
+def resolve(
+    values: Mapping[str, float],
+    order: Sequence[str] = tuple(FILTERS),
+    characters: bool = False,
+) -> dict[str, dict[str, float]]:
+    """Parameter values -> the filters they switch on, in this order, with all their parameters.
 
-    UsageError for an unknown filter name.
+    characters: whether the tokens of the model are single characters, which has defaults of its
+    own. UsageError for an unknown filter name.
 
-    >>> len(filters({"temperature": 0.8, "top_k": 0}))
-    1
+    >>> resolve({"temperature": 0.8, "top_k": 0, "top_p": 0.9})["top_p"]
+    {'top_p': 0.9}
     """
-    made = []
+    found = {}
     for name in order:
         if name not in FILTERS:
             raise UsageError(f"there is no sampler {name!r}", f"choose from {', '.join(FILTERS)}")
         known = FILTERS[name].parameters
-        given = {key: values.get(key, each.default) for key, each in known.items()}
+        given = {key: values.get(key, each.default_for(characters)) for key, each in known.items()}
         if any(each.switch and given[key] != each.default for key, each in known.items()):
-            # `given` has the order of the parameters, which is that of the arguments of `make`.
-            made.append(FILTERS[name].make(*given.values()))
-    return made
+            found[name] = given
+    return found
+
+
+def filters(
+    values: Mapping[str, float],
+    order: Sequence[str] = tuple(FILTERS),
+    characters: bool = False,
+) -> list[Filter]:
+    """Parameter values -> the filters they switch on, in this order; no others are made.
+
+    The arguments are those of `resolve`.
+
+    >>> len(filters({"temperature": 0.8, "top_k": 0}))
+    1
+    """
+    used = resolve(values, order, characters)
+    # A filter may be named twice. The parameters have the order of the arguments of `make`.
+    return [FILTERS[name].make(*used[name].values()) for name in order if name in used]
+
+
+def window(values: Mapping[str, float], order: Sequence[str] = tuple(FILTERS)) -> int:
+    """Parameter values -> how many of the latest tokens the filters look at; -1 for all.
+
+    >>> window({"penalty_last_n": 300, "presence_penalty": 1}), window({"penalty_last_n": 300})
+    (300, 0)
+    """
+    sizes = [
+        int(given[key])
+        for name, given in resolve(values, order).items()
+        for key, each in FILTERS[name].parameters.items()
+        if each.window
+    ]
+    return -1 if -1 in sizes else max(sizes, default=0)

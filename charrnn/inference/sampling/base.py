@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,9 @@ class Parameter:
     """One parameter of a filter, and so one option of `charrnn sample`; its type is the default's.
 
     switch: at its default it does nothing. A filter whose switches are all at their defaults is
-    left out.
+    left out. per_character: the default for models whose tokens are single characters, if it is
+    another. window: whether it says how many of the latest tokens the filter looks at, -1 for all.
+    needs: the switch without which it has no effect; "" for any of the filter's.
     """
 
     default: float
@@ -26,6 +29,14 @@ class Parameter:
     high: float
     help: str
     switch: bool = True
+    per_character: float | None = None
+    window: bool = False
+    needs: str = ""
+
+    def default_for(self, characters: bool) -> float:
+        """The default; `characters`: whether the tokens of the model are single characters."""
+        own = self.per_character
+        return self.default if own is None or not characters else own
 
 
 @dataclass(frozen=True)
@@ -34,18 +45,36 @@ class Context:
 
     history: (B, N) ids so far, the newest last, -1 before the beginning of a text. uniform: (B, 2)
     random numbers in [0, 1) of this step, the first for filters that act by chance. rows: lasting
-    numbers of the rows, for filters that keep state. breakers: ids that end a repetition.
+    numbers of the rows, for filters that keep state. breakers: ids that end a repetition. last:
+    whether the token that is drawn now is the last one.
     """
 
     history: NDArray[np.integer]
     uniform: Rows = field(default_factory=lambda: np.zeros((1, 2)))
     rows: tuple[int, ...] = (0,)
     breakers: frozenset[int] = frozenset()
+    last: bool = False
 
 
 Filter = Callable[[Logits, Context], Logits]
 """Logits (B, V) -> logits (B, V). At least one token of each row survives, survivors keep their
 order, and a row's result does not depend on the others."""
+
+
+@runtime_checkable
+class StatefulFilter(Protocol):
+    """A filter that remembers. What it remembers goes into a state file, and comes back from it."""
+
+    name: str
+
+    def __call__(self, logits: Logits, context: Context) -> Logits:
+        """The filter."""
+
+    def state(self, row: int, token: int) -> Any:
+        """What it knows of a row after one more token: a number, or [text, ids]."""
+
+    def restore(self, row: int | None, saved: Any) -> None:
+        """Let a row, or with None every row, go on from what `state` returned."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ The penalties are the only filters that may change the order of tokens, which is
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charrnn.inference.sampling.base import (
     RULED_OUT,
@@ -21,10 +22,12 @@ from charrnn.inference.sampling.base import (
     repetition_penalty=Parameter(1.0, 1e-3, 1e3, "Above 1, discourage recent tokens."),
     presence_penalty=Parameter(0.0, -1e3, 1e3, "Subtract from the logits of recent tokens, once."),
     frequency_penalty=Parameter(0.0, -1e3, 1e3, "Subtract for each occurrence of a recent token."),
-    penalty_last_n=Parameter(64, -1, 2**20, "Tokens that count as recent; -1 for all.", False),
+    penalty_last_n=Parameter(
+        64, -1, 2**20, "Tokens that count as recent; -1 for all.", False, window=True
+    ),
 )
 def penalties(repetition: float, presence: float, frequency: float, last_n: float) -> Filter:
-    """Penalize the tokens among the `last_n` latest (-1: all that are remembered).
+    """Penalize the tokens among the `last_n` latest (-1: all, the prompt's included).
 
     repetition: positive logits are divided by it, others multiplied (Keskar et al. 2019, section
     4.1). presence: subtracted once. frequency: subtracted once per occurrence.
@@ -56,8 +59,12 @@ def penalties(repetition: float, presence: float, frequency: float, last_n: floa
 @parameters(
     dry_multiplier=Parameter(0.0, 0, 1e3, "Strength of the penalty on repeated sequences."),
     dry_base=Parameter(1.75, 1, 1e3, "Growth of that penalty per repeated token.", False),
-    dry_allowed_length=Parameter(2, 1, 2**20, "Tokens that may be repeated freely.", False),
-    dry_penalty_last_n=Parameter(-1, -1, 2**20, "Tokens to search for repeats; -1 for all.", False),
+    dry_allowed_length=Parameter(
+        2, 1, 2**20, "Tokens that may be repeated freely.", False, per_character=12
+    ),
+    dry_penalty_last_n=Parameter(
+        -1, -1, 2**20, "Tokens to search for repeats; -1 for all.", False, window=True
+    ),
 )
 def dry(multiplier: float, base: float, allowed_length: float, last_n: float) -> Filter:
     """Penalize a token that would make the end of the text repeat an earlier sequence.
@@ -70,39 +77,40 @@ def dry(multiplier: float, base: float, allowed_length: float, last_n: float) ->
     >>> dry(1, 2, 1, -1)(np.zeros((1, 3), np.float32), context).tolist()
     [[0.0, 0.0, -2.0]]
     """
+    # Beyond 1e30 a larger penalty changes nothing, and the power would overflow.
+    largest = 30 / np.log10(max(base, 1.0001))
 
     def apply(logits: Logits, context: Context) -> Logits:
         left = logits.copy()
         for row, history in enumerate(context.history):
             recent = history if last_n < 0 else history[-int(last_n) :] if last_n else history[:0]
-            # `_repeats` compares single ids, which is slow in numpy.
-            known = recent[recent >= 0].tolist()
-            for token, length in _repeats(known, context.breakers).items():
+            known = recent[recent >= 0]
+            # A longer repeat costs no more, so it is not measured to its end.
+            most = int(allowed_length + (largest if base > 1 else 0)) + 1
+            for token, length in _repeats(known, context.breakers, most).items():
                 if length >= allowed_length:
-                    # Beyond 1e30 a larger penalty changes nothing, and the power would overflow.
-                    exponent = min(length - allowed_length, 30 / np.log10(max(base, 1.0001)))
+                    exponent = min(length - allowed_length, largest)
                     left[row, token] -= np.float32(multiplier * base**exponent)
         return left
 
     return apply
 
 
-def _repeats(ids: list[int], breakers: frozenset[int]) -> dict[int, int]:
-    """Ids -> for each token, the longest sequence before it that the end of the text repeats."""
+def _repeats(ids: NDArray[np.integer], breakers: frozenset[int], most: int) -> dict[int, int]:
+    """Ids -> for each token, the longest sequence before it that the end of the text repeats.
+
+    Sequences are measured up to `most` tokens.
+    """
     longest: dict[int, int] = {}
-    if not ids or ids[-1] in breakers:
+    if not len(ids):
         return longest
-    # This is quadratic in the worst case, which the context's bounded history keeps small.
-    for end in range(len(ids) - 1):
-        if ids[end] != ids[-1]:
-            continue
-        length = 0
-        while length <= end and ids[end - length] == ids[-1 - length]:
-            if ids[end - length] in breakers:
-                break
-            length += 1
-        following = ids[end + 1]
-        longest[following] = max(length, longest.get(following, 0))
+    # Where the sequences end that go on like the end of the text, tried from the end backwards.
+    ends, length = np.arange(len(ids) - 1), 0
+    while len(ends) and length < min(most, len(ids)) and int(ids[-1 - length]) not in breakers:
+        ends = ends[ends >= length]
+        ends = ends[ids[ends - length] == ids[-1 - length]]
+        length += 1
+        longest |= dict.fromkeys(ids[ends + 1].tolist(), length)
     return longest
 
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from charrnn.errors import UsageError
 from charrnn.inference.sampling.base import (
     Context,
     Filter,
@@ -21,7 +22,9 @@ from charrnn.inference.sampling.base import (
         1.0, 0, 1e6, "Below 1 sharpens the distribution, above 1 flattens it, 0 is greedy."
     ),
     dynatemp_range=Parameter(0.0, 0, 1e3, "Vary the temperature by up to this, with the entropy."),
-    dynatemp_exponent=Parameter(1.0, 0, 100, "How the temperature follows the entropy.", False),
+    dynatemp_exponent=Parameter(
+        1.0, 0, 100, "How the temperature follows the entropy.", False, needs="dynatemp_range"
+    ),
 )
 def temperature(value: float, spread: float, exponent: float) -> Filter:
     """Divide the logits by `value`: below 1 sharpens, above 1 flattens, 0 keeps the most likely.
@@ -68,7 +71,9 @@ def _dynamic(logits: Logits, value: float, spread: float, exponent: float) -> Ro
 
 @parameters(
     mirostat=Parameter(0, 0, 2, "2 keeps the surprise of the text near a target."),
-    mirostat_tau=Parameter(5.0, 0, 100, "Target surprise of mirostat, in bits per token.", False),
+    mirostat_tau=Parameter(
+        5.0, 0, 100, "Target surprise of mirostat, in bits per token.", False, per_character=1.0
+    ),
     mirostat_eta=Parameter(0.1, 0, 1, "Learning rate of mirostat.", False),
 )
 def mirostat(version: float, tau: float, eta: float) -> Filter:
@@ -77,27 +82,47 @@ def mirostat(version: float, tau: float, eta: float) -> Filter:
     Tokens of more surprise than a bound are ruled out; the bound starts at 2 tau and moves by the
     error of each drawn token. Source: Basu et al. 2021 (mirostat), algorithm 2 as in llama.cpp.
     It keeps each row's bound, so a filter can be used for one generation only. `version` is 2, or
-    0 for none.
+    0 for none; version 1, which estimates the exponent of a Zipf distribution, is refused.
     """
-    # The keys are row numbers, because places change when other samples end.
-    bounds: dict[int, float] = {}
-    before: dict[int, Rows] = {}
+    if version == 1:
+        raise UsageError("version 1 of mirostat is not implemented", "give --mirostat 2")
+    return _Mirostat(tau, eta)
 
-    def apply(logits: Logits, context: Context) -> Logits:
+
+class _Mirostat:
+    """The filter `mirostat`, with the bound of each row."""
+
+    name = "mirostat"
+
+    def __init__(self, tau: float, eta: float) -> None:
+        self._tau, self._eta = tau, eta
+        # The keys are row numbers, because places change when other samples end.
+        self._bounds: dict[int | None, float] = {}
+        self._before: dict[int, Rows] = {}
+
+    def __call__(self, logits: Logits, context: Context) -> Logits:
+        """The filter."""
         p = probabilities(logits)
         surprise = -np.log2(np.maximum(p, 1e-300))
         limits = np.empty((len(p), 1))
         for place, row in enumerate(context.rows):
-            bound = bounds.get(row, 2 * tau)
-            if row in before:
-                # A filter runs before the draw, so it sees the drawn token only now, in the
-                # history.
-                drawn = before[row][int(context.history[place, -1])]
-                bound -= eta * (-math.log2(max(drawn, 1e-300)) - tau)
-            limits[place] = bounds[row] = bound
+            # A filter runs before the draw, so it sees the drawn token only now, in the history.
+            limits[place] = self._bounds[row] = self.state(row, int(context.history[place, -1]))
         left = keep_where(surprise <= limits, logits)
         # These are normalized over what is left, from which the token is drawn.
-        before.update(zip(context.rows, probabilities(left), strict=True))
+        self._before.update(zip(context.rows, probabilities(left), strict=True))
         return left
 
-    return apply
+    def state(self, row: int, token: int) -> float:
+        """The bound after a token."""
+        bound = self._bounds.get(row, self._bounds.get(None, 2 * self._tau))
+        if row in self._before:
+            drawn = self._before[row][token]
+            bound -= self._eta * (-math.log2(max(drawn, 1e-300)) - self._tau)
+        return float(bound)
+
+    def restore(self, row: int | None, saved: float) -> None:
+        """Go on with the bound of a text."""
+        # A state file may hold anything that is well-formed.
+        if isinstance(saved, int | float):
+            self._bounds[row] = float(saved)

@@ -130,7 +130,8 @@ def xtc(probability: float, threshold: float) -> Filter:
 
     def apply(logits: Logits, context: Context) -> Logits:
         p = probabilities(logits)
-        high = p >= threshold
+        # What is ruled out already is not the least likely choice, even at a threshold of 0.
+        high = (p >= threshold) & (p > 0)
         # With a single top choice there is nothing to exclude: it is also the least likely one.
         acts = (context.uniform[:, 0] < probability) & (high.sum(axis=1) >= 2)
         if not acts.any():

@@ -1,10 +1,14 @@
 """Language models: text -> a model that continues, scores and generates text.
 
+splits          which part of the corpus a text belongs to
+texts           how a trained model reads a text: as its training text was read
 corpus          files -> token arrays, split into train, valid and test
+unknown         what the characters of words without an id cost, and the original text
 network         CharRNN: embedding -> recurrent layers -> logits
 evaluate        a torch network over a split -> nats, bits per character, perplexity
 baselines       uniform guess, n-gram model, gzip, xz
 originality     how much of a text is copied from the training data
+copies          which part of the corpus, and which line of its files, a text is copied from
 language_model  LanguageModel, what `charrnn.load` returns: sample, stream, score, evaluate
 task            LanguageTask, which makes these a task of `tasks.base`
 """

@@ -97,22 +97,33 @@ MAX_COUNTED = 20_000_000
 
 
 def baselines(
-    corpus: Corpus | None, tokens: NDArray[np.unsignedinteger], text: str, limit: int | None = None
+    corpus: Corpus | None,
+    tokens: NDArray[np.unsignedinteger],
+    text: str,
+    limit: int | None = None,
+    unknown_nats: float = 0.0,
 ) -> Iterator[tuple[str, float]]:
     """A text and its tokens -> name and bits per character of each baseline.
 
-    Without a corpus only those that need none. The n-gram model counts the first `limit` tokens of
-    the training part, at most MAX_COUNTED.
+    Of one character repeated there are none: a guess of it costs nothing, and what compression
+    costs is the header of its format. Without a corpus only those that need none. The n-gram model
+    counts the first `limit` tokens of the training part, at most MAX_COUNTED. unknown_nats: what
+    the characters of words without an id cost, which a baseline over ids pays as the model does.
     """
+    spelled = unknown_nats / math.log(2)
+    if text.count(text[0]) == len(text):
+        return
     if corpus is not None:
         # Ids that do not occur are no part of the guess, as they are not sampled either.
         size = corpus.tokenizer.vocab_size - len(corpus.tokenizer.unsampled)
-        yield "uniform", math.log2(size) * len(tokens) / len(text)
+        # Of a training part of one character it would be no guess but a claim.
+        if size > 1:
+            yield "uniform", (math.log2(size) * len(tokens) + spelled) / len(text)
         model = NGram(
             corpus.splits["train"].load()[: limit or MAX_COUNTED], corpus.tokenizer.vocab_size
         )
         bits = -float(np.log2(model.probabilities(tokens)).sum())
-        yield "5-gram", bits / len(text)
+        yield "5-gram", (bits + spelled) / len(text)
     # Undecodable bytes, which the byte tokenizer reads, are compressed as they were in the file.
     raw = text.encode("utf-8", "surrogateescape")
     # mtime=0, because the header holds the time in 32 bits: a clock beyond 2106 would be an error.

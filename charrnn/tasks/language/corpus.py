@@ -1,37 +1,53 @@
 """Text files -> token arrays on disk, split into train, valid and test.
 
 The text is read in blocks three times: to measure it, to learn the tokenizer from the training
-part, and to encode it. Splits are cut at characters and not at tokens, so the validation part is
-the same text whatever the tokenizer.
+part, and to encode it. Splits are cut at characters or documents and not at tokens, so the
+validation part is the same text whatever the tokenizer.
 """
 
 import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from charrnn.activity import activity, track
 from charrnn.data import sources
-from charrnn.data.batches import Batches
+from charrnn.data.batches import Batches, DocumentBatches
 from charrnn.data.config import DataConfig
-from charrnn.data.sources import Sources, whole_lines
-from charrnn.data.token_arrays import Split, TokenWriter, shuffle_lines
-from charrnn.errors import CorpusError, StorageError
+from charrnn.data.token_arrays import Split, TokenWriter, ends_of, shuffle_lines
+from charrnn.errors import CorpusError, StorageError, is_forbidden
+from charrnn.evaluation.scores import Pricing
 from charrnn.tasks.base import Dataset
+from charrnn.tasks.language.splits import (
+    MINIMUM,
+    SPLITS,
+    Texts,
+    found_sources,
+    recorded_files,
+)
+from charrnn.tasks.language.unknown import UnknownWords, pricing
 from charrnn.tokenizers import TOKENIZERS, Tokenizer
 from charrnn.tokenizers.base import id_type
+from charrnn.tokenizers.documents import END, DocumentTokenizer
 
-SPLITS = ("train", "valid", "test")
+__all__ = ["MINIMUM", "SPLITS", "Corpus", "current_sha256", "prepare", "reopen"]
 
-MINIMUM = 100
-"""Fewer characters are not worth training on."""
+
+LEARNING = "learning the tokenizer"
+"""What is shown while it is."""
 
 
 @dataclass(frozen=True)
 class Corpus(Dataset):
-    """The prepared text of a run: its tokenizer, and a token array for each split."""
+    """The prepared text of a run: its tokenizer, and a token array for each split.
+
+    lines: whether the text is documents, which sampling ends at. documents: which ones; empty in
+    runs of earlier versions, whose lines were shuffled once. config: how the files were read, where
+    they just have been.
+    """
 
     unit = "characters"
 
@@ -41,11 +57,19 @@ class Corpus(Dataset):
     bytes: int
     lines: bool
     notes: tuple[str, ...] = ()
+    documents: str = ""
+    encoding: str = "utf-8"
+    config: DataConfig | None = field(default=None, compare=False)
 
     @property
     def tokenizer(self) -> Tokenizer:
         """The encoder of a text."""
         return self.encoder
+
+    @property
+    def reset_id(self) -> int:
+        """The id that begins a document, before which the state starts anew; -1 for none."""
+        return self.tokenizer.start_id if self.documents else -1
 
     @property
     def characters(self) -> int:
@@ -64,21 +88,46 @@ class Corpus(Dataset):
         """The tokenizer in a few words: 76 char tokens."""
         return f"{self.encoder.vocab_size:,} {self.encoder.name} tokens"
 
-    def batches(self, batch_size: int, seq_length: int, rank: int, world_size: int) -> Batches:
-        """The training part as streams of windows."""
-        return Batches(self.splits["train"].load(), batch_size, seq_length, rank, world_size)
+    def batches(
+        self, batch_size: int, seq_length: int, rank: int, world_size: int
+    ) -> Batches | DocumentBatches:
+        """The training part as streams of windows; documents are in another order each epoch."""
+        tokens = self.splits["train"].load()
+        if not self.documents:
+            return Batches(tokens, batch_size, seq_length, rank, world_size)
+        ends = ends_of(tokens, self.tokenizer.start_id)
+        return DocumentBatches(tokens, batch_size, seq_length, rank, world_size, ends)
 
     def train_metrics(self, loss: float) -> dict[str, float]:
         """Nats per token -> bits per character."""
         part = self.splits["train"]
         # Per character of the whole training part: a batch's own characters are not counted.
-        return {"bits_per_char": loss * part.tokens / part.characters / math.log(2)}
+        nats = loss * part.tokens + part.unknown_nats
+        return {"bits_per_char": nats / part.characters / math.log(2)}
+
+    def pricing(self, split: str) -> Pricing:
+        """What corrects the nats of a split's rare ids and unknown words."""
+        return pricing(self.tokenizer, self.splits[split])
 
     def fingerprint(self) -> dict[str, Any]:
         """What a checkpoint records of its text, and of how it was split."""
         parts = {name: split.characters for name, split in self.splits.items()}
         sizes = {"sha256": self.sha256, "bytes": self.bytes, "characters": self.characters}
-        return sizes | {"parts": parts, "lines": self.lines}
+        return sizes | {"parts": parts, "lines": self.lines} | self._added() | self._unknown()
+
+    def _added(self) -> dict[str, Any]:
+        """What files of earlier versions do not have, absent where nothing differs from them."""
+        own = {"documents": self.documents, "encoding": self.encoding}
+        return {k: v for k, v in own.items() if v != getattr(type(self), k)}
+
+    def _unknown(self) -> dict[str, Any]:
+        """Words without an id in each part, absent where there are none: their price was paid."""
+        found = {name: split.unknown for name, split in self.splits.items() if split.unknown}
+        return {"unknown": found} if found else {}
+
+    def recipe(self, config: DataConfig) -> dict[str, Any]:
+        """How the files were read, with those that folders and globs stood for."""
+        return (self.config or config).to_json()
 
 
 def prepare(config: DataConfig, folder: Path, tokenizer: Tokenizer | None = None) -> Corpus:
@@ -91,48 +140,73 @@ def prepare(config: DataConfig, folder: Path, tokenizer: Tokenizer | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         saved = config if tokenizer is None else config.with_saved_stdin(folder)
-        return _prepare(_Texts(saved, folder), folder, tokenizer)
+        return _prepare(Texts(saved, folder), folder, tokenizer)
     except OSError as error:
         raise StorageError(
             f"cannot write the tokens to {folder}: {error.strerror}",
-            "free some space or choose another --runs-dir",
+            "choose a --runs-dir that can be written to"
+            if is_forbidden(error)
+            else "free some space or choose another --runs-dir",
         ) from None
 
 
-def _prepare(texts: "_Texts", folder: Path, tokenizer: Tokenizer | None) -> Corpus:
-    config = texts.config
+def _prepare(texts: Texts, folder: Path, tokenizer: Tokenizer | None) -> Corpus:
+    config, is_new = texts.config, tokenizer is None
     if tokenizer is None:
-        tokenizer = TOKENIZERS[config.tokenizer].train(
-            # From the training part alone: held-out text must not shape the vocabulary.
-            (text for split, text in texts if split == "train"),
-            vocab_size=config.vocab_size,
-            min_count=config.min_count,
-            split=config.split_words,
-        )
+        # From the training part alone: held-out text must not shape the vocabulary. The end of a
+        # document is no text; its id is added below.
+        blocks = (text.replace(END, "\n") for split, text in texts if split == "train")
+        with activity(LEARNING):
+            tokenizer = TOKENIZERS[config.tokenizer].train(
+                track(blocks, LEARNING, texts.length, size=len),
+                vocab_size=config.vocab_size,
+                min_count=config.min_count,
+                split=config.split_words,
+            )
+        if config.documents in ("file", "blank"):
+            tokenizer = DocumentTokenizer(tokenizer)
     splits = _encode(texts, tokenizer, folder)
-    if config.lines:
+    if is_new:
+        # From all of the training part: what a sample does not hold may occur elsewhere in it.
+        tokenizer.learn_floor(splits["train"].load())
+    # Other documents are shuffled anew in each epoch, by `DocumentBatches`.
+    if config.lines and not config.documents:
         shuffle_lines(splits["train"].path, tokenizer.newline_id)
     corpus = Corpus(
         tokenizer,
         splits,
         sources.digest(texts.sources),
         texts.main.bytes,
-        config.lines,
-        texts.notes,
+        lines=config.lines or bool(config.documents),
+        notes=(*texts.notes(), *(tokenizer.notes if is_new else ())),
+        documents=config.documents,
+        encoding=config.encoding,
+        config=_as_done(texts),
     )
     # Last of all: a folder with an index is complete.
     _write_index(corpus, folder)
     return corpus
 
 
+def _as_done(texts: Texts) -> DataConfig:
+    """The request as run.json records it: without what made no difference to this text."""
+    config, files = texts.config, recorded_files(texts.config, texts.sources)
+    named = (*config.sources, *config.valid, *config.test)
+    return replace(
+        config,
+        newlines=config.newlines if texts.tally.line_ends or config.documents else "",
+        folders=config.folders if any(map(sources.is_expanded, named)) else "names",
+        files=config.files or (files if config.folders == "text" else ()),
+    )
+
+
 def reopen(folder: Path, tokenizer: Tokenizer) -> Corpus | None:
     """The corpus that `prepare` left in a folder; None if it is not complete any more."""
     try:
         # The file may be damaged or from an untrusted source, so everything in it is checked.
-        data = json.loads((folder / "corpus.json").read_text())
+        data = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
         splits = {
-            name: Split(folder / f"{name}.npy", part["tokens"], part["characters"])
-            for name, part in data.pop("splits").items()
+            name: Split(folder / f"{name}.npy", **part) for name, part in data.pop("splits").items()
         }
         # The names are parts of paths: no other one is opened, in this folder or elsewhere.
         known = set(splits) <= set(SPLITS) and isinstance(data["sha256"], str)
@@ -149,138 +223,41 @@ def current_sha256(config: DataConfig, folder: Path) -> str | None:
     names = (*saved.sources, *saved.valid, *saved.test)
     try:
         gone = any(Path(name).is_fifo() for name in names)  # a pipe can be read only once
-        return None if gone else sources.digest(_found(saved, folder))
+        return None if gone else sources.digest(found_sources(saved, folder))
     except (CorpusError, OSError):
         return None
 
 
 def _write_index(corpus: Corpus, folder: Path) -> None:
-    parts = {
-        name: {"tokens": split.tokens, "characters": split.characters}
-        for name, split in corpus.splits.items()
-    }
+    parts = {name: split.to_json() for name, split in corpus.splits.items()}
     fields = {"sha256": corpus.sha256, "bytes": corpus.bytes, "lines": corpus.lines}
-    (folder / "corpus.json").write_text(json.dumps(fields | {"splits": parts}))
+    fields |= corpus._added()
+    (folder / "corpus.json").write_text(json.dumps(fields | {"splits": parts}), encoding="utf-8")
 
 
-def _found(config: DataConfig, folder: Path) -> dict[str, Sources]:
-    """The main text, as "train", and the files of splits that have their own."""
-    named = {"train": config.sources, "valid": config.valid, "test": config.test}
-    return {
-        name: sources.find(names, folder, config.binary)
-        for name, names in named.items()
-        if names or name == "train"
-    }
-
-
-class _Texts:
-    """The corpus as pairs of a split's name and a block of its text; each iteration reads it."""
-
-    def __init__(self, config: DataConfig, folder: Path) -> None:
-        self.config = config
-        self.sources = _found(config, folder)
-        self.main = self.sources["train"]
-        # A split that has its own files takes nothing from the main text.
-        self.fractions = {
-            "valid": 0.0 if config.valid else config.valid_fraction,
-            "test": 0.0 if config.test else config.test_fraction,
-        }
-        self.blank_lines = 0
-        # In characters, which only decoding can count: the first of the three readings.
-        self.length = sum(len(text) for text in self._blocks(self.main))
-        if self.length < MINIMUM:
-            named = ", ".join(config.sources)
-            raise CorpusError(
-                f"{named} has {self.length} characters and a model needs at least {MINIMUM}",
-                "give more text",
-            )
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the user should know of how the text was read."""
-        count = self.blank_lines
-        blank = "1 blank line is" if count == 1 else f"{count:,} blank lines are"
-        return self.main.notes + ((f"{blank} left out",) if count else ())
-
-    def _blocks(self, source: Sources) -> Iterator[str]:
-        return source.texts(self.config.encoding, exact=self.config.tokenizer == "byte")
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        yield from self._by_line() if self.config.lines else self._by_position()
-        # The first source is the main text, which has just been read.
-        for name, source in list(self.sources.items())[1:]:
-            for text in whole_lines(self._blocks(source), patient=self.config.lines):
-                yield name, "".join(self._documents(text)) if self.config.lines else text
-
-    def _by_position(self) -> Iterator[tuple[str, str]]:
-        """The training part, then validation, then test, cut at characters."""
-        # Rounded so that a fraction of 0 gives a part of exactly 0 characters.
-        test = self.length - int(self.length * (1.0 - self.fractions["test"]))
-        train = int(self.length * (1.0 - self.fractions["valid"] - self.fractions["test"]))
-        bounds = {"train": train, "valid": self.length - test, "test": self.length}
-        begin = 0
-        # Blocks end with a line where they can, so that hardly a word is cut between two of them.
-        for text in whole_lines(self._blocks(self.main)):
-            for name in SPLITS:
-                part = text[: max(0, bounds[name] - begin)]
-                begin += len(part)
-                text = text[len(part) :]
-                if part:
-                    yield name, part
-
-    def _by_line(self) -> Iterator[tuple[str, str]]:
-        """Whole lines; those of validation and test are spread evenly over the text."""
-        valid, test = self.fractions["valid"], self.fractions["test"]
-        # Counted anew, because each pass over the text comes here.
-        self.blank_lines, number, held_out = 0, 0, 0
-        # Patient: half a line would become a document of its own.
-        for text in whole_lines(self._blocks(self.main), patient=True):
-            parts: dict[str, list[str]] = {name: [] for name in SPLITS}
-            for line in self._documents(text):
-                number, name = number + 1, "train"
-                # Evenly spread and without random numbers: of a sorted list, each part gets some of
-                # every kind, and a text that is read again is split the same.
-                if _is_taken(number, valid + test):
-                    # Never reached with both fractions 0, which would be a division by zero.
-                    held_out += 1
-                    name = "valid" if _is_taken(held_out, valid / (valid + test)) else "test"
-                parts[name].append(line)
-            yield from ((name, "".join(lines)) for name, lines in parts.items() if lines)
-
-    def _documents(self, text: str) -> list[str]:
-        """The lines of a text, each with one newline at its end; blank lines are left out.
-
-        Spaces before a newline are removed, because they would hide it from the word tokenizer.
-        """
-        # Not splitlines(), which also cuts at characters like U+2028, which may be part of a line.
-        lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-        kept = [line.rstrip(" ") + "\n" for line in lines if line.strip()]
-        self.blank_lines += len(lines) - len(kept)
-        return kept
-
-
-def _is_taken(number: int, fraction: float) -> bool:
-    """Whether line `number`, from 1, is one of those that make up a fraction of all lines."""
-    # A line is taken where the whole part of the running total grows.
-    return int(number * fraction) > int((number - 1) * fraction)
-
-
-def _encode(texts: _Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Split]:
+def _encode(texts: Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Split]:
     kind = id_type(tokenizer.vocab_size)
     held_out = {
         name for name in ("valid", "test") if texts.fractions[name] or name in texts.sources
     }
     names = [name for name in SPLITS if name == "train" or name in held_out]
+    words = UnknownWords(tokenizer)
     # All parts are written in one pass, and an error closes every file.
     with contextlib.ExitStack() as stack:
         writers = {
             name: stack.enter_context(TokenWriter(folder / f"{name}.npy", kind)) for name in names
         }
-        for name, text in texts:
-            writers[name].append(tokenizer.encode(text), len(text))
-        splits = {name: writer.finish() for name, writer in writers.items()}
+        for name, text in track(texts, "encoding", texts.length, size=lambda item: len(item[1])):
+            writers[name].append(words.encode(name, text), len(text))
+        splits = words.add_to({name: writer.finish() for name, writer in writers.items()})
     for name, split in splits.items():
-        # An input and its target.
+        # An input and its target. Long words make few tokens of a text that is long enough.
+        if split.tokens < 2 and split.characters >= MINIMUM / 10:
+            raise CorpusError(
+                f"the {name} part of the text is a single {tokenizer.name} token of "
+                f"{split.characters:,} characters",
+                "choose another --tokenizer, such as char",
+            )
         if split.tokens < 2:
             raise CorpusError(
                 f"the {name} part of the text would be empty",

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.activity import track
 from charrnn.checkpoints.checkpoint import Checkpoint
+from charrnn.data.reading import Reading, Tally
 from charrnn.errors import CorpusError, UsageError
 from charrnn.evaluation.scores import Score, log_probabilities, read_text, score_tokens
-from charrnn.inference.beam_search import Hypothesis, beam_search
+from charrnn.inference.beam_search import Hypothesis, beam_search, text_of
 from charrnn.inference.constraints import Constraints
 from charrnn.inference.engine import Engine, default_threads
 from charrnn.inference.generation import (
@@ -25,9 +28,13 @@ from charrnn.inference.generation import (
 from charrnn.inference.sampling import PARAMETERS, Filter, check_parameter
 from charrnn.tasks.base import Predictor
 from charrnn.tasks.language.corpus import SPLITS, Corpus, reopen
+from charrnn.tasks.language.texts import reading_of
 from charrnn.tokenizers.base import Ids
 
 NO_CONSTRAINTS = Constraints()
+
+LOOK_TOKENS = 2000
+"""Tokens that are evaluated to see how many threads are faster now."""
 
 
 class LanguageModel(Predictor):
@@ -47,7 +54,8 @@ class LanguageModel(Predictor):
         self.checkpoint, self.path = checkpoint, path
         self.tokenizer = checkpoint.tokenizer
         self.threads, self.precision = threads or default_threads(), precision
-        self.engine = Engine(checkpoint, self.threads, precision)
+        self._given_threads = threads
+        self.engine = Engine(checkpoint, threads, precision)
 
     @cached_property
     def corpus(self) -> Corpus | None:
@@ -73,14 +81,15 @@ class LanguageModel(Predictor):
         bias: Mapping[str, float] | None = None,
         regex: str | None = None,
         no_copy: int | None = None,
+        novel: bool = False,
         **values: float,
     ) -> Iterator[str]:
         """Prompt -> its continuation, in pieces as they are drawn.
 
         length: tokens at most. seed: None draws one. stop: texts to end before. greedy: always take
         the most likely token. beam: width of a beam search, 0 to sample. ban, allow, bias, regex,
-        no_copy: constraints as in `charrnn sample`. values: parameters of the filters, such as
-        temperature=0.7, top_p=0.9. UsageError for an unknown one.
+        no_copy, novel: constraints as in `charrnn sample`. values: parameters of the filters, such
+        as temperature=0.7, top_p=0.9. UsageError for an unknown one.
         """
         unknown = sorted(values.keys() - PARAMETERS.keys())
         if unknown:
@@ -101,10 +110,10 @@ class LanguageModel(Predictor):
             values=values | ({"temperature": 0.0} if greedy else {}),
         )
         banned = (ban,) if isinstance(ban, str) else tuple(ban)
-        constraints = Constraints(banned, allow, bias or {}, regex, no_copy)
+        constraints = Constraints(banned, allow, bias or {}, regex, no_copy, novel)
         start = begin(self.tokenizer, prompt)
         if beam:
-            yield self.text_of(self.beam_search(start, beam, params, constraints))
+            yield self.text_of(self.beam_search(start, beam, params, constraints), start)
             return
         for chunk in self.generate([start], params, constraints=constraints):
             yield chunk.text
@@ -115,10 +124,15 @@ class LanguageModel(Predictor):
         params: SamplingParams,
         indices: Sequence[int] = (0,),
         constraints: Constraints = NO_CONSTRAINTS,
+        streams: Sequence[Sequence[int]] = (),
+        interrupted: Callable[[], bool] = lambda: False,
     ) -> Iterator[Chunk]:
         """Continue several starts as one batch, as `inference.generation.generate` does."""
         filters, ends = self._filters(constraints)
-        return generate(self, starts, params, indices, filters, ends)
+        # U+FFFD is no character that was allowed.
+        whole = constraints.allow is not None or constraints.pattern is not None
+        params = replace(params, whole=params.whole or whole)
+        return generate(self, starts, params, indices, filters, ends, streams, interrupted)
 
     def beam_search(
         self,
@@ -131,20 +145,22 @@ class LanguageModel(Predictor):
         filters, ends = self._filters(constraints)
         return beam_search(self, start, width, params, tuple(filters), ends)
 
-    def text_of(self, hypothesis: Hypothesis) -> str:
-        """A hypothesis -> its text, without the token that ends it."""
-        ids = hypothesis.ids
-        return self.tokenizer.decode(ids if hypothesis.finish == "length" else ids[:-1])
+    def text_of(self, hypothesis: Hypothesis, start: GenerationState | None = None) -> str:
+        """A hypothesis -> its text, without the token or stop text that ends it."""
+        return text_of(self.tokenizer, start or begin(self.tokenizer, ""), hypothesis)
 
     def _filters(
         self, constraints: Constraints
     ) -> tuple[list[Filter], Callable[[int, int], bool] | None]:
-        from charrnn.tasks.language.originality import open_index
+        from charrnn.tasks.language.originality import known_lines, open_index
 
         folder = self.path.parent / "corpus"
         # The index is passed as a function: building it is slow, and only no_copy needs it.
         return constraints.filters(
-            self.tokenizer, lambda: open_index(self.corpus_or_error("leave --no-copy out"), folder)
+            self.tokenizer,
+            lambda: open_index(self.corpus_or_error("leave --no-copy out"), folder),
+            lambda: known_lines(self.corpus_or_error("leave --novel out")),
+            self.checkpoint.info.lines,
         )
 
     def corpus_or_error(self, remedy: str) -> Corpus:
@@ -153,36 +169,56 @@ class LanguageModel(Predictor):
             raise CorpusError(f"the training text of {self.path} is not next to it", remedy)
         return self.corpus
 
+    def reading(self, encoding: str | None = None, errors: str = "strict") -> Reading:
+        """How the training text was read: encoding (unless another is given), lines, documents."""
+        return reading_of(self.checkpoint, self.path, encoding, errors)
+
     def log_probabilities(self, text: str) -> tuple[Ids, NDArray[np.float64]]:
         """Text -> its tokens (N,), and the natural log-probability of each (N,)."""
-        tokens = self.tokenizer.encode(text)
-        blocks = list(log_probabilities(self.engine, tokens, self.tokenizer.newline_id))
-        return tokens, np.concatenate(blocks) if blocks else np.zeros(0)
+        tokens, words = self.tokenizer.spell_unknown(text)
+        start_id, floor = self.tokenizer.start_id, self.tokenizer.floor
+        read = log_probabilities(self.engine, tokens, start_id, floor)
+        blocks = list(track(read, "scoring", len(tokens), size=len))
+        found = np.concatenate(blocks) if blocks else np.zeros(0)
+        # A word without an id costs that it is one, and its characters.
+        if words:
+            found[tokens == self.tokenizer.unknown_id] -= self.tokenizer.unknown_nats(words)
+        return tokens, found
 
     def score(self, text: str) -> Score:
         """Text -> how well the model predicts it: bits per character, perplexity."""
         tokens, logprobs = self.log_probabilities(text)
         if not len(tokens):
             raise CorpusError("the text is empty", "give a text")
-        return Score(-float(logprobs.sum()), len(tokens), len(text))
+        price = self.tokenizer.unknown_nats(self.tokenizer.spell_unknown(text)[1])
+        unknown = len(price) if any(price) else 0
+        return Score(-float(logprobs.sum()), len(tokens), len(text), unknown, sum(price))
 
     def evaluate(
         self,
         split: str = "valid",
         *,
         file: str | Path | None = None,
-        encoding: str = "utf-8",
+        encoding: str | None = None,
+        errors: str = "strict",
         device: str = "auto",
+        on_note: Callable[[str], None] | None = None,
     ) -> Score:
         """The score over a split of the run's corpus, or over a file.
 
         In float32 it is computed by torch on `device` (auto, cpu, cuda or mps), many rows in
-        parallel; in int8 by the engine that samples. CorpusError if the split is not there.
+        parallel; in int8 by the engine that samples. A file is read as the training text was,
+        in the same encoding unless another is given. on_note: called with remarks on how it was
+        read. CorpusError if the split is not there.
         """
         if split not in SPLITS:
             raise UsageError(f"there is no split {split!r}", "choose train, valid or test")
         if file is not None:
-            tokens, characters = read_text(Path(file), self.tokenizer, encoding)
+            reading, tally = self.reading(encoding, errors), Tally()
+            tokens, characters, pricing = read_text(Path(file), self.tokenizer, reading, tally)
+            if on_note is not None:
+                for note in tally.notes(reading):
+                    on_note(note)
         else:
             if self.corpus is None or not self.corpus.size(split):
                 raise CorpusError(
@@ -190,13 +226,14 @@ class LanguageModel(Predictor):
                 )
             part = self.corpus.splits[split]
             tokens, characters = part.load(), part.characters
-        start_id = self.tokenizer.newline_id
+            pricing = self.corpus.pricing(split)
+        start_id = self.tokenizer.start_id
         # The torch network has no int8 weights; what is evaluated must be what samples.
         if self.precision != "float32":
-            return score_tokens(self.engine, tokens, characters, start_id)
+            return score_tokens(self.engine, tokens, characters, start_id, pricing)
         import torch
 
-        from charrnn.models.device import choose_device, memory_limit
+        from charrnn.models.device import choose_device, faster_threads, memory_limit
         from charrnn.tasks.language.evaluate import evaluate
         from charrnn.tasks.language.network import from_weights
 
@@ -207,11 +244,20 @@ class LanguageModel(Predictor):
         ):
             # Within the limit, because copying the weights takes memory too.
             network = from_weights(self.checkpoint.config, self.checkpoint.weights)
-            return evaluate(network.to(choose_device(device)), tokens, characters, start_id)
+            network = network.to(choose_device(device))
+            # A look at a tenth at most, and not at a part so small that it says nothing.
+            if not self._given_threads and len(tokens) >= 10 * LOOK_TOKENS:
+                few = tokens[:LOOK_TOKENS]
+
+                def look() -> object:
+                    return evaluate(network, few, len(few), start_id)
+
+                torch.set_num_threads(faster_threads(look, self.threads))
+            return evaluate(network, tokens, characters, start_id, pricing)
 
     def save(self, path: str | Path) -> Path:
         """Write the model for sharing -> its path; a name that ends in .onnx becomes ONNX."""
-        if Path(path).suffix == ".onnx":
+        if Path(path).suffix.lower() == ".onnx":
             from charrnn.inference.graphs import export
 
             export(self.checkpoint.without_training_state(), Path(path))

@@ -76,6 +76,27 @@ class CharRNN(RecurrentNetwork):
             return F.cross_entropy(self.output(x).float(), targets)
         return functional.cross_entropy(x, self.output.weight, self.output.bias, targets)
 
+    def losses(
+        self, inputs: Tensor, targets: Tensor, state: list[State]
+    ) -> tuple[Tensor, list[State]]:
+        """Inputs and targets (B, T), and the state -> nats of each token (B * T,), state after.
+
+        For evaluation: no gradient, and for a large vocabulary never all logits at once.
+        """
+        if self.config.vocab_size < LARGE_VOCABULARY:
+            logits, after = self(inputs, state)
+            logits = logits.flatten(0, 1).float()
+            return F.cross_entropy(logits, targets.flatten(), reduction="none"), after
+        y, after = self.features(inputs, state)
+        x = self.drop(y, self.config.output_dropout).flatten(0, 1)
+        weight, bias = self.output.weight, self.output.bias
+        return functional.token_losses(x, weight, bias, targets.flatten()), after
+
+    def last_logits(self, ids: Tensor, state: list[State]) -> tuple[Tensor, list[State]]:
+        """(B, T) ids and the state before them -> logits (B, V) after the last one, the state."""
+        y, after = self.features(ids, state)
+        return self.output(self.drop(y[:, -1:], self.config.output_dropout))[:, -1], after
+
     @property
     def uninformed_loss(self) -> float:
         """Nats per token of a uniform guess."""

@@ -1,7 +1,12 @@
 """How much of a text is copied from the training data: a suffix array over it, and its spans."""
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
+from charrnn.activity import activity
 from charrnn.data.suffix_array import (
     MAX_BYTES,
     Span,
@@ -11,6 +16,7 @@ from charrnn.data.suffix_array import (
 )
 from charrnn.errors import CorpusError
 from charrnn.tasks.language.corpus import Corpus
+from charrnn.tokenizers.documents import END
 
 
 def copied_fraction(spans: list[Span], characters: int) -> float:
@@ -28,8 +34,9 @@ def copied_fraction(spans: list[Span], characters: int) -> float:
     return copied / characters if characters else 0.0
 
 
+@activity("indexing the training text")
 def open_index(corpus: Corpus, folder: Path) -> SuffixArray:
-    """The index over a run's training part, built in its corpus folder if it is not there yet.
+    """The index over a run's training part, built and kept in its folder if it is not there yet.
 
     CorpusError if the training part is too large to index.
     """
@@ -45,8 +52,33 @@ def open_index(corpus: Corpus, folder: Path) -> SuffixArray:
                 f"the corpus has {len(text):,} bytes and at most {MAX_BYTES:,} can be searched",
                 "leave --no-copy out",
             )
-        build_suffix_array(text, text_path, array_path)
-        # Opened again, so that text and array are mapped and their copies in memory can be freed.
-        index = open_suffix_array(text_path, array_path)
-        assert index is not None
+        index = build_suffix_array(text, text_path, array_path)
     return index
+
+
+@activity("reading the lines of the corpus")
+def known_lines(corpus: Corpus) -> Callable[[str], bool]:
+    """A corpus -> whether a line is one of its lines, in any of its parts.
+
+    Blanks around a line are no difference; an empty line is never one of them.
+    """
+    # Eight bytes a line, so that the lines of any corpus fit in memory.
+    found: set[int] = set()
+    for part in corpus.splits.values():
+        text = corpus.tokenizer.decode(part.load().tolist()).replace(END, "\n")
+        found.update(map(_line_hash, filter(None, map(str.strip, text.split("\n")))))
+    hashes = np.sort(np.fromiter(found, np.uint64, len(found)))
+
+    def is_known(line: str) -> bool:
+        own = line.strip()
+        if not own or not len(hashes):
+            return False
+        value = np.uint64(_line_hash(own))
+        place = int(np.searchsorted(hashes, value))
+        return place < len(hashes) and bool(hashes[place] == value)
+
+    return is_known
+
+
+def _line_hash(line: str) -> int:
+    return int.from_bytes(hashlib.blake2b(line.encode("utf-8", "replace"), digest_size=8).digest())

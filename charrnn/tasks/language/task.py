@@ -5,17 +5,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from charrnn import tokenizers
+from charrnn.activity import activity
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.checkpoints.header import Encoder
 from charrnn.config import ModelConfig, Shape, parameter_shapes
 from charrnn.data.config import DataConfig
+from charrnn.data.token_arrays import evenly_spread
 from charrnn.evaluation.scores import Score
 from charrnn.inference.generation import SamplingParams, begin, generate
 from charrnn.tasks.base import Dataset, Metric, Task
 from charrnn.tasks.language import corpus
 from charrnn.tasks.language.corpus import Corpus
 from charrnn.tasks.language.language_model import LanguageModel
+from charrnn.tasks.language.unknown import original
 
 if TYPE_CHECKING:
     from charrnn.models.recurrent import RecurrentNetwork
@@ -25,6 +30,9 @@ PREVIEW = SamplingParams(length=160, values={"temperature": 0.8})
 
 COUNTED_TOKENS, SCORED_TOKENS = 2_000_000, 200_000
 """Tokens that a run's baselines are trained and evaluated on: a second's work."""
+
+SCORED_PIECES = 16
+"""Pieces of a longer validation part; few, because compressors know nothing at a piece's begin."""
 
 
 class LanguageTask(Task):
@@ -51,8 +59,11 @@ class LanguageTask(Task):
         return tokenizers.from_json(data)
 
     def model_config(self, dataset: Dataset, fields: Mapping[str, Any]) -> ModelConfig:
-        """The planner's sizes, and the tokenizer's vocabulary."""
-        return ModelConfig(vocab_size=dataset.encoder.vocab_size, **fields)
+        """The planner's sizes, the tokenizer's vocabulary, and what begins a document."""
+        assert isinstance(dataset, Corpus)
+        return ModelConfig(
+            vocab_size=dataset.tokenizer.vocab_size, reset_id=dataset.reset_id, **fields
+        )
 
     def parameter_shapes(self, config: ModelConfig) -> dict[str, Shape]:
         """Embedding, recurrent layers, output layer."""
@@ -67,31 +78,55 @@ class LanguageTask(Task):
     def evaluate(
         self, network: "RecurrentNetwork", dataset: Dataset, split: str, limit: int = 0
     ) -> Score:
-        """Nats per character over a split, or over its first `limit` tokens."""
-        from charrnn.tasks.language.evaluate import evaluate
+        """Nats per character over a split, or over `limit` evenly spread tokens of it."""
+        from charrnn.tasks.language.evaluate import evaluate, evaluate_pieces
         from charrnn.tasks.language.network import CharRNN
 
         # The interface says Dataset and RecurrentNetwork; a task is only given its own.
         assert isinstance(dataset, Corpus)
         assert isinstance(network, CharRNN)
-        part = dataset.splits[split]
-        tokens, characters = part.load(), part.characters
-        if 0 < limit < len(tokens):
-            # An estimate: to count them, the tokens would have to be decoded at each evaluation.
-            characters = max(1, round(characters * limit / len(tokens)))
-            tokens = tokens[:limit]
-        return evaluate(network, tokens, characters, dataset.tokenizer.newline_id)
+        part, start_id = dataset.splits[split], dataset.tokenizer.start_id
+        if 0 < limit < part.tokens:
+            return evaluate_pieces(
+                network, part.load(), part.characters, start_id, limit, dataset.pricing(split)
+            )
+        return evaluate(network, part.load(), part.characters, start_id, dataset.pricing(split))
 
+    def evaluate_beginning(
+        self, network: "RecurrentNetwork", dataset: Dataset, split: str, limit: int
+    ) -> Score:
+        """Nats per character over the first `limit` tokens of a split."""
+        from charrnn.tasks.language.evaluate import evaluate
+        from charrnn.tasks.language.network import CharRNN
+
+        assert isinstance(dataset, Corpus)
+        assert isinstance(network, CharRNN)
+        part = dataset.splits[split]
+        # An estimate: to count them, the tokens would have to be decoded at each evaluation.
+        characters = max(1, round(part.characters * min(1.0, limit / part.tokens)))
+        tokens, start_id = part.load()[:limit], dataset.tokenizer.start_id
+        return evaluate(network, tokens, characters, start_id, dataset.pricing(split))
+
+    @activity("measuring baselines")
     def baselines(self, dataset: Dataset) -> dict[str, float]:
-        """Nats per character of simple models on the beginning of the validation part."""
+        """Nats per character of simple models on the validation part.
+
+        Of a long one on evenly spread pieces, as evaluations read it.
+        """
         from charrnn.tasks.language.baselines import baselines
 
         assert isinstance(dataset, Corpus)
         if "valid" not in dataset.splits:
             return {}
-        tokens = dataset.splits["valid"].load()[:SCORED_TOKENS]
-        text = dataset.tokenizer.decode(tokens)
-        found = baselines(dataset, tokens, text, COUNTED_TOKENS) if text else ()
+        part = dataset.splits["valid"]
+        pieces = evenly_spread(part.tokens, SCORED_TOKENS, SCORED_PIECES)
+        loaded = part.load()
+        tokens = np.concatenate([loaded[piece.start : piece.stop] for piece in pieces])
+        # As it was before words without an id became one, so that all baselines read one text.
+        text = "".join(original(dataset.tokenizer, part, piece) for piece in pieces)
+        pricing = dataset.pricing("valid")
+        price = pricing.unknown(tokens) * pricing.unknown_nats
+        found = baselines(dataset, tokens, text, COUNTED_TOKENS, price) if text else ()
         # In nats, the unit of the metric.
         return {name: bits * math.log(2) for name, bits in found}
 

@@ -1,8 +1,11 @@
 """Data, machine and budget -> what to train and how.
 
+budget       minutes, epochs, steps, and how large a model may be
 plan         Budget -> Plan: sizes, hyperparameters, steps, and what they cost
 heuristics   the rules, as pure functions of numbers
 presets      hyperparameters from the literature
 calibration  how fast this machine trains a model
+restart      a new plan for a run that is given more steps
+threads      the number of threads, chosen by measurement and looked at again
 time_budget  how many steps fit into the time, at the speed seen so far
 """

@@ -28,8 +28,23 @@ EVALUATION_SHARE = 0.06
 EVALUATION_TOKENS = 50_000
 """Fewest tokens of an evaluation, if there are as many: the score of fewer is too noisy."""
 
-SECONDS_BETWEEN_EVALUATIONS = 6
-"""Fewest seconds between evaluations, because a person reads each of them."""
+SLOW_SHARE, SLOW_TOKENS = 0.1, 2048
+"""Where so few take more than this fraction of the time, fewer are read, down to so many."""
+
+SECONDS_BETWEEN_SAMPLES = 6.0
+"""Fewest seconds between the samples that are shown, because a person reads each of them."""
+
+MOST_EVALUATIONS, FEW_EVALUATIONS = 100, 4
+"""Evaluations of a run: at most, and those below which a part of the text is read instead."""
+
+SECONDS_BETWEEN_EVALUATIONS = 3.0
+"""In a run whose plan may still change; a shorter one has ten evaluations at most."""
+
+SAVE_SECONDS, SAVE_SECONDS_PER_PARAMETER = 0.03, 6e-8
+"""What two saves take, before and after an evaluation: 24 bytes a parameter at 400 MB/s."""
+
+FINAL_SHARE = 0.25
+"""Largest fraction of the time for scoring the best and the last checkpoint on the whole."""
 
 
 def sizes(device: str) -> tuple[tuple[int, int], ...]:
@@ -95,30 +110,81 @@ def batch_size(tokens: int, length: int, device: str = "cpu") -> int:
     return int(2 ** max(2, min(most, int(math.log2(tokens / length / 8 + 1)))))
 
 
-def memory(model: ModelConfig, train: TrainConfig, parameters: int) -> int:
+def memory(model: ModelConfig, train: TrainConfig, parameters: int, evaluates: bool = True) -> int:
     """Bytes of a training: weights, gradients, moments, activations, and torch itself."""
     per_token = model.num_layers * model.hidden_size * 14 + model.embedding_size * 4
     per_token += 3 * model.vocab_size
-    batch = train.batch_size * train.seq_length
+    training = train.batch_size * train.seq_length * per_token
+    # What training has freed before an evaluation stays with the process, for the next step.
+    activations = training + (evaluation_floats(model) if evaluates else 0)
+    # Weights, gradients and two moments; while a checkpoint is written, a copy of three of them.
     # Four bytes a float; the 350 MiB are torch and Python without a model.
-    return 4 * (5 * parameters + batch * per_token) + 350 * 2**20
+    return 4 * (7 * parameters + activations) + 350 * 2**20
 
 
-def evaluations(tokens: int, speed: float, seconds: float) -> tuple[int, int]:
+def evaluation_floats(model: ModelConfig) -> int:
+    """Numbers that an evaluation holds at a time: a window of 32 rows, and its logits."""
+    tokens = 32 * 256
+    # The gates of one layer, its input and its output.
+    width = 4 * model.hidden_size + 2 * max(model.hidden_size, model.embedding_size)
+    # All logits twice for a small vocabulary, a few rows of them for a large one.
+    logits = 2 * min(tokens * model.vocab_size, max(2**24, 64 * model.vocab_size))
+    return tokens * width + logits
+
+
+def evaluations(
+    tokens: int, speed: float, seconds: float, parameters: int = 0, changeable: bool = False
+) -> tuple[int, int]:
     """Validation tokens, training speed, seconds -> number of evaluations, tokens of each.
 
-    tokens: 0 if there is no validation part. The second result is 0 for all tokens. Evaluations
-    take at most EVALUATION_SHARE of the time, at twice the speed of training.
+    tokens: 0 if there is no validation part. parameters: of the model, which is saved with each.
+    changeable: whether the time was given and not the steps, so that the plan may change until the
+    first evaluation, and no evaluation may take much of the time. The second result is 0 for
+    all tokens. There are as many evaluations as fit in EVALUATION_SHARE of the time, at twice the
+    speed of training: how many of them a person is shown is another matter.
     """
     if not tokens:
         # There is nothing to evaluate, but the first number also decides how often to save.
         return 20, 0
-    # Tokens that fit: an evaluation has no backward pass.
-    allowed = seconds * EVALUATION_SHARE * 2 * speed
-    often = min(20, 1 + int(seconds / SECONDS_BETWEEN_EVALUATIONS))
+    save = SAVE_SECONDS + SAVE_SECONDS_PER_PARAMETER * parameters
+    allowed, most = seconds * EVALUATION_SHARE, MOST_EVALUATIONS
+    if changeable:
+        most = min(most, max(10, int(seconds / SECONDS_BETWEEN_EVALUATIONS)))
+
+    def fitting(count: int, most: int) -> int:
+        return max(1, min(most, int(allowed / (count / (2 * speed) + save))))
+
     # Complete evaluations as long as four of them fit, because the score of a part is noisier.
-    few = min(4, often)
-    if allowed >= few * tokens:
-        return min(often, int(allowed / tokens)), 0
-    part = max(EVALUATION_TOKENS, int(allowed / few))
-    return few, part if part < tokens else 0
+    if fitting(tokens, most) >= FEW_EVALUATIONS:
+        return fitting(tokens, most), 0
+    least = EVALUATION_TOKENS
+    if changeable:
+        # Minutes are a promise, and steps are not: a vocabulary of 85,000 reads 900 tokens/s.
+        least = max(SLOW_TOKENS, min(least, int(SLOW_SHARE * seconds * 2 * speed)))
+    part = max(least, int((allowed / FEW_EVALUATIONS - save) * 2 * speed))
+    if part >= tokens:
+        return fitting(tokens, FEW_EVALUATIONS), 0
+    return fitting(part, FEW_EVALUATIONS), part
+
+
+def final_seconds(
+    tokens: int, speed: float, seconds: float, parameters: int = 0, changeable: bool = False
+) -> tuple[float, bool]:
+    """As for `evaluations` -> seconds of the end, and whether that is scored on the whole.
+
+    Where evaluations read pieces, the best and the last checkpoint are scored on the whole: at
+    twice the speed of training. Only a validation part of hours is never read whole.
+    """
+    if not evaluations(tokens, speed, seconds, parameters, changeable)[1]:
+        return 0.0, True
+    needed = tokens / speed
+    return (needed, True) if needed <= FINAL_SHARE * seconds else (0.0, False)
+
+
+def sample_every(eval_every: int, seconds_per_step: float) -> int:
+    """Steps between evaluations, seconds of a step -> evaluations from one sample to the next.
+
+    >>> sample_every(100, 0.01), sample_every(2000, 0.01)
+    (6, 1)
+    """
+    return max(1, math.ceil(SECONDS_BETWEEN_SAMPLES / max(1e-9, eval_every * seconds_per_step)))

@@ -15,15 +15,21 @@ from charrnn.checkpoints.header import LANGUAGE
 from charrnn.config import ModelConfig, TrainConfig, config_to_json
 from charrnn.data.batches import rows_per_rank, steps_for
 from charrnn.errors import CorpusError, UsageError
+from charrnn.models.device import available_threads
 from charrnn.tasks import get_task
 from charrnn.tasks.base import Dataset, Task
 from charrnn.training.distributed import Group
 from charrnn.training.planner import heuristics
-from charrnn.training.planner.calibration import best_precision, calibrate, default_threads
+from charrnn.training.planner.budget import Budget
+from charrnn.training.planner.calibration import Speed, best_precision, calibrate
 from charrnn.training.planner.presets import Preset
+from charrnn.training.planner.threads import thread_counts
 
 MOST_STEPS: int = TrainConfig.__dataclass_fields__["steps"].metadata["high"]
 """Most steps of a run, however fast the machine and long the time."""
+
+PLANNING_SHARE = 0.2
+"""The fraction of the time after which no other model is measured."""
 
 ENDING_SECONDS = 1.0
 """Time that is kept free for what comes after the last step."""
@@ -34,7 +40,9 @@ class Plan:
     """What to train and how; and what it costs: seconds for all steps, bytes of memory.
 
     most_steps: the steps after which more training would overfit, whatever the time; 0 if the user
-    chose the number of steps.
+    chose the number of steps. adaptive: whether the number of threads was measured, and may change
+    with the load. busy: whether other work slowed the measurement down. minutes: what the user
+    gave.
     """
 
     model_config: ModelConfig
@@ -45,6 +53,9 @@ class Plan:
     memory: int
     most_steps: int = 0
     task: str = LANGUAGE
+    adaptive: bool = False
+    busy: bool = False
+    minutes: float | None = None
 
     def with_steps(self, steps: int) -> "Plan":
         """The same plan with another number of steps, and its cost."""
@@ -74,30 +85,9 @@ class Plan:
             "memory": self.memory,
             "most_steps": self.most_steps,
             "parameters": self.parameters,
+            # Absent where false, as in the files of earlier versions.
+            **{key: True for key in ("adaptive", "busy") if getattr(self, key)},
         }
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long to train: minutes, epochs, steps, or none of them; and how large a model may be."""
-
-    minutes: float | None = None
-    epochs: float | None = None
-    steps: int | None = None
-    max_parameters: int | None = None
-
-    def __post_init__(self) -> None:
-        if sum(value is not None for value in (self.minutes, self.epochs, self.steps)) > 1:
-            raise UsageError(
-                "--minutes, --epochs and --steps contradict each other", "give only one of them"
-            )
-        for name in ("minutes", "epochs", "steps", "max_parameters"):
-            value = getattr(self, name)
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            # Written so that NaN fails too.
-            if value is not None and not (is_number and value > 0):
-                option = "--" + name.replace("_", "-")
-                raise UsageError(f"{option} is {value!r}", "give a number above 0")
 
 
 @dataclass(frozen=True)
@@ -111,6 +101,7 @@ class _Problem:
     budget: Budget
     group: Group
     began: float
+    counts: tuple[int, ...]
 
     @property
     def tokens(self) -> int:
@@ -162,7 +153,9 @@ def make_plan(
     began = time.perf_counter() if began is None else began
     problem = _problem(task, dataset, given, budget, group, preset, began)
     # This order, because batch and window decide the speed, and the speed how large a model can be.
-    model, speed = _choose(problem)
+    model, measured = _choose(problem)
+    speed = measured.tokens_per_second
+    problem = replace(problem, train=problem.train | {"threads": measured.threads})
     steps = _steps(problem, speed)
     # A number that the user chose is obeyed, however much it overfits.
     most = 0 if problem.budget.steps or problem.budget.epochs else problem.most_steps
@@ -176,8 +169,12 @@ def make_plan(
         model = replace(model, input_dropout=inputs, dropout=layers, output_dropout=layers)
     train = _train_config(problem, model, steps, speed)
     seconds = steps * problem.tokens_per_step / speed / (1 - problem.evaluation_share)
-    memory = heuristics.memory(model, train, parameters)
-    return Plan(model, train, speed, epochs, seconds, memory, most, task.name)
+    memory = heuristics.memory(model, train, parameters, dataset.size("valid") > 0)
+    adaptive = len(problem.counts) > 1
+    return Plan(
+        model, train, speed, epochs, seconds, memory, most, task.name, adaptive, measured.busy,
+        budget.minutes,
+    )  # fmt: skip
 
 
 def _problem(
@@ -200,8 +197,16 @@ def _problem(
         own = preset.in_steps(tokens / (shape["batch_size"] * shape["seq_length"])) | own
         if not (budget.minutes or budget.epochs or budget.steps):
             budget = replace(budget, epochs=preset.epochs)
-    train = {"threads": default_threads(), **shape, **own}
-    return _Problem(task, dataset, values, train, budget, group, began)
+    train = {"threads": available_threads(), **shape, **own}
+    return _Problem(task, dataset, values, train, budget, group, began, _counts(train, own, group))
+
+
+def _counts(train: Mapping[str, Any], own: Mapping[str, Any], group: Group) -> tuple[int, ...]:
+    """The numbers of threads to choose from by measurement; a single one if there is no choice."""
+    # torchrun gives each process its share of the cores, and a GPU needs one thread.
+    if "threads" in own or group.world_size > 1 or group.device.type != "cpu":
+        return (train["threads"],)
+    return thread_counts(train["threads"])
 
 
 def _batch(tokens: int, given: Mapping[str, Any], group: Group) -> dict[str, int]:
@@ -221,8 +226,8 @@ def _batch(tokens: int, given: Mapping[str, Any], group: Group) -> dict[str, int
     return {"batch_size": batch, "seq_length": length}
 
 
-def _choose(problem: _Problem) -> tuple[ModelConfig, float]:
-    """The largest size that data and budget can train, and its measured tokens per second."""
+def _choose(problem: _Problem) -> tuple[ModelConfig, Speed]:
+    """The largest size that data and budget can train, and its measured speed."""
     candidates = _candidates(problem)
     budget = problem.budget
     if budget.steps or budget.epochs:
@@ -256,17 +261,19 @@ def _candidates(problem: _Problem) -> list[ModelConfig]:
     return [c for c in configs if size_of(c) <= bound] or configs[:1]
 
 
-def _choose_by_time(problem: _Problem, candidates: list[ModelConfig]) -> tuple[ModelConfig, float]:
+def _choose_by_time(problem: _Problem, candidates: list[ModelConfig]) -> tuple[ModelConfig, Speed]:
     """Measure the middle size, then go up or down until a size fits its budget of tokens."""
     # From the middle, because each measurement takes seconds of the time that is to be planned.
     index = len(candidates) // 2
-    speeds: dict[int, float] = {}
+    speeds: dict[int, Speed] = {}
+    begun = problem.seconds_left()
     while True:
         if index not in speeds:
             speeds[index] = _speed(problem, candidates[index])
         most = problem.most_steps * problem.tokens_per_step
         # Measuring shortens the time that is left; and time does not help where more would overfit.
-        total = min(speeds[index] * problem.seconds_left(), most)
+        left = problem.seconds_left()
+        total = min(speeds[index].tokens_per_second * left, most)
         parameters = problem.task.num_parameters(candidates[index])
         enough = total >= parameters * heuristics.TOKENS_PER_PARAMETER
         step = 1 if enough else -1
@@ -274,15 +281,37 @@ def _choose_by_time(problem: _Problem, candidates: list[ModelConfig]) -> tuple[M
         # The next larger one was measured and did not fit: going up again would never end.
         if beyond or (enough and index + 1 in speeds):
             return candidates[index], speeds[index]
+        if begun - left > PLANNING_SHARE * begun:
+            # On a busy machine measuring would use up the time that it is to be planned for.
+            if enough:
+                return candidates[index], speeds[index]
+            return _guess(problem, candidates[: index + 1], speeds[index], left)
         index += step
 
 
-def _speed(problem: _Problem, model: ModelConfig) -> float:
-    """Tokens per second, measured longer if more time depends on it."""
-    # Up to four times as long, for sixteen minutes and more.
-    times = min(4.0, max(1.0, problem.minutes / 4))
+def _guess(
+    problem: _Problem, candidates: list[ModelConfig], speed: Speed, left: float
+) -> tuple[ModelConfig, Speed]:
+    """Models up to the one that was measured -> the largest that fits the time by a rough guess."""
+    size_of, most = problem.task.num_parameters, problem.most_steps * problem.tokens_per_step
+    for model in reversed(candidates[:-1]):
+        # Small layers do not compute as many parameters per second as large ones.
+        factor = math.sqrt(size_of(candidates[-1]) / size_of(model))
+        faster = replace(speed, tokens_per_second=speed.tokens_per_second * factor)
+        total = min(faster.tokens_per_second * left, most)
+        if total >= size_of(model) * heuristics.TOKENS_PER_PARAMETER or model == candidates[0]:
+            return model, faster
+    return candidates[-1], speed
+
+
+def _speed(problem: _Problem, model: ModelConfig) -> Speed:
+    """A model's speed, measured longer if more time depends on it."""
+    # Up to four times as long, for sixteen minutes and more, and a quarter for a few seconds.
+    times = min(4.0, max(0.25, min(1.0, problem.minutes), problem.minutes / 4))
     train = _known_train_fields(problem, model)
-    return calibrate(problem.task, problem.dataset, model, train, problem.group, times)
+    return calibrate(
+        problem.task, problem.dataset, model, train, problem.group, times, problem.counts
+    )
 
 
 def _known_train_fields(problem: _Problem, model: ModelConfig) -> dict[str, Any]:
@@ -313,15 +342,19 @@ def _steps(problem: _Problem, speed: float) -> int:
     if budget.epochs:
         return steps_for(budget.epochs, problem.tokens, per_step, MOST_STEPS)
     seconds = problem.seconds_left() * (1 - problem.evaluation_share)
-    return min(MOST_STEPS, problem.most_steps, max(10, int(seconds * speed / per_step)))
+    valid = problem.dataset.size("valid")
+    seconds -= heuristics.final_seconds(valid, speed, seconds, changeable=True)[0]
+    # At least one: where ten do not fit, ten would take many times what was asked for.
+    return min(MOST_STEPS, problem.most_steps, max(1, int(seconds * speed / per_step)))
 
 
 def _train_config(problem: _Problem, model: ModelConfig, steps: int, speed: float) -> TrainConfig:
     """The complete TrainConfig: known values, else those that suit size, speed and steps."""
     seconds_per_step = problem.tokens_per_step / speed
-    times, eval_tokens = heuristics.evaluations(
-        problem.dataset.size("valid"), speed, steps * seconds_per_step
-    )
+    valid, seconds = problem.dataset.size("valid"), steps * seconds_per_step
+    parameters = problem.task.num_parameters(model)
+    by_time = not (problem.budget.steps or problem.budget.epochs)
+    times, eval_tokens = heuristics.evaluations(valid, speed, seconds, parameters, by_time)
     # Rounded up, so that the evaluations are not one more than the time allows.
     eval_every = problem.train.get("eval_every") or max(1, math.ceil(steps / times))
     # A crash should cost five minutes at most, even where evaluations are rare.
@@ -337,4 +370,12 @@ def _train_config(problem: _Problem, model: ModelConfig, steps: int, speed: floa
         # About every two seconds, and twenty lines at least in a short run.
         "log_every": max(1, min(steps // 20, int(2 / seconds_per_step))),
     }
-    return TrainConfig(**(chosen | _known_train_fields(problem, model)))
+    # Who asks for evaluations at certain steps is shown each of them.
+    if "eval_every" not in problem.train:
+        chosen["sample_every"] = heuristics.sample_every(eval_every, seconds_per_step)
+    chosen |= _known_train_fields(problem, model)
+    if 0 < chosen["eval_tokens"] < valid:
+        ends = heuristics.final_seconds(valid, speed, seconds, parameters, by_time)
+        whole = ends[1] or not by_time
+        chosen.setdefault("final_eval", "whole" if whole else "pieces")
+    return TrainConfig(**chosen)

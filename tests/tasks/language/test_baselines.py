@@ -77,3 +77,19 @@ def test_a_wrong_clock_changes_nothing(seconds: float, monkeypatch: pytest.Monke
     before = list(measure(None, tokens, SCORED))
     monkeypatch.setattr("time.time", lambda: seconds)
     assert list(measure(None, tokens, SCORED)) == before
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_one_character_repeated_has_no_baselines(name: str, tmp_path: Path) -> None:
+    size = {"vocab_size": 265} if name == "subword" else {}
+    corpus = tiny_corpus(tmp_path, name, "a" * 500 + "\nb" * 500, **size)
+    for text in ("aaaa", "\n", "b"):
+        assert dict(measure(corpus, corpus.tokenizer.encode(text), text)) == {}
+    assert len(dict(measure(corpus, corpus.tokenizer.encode("ab"), "ab"))) == 4
+
+
+def test_a_training_part_of_one_character_makes_no_uniform_guess(tmp_path: Path) -> None:
+    corpus = tiny_corpus(tmp_path, "byte", "a" * 300 + "bc" * 10)
+    found = dict(measure(corpus, corpus.tokenizer.encode("bcbc"), "bcbc"))
+    assert list(found) == ["5-gram", "gzip", "xz"]
+    assert found["5-gram"] > 5

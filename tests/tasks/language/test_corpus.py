@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.data import sources
-from charrnn.data.config import DataConfig, data_config_from_json
+from charrnn.data.config import ADDED, DataConfig, data_config_from_json
 from charrnn.data.sources import whole_lines
 from charrnn.errors import CorpusError, StorageError, UsageError
 from charrnn.tasks.language import corpus
@@ -213,13 +213,13 @@ def test_a_byte_order_mark_is_not_learned(tmp_path: Path) -> None:
 
 
 def test_undecodable_bytes_are_reported_with_file_and_offset(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"text\.txt is not valid utf-8 at byte 3;.*--encoding"):
+    with pytest.raises(CorpusError, match=r"text\.txt is not valid utf-8 at byte 3 .*--encoding"):
         made_of(tmp_path, b"caf\xc3\xe9" * 100)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "a" * (MINIMUM - 1), "😀" * (MINIMUM - 1)])
 def test_a_text_too_short_says_how_long_it_must_be(tmp_path: Path, text: str) -> None:
-    message = rf"text\.txt has {len(text)} characters and a model needs at least {MINIMUM}; give"
+    message = rf"text\.txt has {len(text)} characters? and a model needs at least {MINIMUM}; give"
     with pytest.raises(CorpusError, match=message):
         made_of(tmp_path, text)
 
@@ -339,8 +339,9 @@ def test_every_line_ends_with_the_newline_id_whatever_it_ends_with(
     text = LINES.replace("\n", ending)
     size = 310 if name == "subword" else None
     made = made_of(
-        tmp_path, text, tokenizer=name, vocab_size=size, split_words=split_words, lines=True
-    )
+        tmp_path, text, tokenizer=name, vocab_size=size, split_words=split_words, lines=True,
+        min_count=1,
+    )  # fmt: skip
     for part in made.splits.values():
         ids = part.load()
         assert ids[-1] == made.tokenizer.newline_id
@@ -555,7 +556,8 @@ def test_standard_input_that_was_not_saved_has_no_hash(tmp_path: Path) -> None:
     ],
 )
 def test_a_data_config_comes_back_from_its_json(config: DataConfig) -> None:
-    assert config.to_json() == asdict(config)
+    # What was added later is absent at its default.
+    assert config.to_json() == {k: v for k, v in asdict(config).items() if k not in ADDED}
     assert data_config_from_json(json.loads(json.dumps(config.to_json()))) == config
     later = config.to_json() | {"from a later version": [1]}
     assert data_config_from_json(json.loads(json.dumps(later))) == config
@@ -645,3 +647,19 @@ def test_an_untrusted_index_is_not_reopened(tmp_path: Path, part: str, entry: ob
     assert reopen(folder, made.tokenizer) is not None
     (folder / "corpus.json").write_text(json.dumps(index | {"splits": {part: entry}}))
     assert reopen(folder, made.tokenizer) is None
+
+
+def test_a_text_that_is_one_word_names_the_tokenizer_and_not_the_fractions(tmp_path: Path) -> None:
+    path = tmp_path / "digits.txt"
+    path.write_text("0123456789" * 30)
+    asked = DataConfig((str(path),), tokenizer="word")
+    said = "train part of the text is a single word token of 270 characters; choose another --tok"
+    with pytest.raises(CorpusError, match=said):
+        prepare(asked, tmp_path / "corpus")
+
+
+def test_one_character_is_no_plural(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("a")
+    with pytest.raises(CorpusError, match=r"a\.txt has 1 character and a model needs at least"):
+        prepare(DataConfig((str(path),)), tmp_path / "corpus")

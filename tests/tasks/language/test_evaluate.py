@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,20 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from charrnn.config import CELLS
+from charrnn.data.reading import Reading
+from charrnn.data.token_arrays import evenly_spread
 from charrnn.errors import CorpusError
 from charrnn.evaluation.scores import Score, read_text, score_tokens
 from charrnn.inference.engine import Engine
 from charrnn.tasks.language import evaluate as evaluation
-from charrnn.tasks.language.evaluate import ROW_TOKENS, WARM_UP, WINDOW, TorchStepper, evaluate
+from charrnn.tasks.language.evaluate import (
+    ROW_TOKENS,
+    WARM_UP,
+    WINDOW,
+    TorchStepper,
+    evaluate,
+    evaluate_pieces,
+)
 from charrnn.tasks.language.network import CharRNN, build, from_weights
 from charrnn.tokenizers import TOKENIZERS
 from tests.support.tiny import random_weights, tiny_checkpoint, tiny_model, tiny_tokenizer
@@ -107,9 +118,11 @@ def test_windows_score_each_position_once_after_its_own_token(
     size: int, rows: int, start: int
 ) -> None:
     tokens, length = tape(size, 1), math.ceil(size / rows)
+    parts = [range(row * length, min((row + 1) * length, size)) for row in range(rows)]
     seen: list[tuple[int, int, int]] = []
     for offset in range(-WARM_UP, length, WINDOW):
-        inputs, targets, scored = evaluation._window(tokens, rows, length, offset, start)
+        stop = min(offset + WINDOW, 0 if offset < 0 else length)
+        inputs, targets, scored = evaluation._window(tokens, parts, range(offset, stop), start)
         assert inputs.shape == targets.shape == scored.shape
         assert not (scored.any() and offset < 0)
         row, column = np.nonzero(scored)
@@ -117,6 +130,82 @@ def test_windows_score_each_position_once_after_its_own_token(
         seen += zip(positions, inputs[scored].tolist(), targets[scored].tolist(), strict=True)
     before = [start, *tokens.tolist()]
     assert sorted(seen) == list(zip(range(size), before, tokens.tolist(), strict=False))
+
+
+@given(size=st.integers(2, 5000), limit=st.integers(1, 5000), pieces=st.integers(1, 40))
+@settings(max_examples=80, deadline=None)
+def test_pieces_are_as_many_tokens_as_asked_from_the_beginning_to_the_end(
+    size: int, limit: int, pieces: int
+) -> None:
+    parts = evenly_spread(size, limit, pieces)
+    read = [position for part in parts for position in part]
+    assert len(read) == len(set(read)) == min(size, limit)
+    assert read == sorted(read)
+    assert read[0] == 0
+    assert len(parts) == 1 or read[-1] == size - 1
+    assert max(map(len, parts)) == len(parts[0]) <= min(map(len, parts)) + 1
+
+
+def drifting(size: int = 40_000) -> NDArray[np.unsignedinteger]:
+    """A text whose second half has other tokens than its first."""
+    return np.concatenate([tape(size // 2) % 3, 5 + tape(size // 2) % 6]).astype(np.uint8)
+
+
+@pytest.mark.parametrize("limit", [100, 2000, 39_000])
+def test_a_part_of_a_drifting_text_is_read_in_pieces_of_all_of_it(limit: int) -> None:
+    model, tokens = made(), drifting()
+    with torch.no_grad():
+        model.output.bias[:3] += 4.0  # it knows the first half alone
+    whole = evaluate(model, tokens, len(tokens), START)
+    pieces = evaluate_pieces(model, tokens, len(tokens), START, limit)
+    beginning = evaluate(model, tokens[:limit], limit, START)
+    assert pieces.tokens == limit
+    assert pieces.loss == pytest.approx(whole.loss, rel=0.1)
+    if limit < len(tokens) // 2:
+        assert beginning.loss < 0.5 * whole.loss
+
+
+def test_pieces_are_scored_as_in_the_whole_text() -> None:
+    """A piece is warmed up on what comes before it."""
+    model, tokens = made(), tape(6000)
+    parts = evenly_spread(6000, 900, 8)
+    inputs = torch.tensor([[START, *tokens[:-1].tolist()]])
+    with torch.no_grad():
+        logs = model.eval()(inputs)[0][0].double().log_softmax(-1)
+    read = [position for part in parts for position in part]
+    expected = -float(logs[torch.tensor(read), torch.tensor(tokens[read].tolist())].sum())
+    found = evaluate_pieces(model, tokens, 6000, START, 900)
+    assert found.nats == pytest.approx(expected, rel=1e-4)
+    assert (found.tokens, found.characters) == (900, 900)
+
+
+def test_a_large_vocabulary_is_scored_like_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokens = made(), tape(3000)
+    plain = evaluate(model, tokens, 3000, START)
+    monkeypatch.setattr("charrnn.tasks.language.network.LARGE_VOCABULARY", 2)
+    assert evaluate(model, tokens, 3000, START).nats == pytest.approx(plain.nats, rel=1e-6)
+
+
+def test_evaluating_many_words_takes_little_memory() -> None:
+    """In a process of its own: of 60,000 ids, 8192 rows of logits would take 2 GB."""
+    script = """
+import resource, numpy as np
+from charrnn.config import ModelConfig
+from charrnn.tasks.language.evaluate import TorchStepper, evaluate
+from charrnn.tasks.language.network import CharRNN
+from tests.support.tiny import tiny_tokenizer
+sizes = dict(num_layers=1, hidden_size=4, embedding_size=4)
+network = CharRNN(ModelConfig(vocab_size=60_000, **sizes))
+evaluate(network, np.arange(9, dtype=np.uint16), 9, 3)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+evaluate(network, np.arange(9000, dtype=np.uint16), 9000, 3)
+stepper = TorchStepper(network, tiny_tokenizer())
+stepper.read_prompt(np.arange(2000)[:, None], stepper.zero_state(1))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 150
 
 
 @pytest.mark.parametrize("size", [500, 2 * ROW_TOKENS + 5])
@@ -272,39 +361,41 @@ def write(tmp_path: Path) -> Writer:
 def test_reading_a_text_counts_its_characters(name: str, write: Writer) -> None:
     text = "The old cat sat.\nWho sat?\n"
     tokenizer = tiny_tokenizer(name)
-    tokens, characters = read_text(write("a.txt", text.encode()), tokenizer, "utf-8")
+    tokens, characters, _ = read_text(write("a.txt", text.encode()), tokenizer, Reading())
     assert characters == len(text)
     assert tokenizer.decode(tokens.tolist()) == text
 
 
 def test_reading_unknown_characters_counts_characters_and_not_tokens(write: Writer) -> None:
     tokenizer = tiny_tokenizer("char")
-    tokens, characters = read_text(write("a.txt", "né😀".encode()), tokenizer, "utf-8")
+    tokens, characters, _ = read_text(write("a.txt", "né😀".encode()), tokenizer, Reading())
     assert characters == 3
     assert len(tokens) == 1 + 2 * 2 + 4 * 2
 
 
 def test_reading_in_another_encoding(write: Writer) -> None:
     tokenizer = tiny_tokenizer("char")
-    tokens, characters = read_text(write("a.txt", "café".encode("latin-1")), tokenizer, "latin-1")
+    tokens, characters, _ = read_text(
+        write("a.txt", "café".encode("latin-1")), tokenizer, Reading("latin-1")
+    )
     assert characters == 4
     assert tokenizer.decode(tokens.tolist()) == "café"
 
 
 def test_only_the_byte_tokenizer_reads_undecodable_bytes(write: Writer) -> None:
     path = write("a.dat", b"ab\xff\0")
-    tokens, characters = read_text(path, tiny_tokenizer("byte"), "utf-8")
+    tokens, characters, _ = read_text(path, tiny_tokenizer("byte"), Reading(exact=True))
     assert tokens.tolist() == [97, 98, 255, 0]
     assert characters == 4
     with pytest.raises(CorpusError, match="not valid utf-8 at byte 2"):
-        read_text(path, tiny_tokenizer("char"), "utf-8")
+        read_text(path, tiny_tokenizer("char"), Reading())
 
 
 def test_an_empty_file_is_an_error_that_names_it(write: Writer) -> None:
     with pytest.raises(CorpusError, match=r"empty\.txt is empty"):
-        read_text(write("empty.txt", b""), tiny_tokenizer("char"), "utf-8")
+        read_text(write("empty.txt", b""), tiny_tokenizer("char"), Reading())
 
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"no file or folder .*gone\.txt"):
-        read_text(tmp_path / "gone.txt", tiny_tokenizer("char"), "utf-8")
+        read_text(tmp_path / "gone.txt", tiny_tokenizer("char"), Reading())

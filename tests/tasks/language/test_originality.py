@@ -1,5 +1,7 @@
 """Originality: the suffix array against a plain search, copied spans, text without copies."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydivsufsort import divsufsort
 
+from charrnn.activity import listen_to_remarks
 from charrnn.data import suffix_array
 from charrnn.data.suffix_array import Span, SuffixArray
-from charrnn.errors import CorpusError, StorageError
+from charrnn.errors import CorpusError
 from charrnn.inference.constraints import NoCopyConstraint
 from charrnn.inference.sampling import Context
 from charrnn.tasks.language import originality
@@ -368,17 +371,23 @@ def test_a_corpus_too_large_to_index_is_an_error(
     assert not (tmp_path / "corpus" / "suffixes.npy").exists()
 
 
-def test_a_full_disk_is_a_storage_error_and_leaves_no_index(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("place", ["numpy.save", "pathlib.Path.write_bytes"])
+def test_an_index_that_cannot_be_kept_is_used_all_the_same(
+    place: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus, folder = tiny_corpus(tmp_path), tmp_path / "corpus"
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(np, "save", full)
-    with pytest.raises(StorageError, match=r"cannot write .*suffixes.npy: No space left on device"):
-        open_index(corpus, folder)
+    monkeypatch.setattr(place, refused)
+    said: list[str] = []
+    with listen_to_remarks(said.append):
+        index = open_index(corpus, folder)
+    assert index.find(b"cat") >= 0
+    assert said == [f"the index of the training text was not kept ({os.strerror(number)})"]
     monkeypatch.undo()
     assert not (folder / "suffixes.npy").exists()
+    assert not (folder / "suffixes.tmp").exists()
     assert open_index(corpus, folder).find(b"cat") >= 0

@@ -1,0 +1,220 @@
+"""Which options were given, and an error for one that has no effect: for every command.
+
+`Checked` is the class of the program's commands. Before a command runs, it compares the options
+that were typed or set by an environment variable with the table of what each of them needs.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from os.path import isfile
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from charrnn.checkpoints.checkpoint import SUFFIX
+from charrnn.errors import UsageError
+from charrnn.inference.sampling import FILTERS, PARAMETERS, Parameter
+from charrnn.training.effects import TRAINING, Effect, Values, without_effect
+from charrnn.training.planner.presets import PRESETS
+
+GIVEN: ContextVar[Mapping[str, str]] = ContextVar("GIVEN", default=MappingProxyType({}))
+"""Parameters that were typed or set by a variable -> how a message calls them."""
+
+
+def _is_run(values: Values) -> bool:
+    """Whether the argument RUN is a run, which has several checkpoints to choose from."""
+    name = values.get("run")
+    # `score FILE` takes a text by the last run.
+    text = "per_line" in values and not str(name).endswith(SUFFIX)
+    return name is None or text or not (isfile(name) or Path(name).suffix == SUFFIX)
+
+
+def _has(*names: str) -> Callable[[Values], bool]:
+    return lambda values: any(values.get(name) for name in names)
+
+
+def _lacks(name: str) -> Callable[[Values], bool]:
+    return lambda values: not values.get(name)
+
+
+_PLOTTED = (
+    *(
+        Effect(name, _lacks("output"), "on a picture, which has its own size")
+        for name in ("width", "height")
+    ),
+    *(
+        Effect(name, _lacks("json"), "with --json, which prints the numbers")
+        for name in ("width", "height", "log", "output")
+    ),
+    Effect("force", _has("output"), "without --output", neutral=False),
+)
+
+_ONE_FILE = Effect(
+    "checkpoint", _is_run, "on a checkpoint file", "leave it out, or give the run's name"
+)
+
+
+def _samples(values: Values) -> bool:
+    """Whether tokens are drawn, and not the most likely one taken."""
+    return not values.get("greedy") and values.get("temperature") != 0
+
+
+def _follows(names: str) -> Callable[[Values], bool]:
+    return lambda values: names in str(values.get("samplers")).split(";")
+
+
+def _filter_effects() -> Iterator[Effect]:
+    """What each parameter of a filter needs: a search that draws, the filter, what switches it."""
+    for spelled, spec in FILTERS.items():
+        switches = {name: each for name, each in spec.parameters.items() if each.switch}
+        for name, each in spec.parameters.items():
+            own = {each.needs: switches[each.needs]} if each.needs else switches
+            yield Effect(name, _lacks("beam"), "with --beam", neutral=each.default)
+            listed = f"unless --samplers lists {spelled}"
+            yield Effect(name, _follows(spelled), listed, "add it", neutral=each.default)
+            if not each.switch:
+                flags = " or ".join("--" + switch.replace("_", "-") for switch in own)
+                yield Effect(name, _any_on(own), f"without {flags}", f"add {flags}")
+    for name in ("top_k", "top_p", "min_p", "top_n_sigma", "mirostat"):
+        neutral = PARAMETERS[name].default
+        yield Effect(name, _samples, "where the most likely token is taken", neutral=neutral)
+
+
+def _any_on(switches: Mapping[str, Parameter]) -> Callable[[Values], bool]:
+    return lambda values: (
+        any(values.get(name) != each.default for name, each in switches.items())
+        or ("temperature" in switches and bool(values.get("greedy")))
+    )
+
+
+SAMPLING = (
+    *_filter_effects(),
+    Effect("greedy", _follows("temperature"), "unless --samplers lists temperature", "add it"),
+    *(
+        Effect(name, _lacks("greedy"), "with --greedy", neutral=PARAMETERS[name].default)
+        for name in ("temperature", "dynatemp_range")
+    ),
+    *(
+        Effect(name, _lacks("beam"), "with --beam", neutral=neutral)
+        for name, neutral in (("greedy", False), ("samplers", ";".join(FILTERS)), ("logprobs", -1))
+    ),
+)
+"""What the options that shape a distribution need."""
+
+COMMANDS: Mapping[str, tuple[Effect, ...]] = {
+    "train": (
+        *(
+            Effect(name, _has("resume"), "without --resume", "add --resume, or use --minutes")
+            for name in ("more", "more_steps", "more_epochs")
+        ),
+        Effect("task", _lacks("resume"), "with --resume: a run keeps its task"),
+    ),
+    "sample": (
+        Effect("logprobs", _has("json"), "without --json", "add --json", neutral=-1),
+        Effect(
+            "escapes",
+            _has("prompt", "prompts", "prompt_file", "stop"),
+            "without a prompt or --stop",
+            neutral=False,
+        ),
+        *SAMPLING,
+    ),
+    "evaluate": (
+        *(Effect(name, _has("file"), "without --file") for name in ("encoding", "errors")),
+        Effect("split", _lacks("file"), "with --file", "give one of them"),
+        Effect(
+            "device", lambda v: v.get("precision") != "int8", "with --precision int8, on any device"
+        ),
+    ),
+    "score": (
+        Effect(
+            "yardsticks",
+            lambda v: not (v.get("per_line") or v.get("color")),
+            "with --per-line and --color",
+            neutral=False,
+        ),
+    ),
+    "plot": (
+        Effect("unit", lambda v: v.get("what") == "loss", "without --what loss"),
+        *_PLOTTED,
+    ),
+    "gradients": (
+        *(Effect(name, _has("corpus"), "without --corpus") for name in ("encoding", "errors")),
+        Effect(
+            "checkpoint",
+            lambda v: v.get("run") is not None or not v.get("corpus"),
+            "without a run, on fresh models only",
+            "give the run too",
+        ),
+        *_PLOTTED,
+    ),
+}
+"""Command -> what its options need, besides `_ONE_FILE` and, for a training, TRAINING."""
+
+
+class Checked(TyperCommand):
+    """A command that refuses options without effect.
+
+    The environment variable of an option that may be given several times holds one value on each
+    line: a value may contain blanks, at which typer would split it.
+    """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        for parameter in self.params:
+            if getattr(parameter, "multiple", False):
+                # Instead of the method of the same name.
+                parameter.split_envvar_value = split_lines  # type: ignore[method-assign, assignment]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Check the options, then run the command."""
+        given = _given(ctx)
+        GIVEN.set(given)
+        name = ctx.command_path.partition(" ")[2]
+        check(name, given, ctx.params)
+        return super().invoke(ctx)
+
+
+def split_lines(value: str) -> list[str]:
+    r"""A variable's value -> the values on its lines; one of newlines alone is a value itself.
+
+    >>> split_lines(". The"), split_lines("a\nb")
+    (['. The'], ['a', 'b'])
+    """
+    return [line for line in value.split("\n") if line] or [value]
+
+
+def _given(context: typer.Context) -> dict[str, str]:
+    """The parameters that were given -> how a message calls them."""
+    found = {}
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source = getattr(context.get_parameter_source(name), "name", "")
+        label = parameter.opts[0] if parameter.opts[0].startswith("-") else name.upper()
+        if source == "COMMANDLINE":
+            found[name] = label
+        elif source == "ENVIRONMENT":
+            variable = parameter.envvar or f"{context.auto_envvar_prefix}_{name.upper()}"
+            found[name] = f"{label} (set by {variable})"
+    return found
+
+
+def check(command: str, given: Mapping[str, str], values: Values) -> None:
+    """UsageError if an option that was given has no effect with these values of all options."""
+    effects: Iterable[Effect] = (*COMMANDS.get(command, ()), _ONE_FILE)
+    if command in ("train", "plan") and not values.get("resume"):
+        values = with_preset(given, values)
+        effects = (*effects, *TRAINING)
+    effect = without_effect(effects, given, values)
+    if effect:
+        raise UsageError(f"{given[effect.option]} has no effect {effect.reason}", effect.remedy)
+
+
+def with_preset(given: Iterable[str], values: Values) -> dict[str, Any]:
+    """The values of options, with the preset's where none was given."""
+    preset = PRESETS.get(values.get("preset") or "")
+    own = {**preset.data, **preset.given} if preset else {}
+    return {**values, **{name: value for name, value in own.items() if name not in set(given)}}

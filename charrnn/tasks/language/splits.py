@@ -1,0 +1,311 @@
+"""Which part of the corpus a text belongs to: train, valid or test.
+
+A continuous text is cut at two positions. Documents are assigned by a hash of their content: no
+period of the text can decide what validates, and equal documents are in the same part.
+"""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.activity import activity
+from charrnn.data import sources
+from charrnn.data.config import DataConfig
+from charrnn.data.folders import Selection
+from charrnn.data.reading import BLOCK, Tally
+from charrnn.data.sources import Sources, whole_lines
+from charrnn.errors import CorpusError
+
+SPLITS = ("train", "valid", "test")
+
+MINIMUM = 100
+"""Fewer characters are not worth training on."""
+
+MOST_LINES = 1_000_000
+"""Held-out lines that are looked for in the training part; what is remembered of one is 100 bytes.
+"""
+
+LEAK = 0.5
+"""Fraction of the held-out lines in the training part from which on it is worth a note.
+
+Prose and source code repeat lines too: short ones, up to a third of those that differ.
+"""
+
+
+def found_sources(config: DataConfig, folder: Path) -> dict[str, Sources]:
+    """The main text, as "train", and the files of splits that have their own.
+
+    Those that a run has recorded are taken as they are, so that what was put into a folder since
+    does not change the run.
+    """
+    named = {"train": config.sources, "valid": config.valid, "test": config.test}
+    recorded = dict(config.files)
+    found: dict[str, Sources] = {}
+    # The held-out files first: they are left out of a folder that contains them.
+    for name in ("valid", "test", "train"):
+        if name in recorded:
+            found[name] = Sources(tuple(map(Path, recorded[name])))
+        elif named[name] or name == "train":
+            held_out = {str(path.resolve()) for each in found.values() for path in each.files}
+            found[name] = sources.find(
+                named[name], folder, config.binary, _selection(config, frozenset(held_out))
+            )
+    return {name: found[name] for name in SPLITS if name in found}
+
+
+def _selection(config: DataConfig, without: frozenset[str]) -> Selection | None:
+    if config.folders == "names":
+        return None
+    return Selection(config.encoding, config.errors == "strict", config.binary, without)
+
+
+def recorded_files(
+    config: DataConfig, found: dict[str, Sources]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What run.json records of the parts that folders or globs stand for."""
+    named = {"train": config.sources, "valid": config.valid, "test": config.test}
+    return tuple(
+        (name, tuple(map(str, source.files)))
+        for name, source in found.items()
+        # A pipe's contents are saved in the run's folder, which may be moved.
+        if any(map(sources.is_expanded, named[name]))
+        and not any(each == sources.STDIN or Path(each).is_fifo() for each in named[name])
+    )
+
+
+class Texts:
+    """The corpus as pairs of a split's name and a block of its text; each iteration reads it."""
+
+    @activity("reading the text")
+    def __init__(self, config: DataConfig, folder: Path) -> None:
+        self.config = config
+        self.reading = config.reading
+        self.tally = Tally()
+        self.sources = found_sources(config, folder)
+        self.main = self.sources["train"]
+        if not self.reading.exact:
+            for source in self.sources.values():
+                source.refuse_other_formats(config.encoding)
+        # A split that has its own files takes nothing from the main text.
+        self.fractions = {
+            "valid": 0.0 if config.valid else config.valid_fraction,
+            "test": 0.0 if config.test else config.test_fraction,
+        }
+        self.leaks = Leaks()
+        # In characters, which only decoding can count: the first of the three readings.
+        if config.documents:
+            hashes, lengths = self._measured()
+            self.length = int(lengths.sum())
+        else:
+            self.length = sum(map(len, self._blocks(self.main)))
+        if self.length < MINIMUM:
+            named = ", ".join(config.sources)
+            count = f"{self.length} character{'s' * (self.length != 1)}"
+            raise CorpusError(
+                f"{named} has {count} and a model needs at least {MINIMUM}",
+                "give more text",
+            )
+        self.held_out = self._chosen(hashes, lengths) if config.documents else {}
+
+    @activity("comparing the parts of the text")
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how the text was read."""
+        found = [note for source in self.sources.values() for note in source.notes]
+        tally = self.tally
+        return (*found, *tally.notes(self.reading), *tally.doubts(), *self._leaks())
+
+    def _leaks(self) -> Iterator[str]:
+        """Notes on text that is read twice, or is both learned and measured on."""
+        # Runs of earlier versions are not read differently now, and this is for new ones.
+        if self.config.folders == "names":
+            return
+        if repeated := self.main.repeated():
+            more = f" and {len(repeated) - 1:,} more" if len(repeated) > 1 else ""
+            yield f"the same text is read more than once: {repeated[0]}{more}"
+        hashes = {sources.file_sha256(path) for path in self.main.files}
+        for name, source in list(self.sources.items())[1:]:
+            both = [path for path in source.files if sources.file_sha256(path) in hashes]
+            if both:
+                yield f"{len(both)} of the {name} files are in the training text too: {both[0]}"
+        yield from self.leaks.notes()
+
+    def _blocks(self, source: Sources) -> Iterator[str]:
+        return self.reading.text(source, self.tally)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        # Counted anew, because each pass over the text comes here.
+        self.tally = Tally()
+        for name, text in self._parts():
+            self.leaks.take(name, text)
+            yield name, text
+        self.leaks.end_pass()
+
+    def _parts(self) -> Iterator[tuple[str, str]]:
+        yield from (
+            self._by_document()
+            if self.config.documents
+            else (self._by_line() if self.config.lines else self._by_position())
+        )
+        # The first source is the main text, which has just been read.
+        for name, source in list(self.sources.items())[1:]:
+            if self.config.documents:
+                yield from gathered((name, each) for each in self._documents(source))
+                continue
+            for text in whole_lines(self._blocks(source), patient=self.config.lines):
+                yield name, "".join(self._lines(text)) if self.config.lines else text
+
+    def _by_position(self) -> Iterator[tuple[str, str]]:
+        """The training part, then validation, then test, cut at characters."""
+        # Rounded so that a fraction of 0 gives a part of exactly 0 characters.
+        test = self.length - int(self.length * (1.0 - self.fractions["test"]))
+        train = int(self.length * (1.0 - self.fractions["valid"] - self.fractions["test"]))
+        bounds = {"train": train, "valid": self.length - test, "test": self.length}
+        begin = 0
+        # Blocks end with a line where they can, so that hardly a word is cut between two of them.
+        for text in whole_lines(self._blocks(self.main)):
+            for name in SPLITS:
+                part = text[: max(0, bounds[name] - begin)]
+                begin += len(part)
+                text = text[len(part) :]
+                if part:
+                    yield name, part
+
+    def _documents(self, source: Sources) -> Iterator[str]:
+        return self.reading.documents_of(source, self.tally)
+
+    def _by_document(self) -> Iterator[tuple[str, str]]:
+        """Whole documents, by the hash of their content."""
+        return gathered(
+            (self.held_out.get(content_hash(each), "train"), each)
+            for each in self._documents(self.main)
+        )
+
+    def _measured(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Hash and characters of each document."""
+        pairs = [(content_hash(each), len(each)) for each in self._documents(self.main)]
+        hashes = np.array([pair[0] for pair in pairs], np.uint64)
+        return hashes, np.array([pair[1] for pair in pairs], np.int64)
+
+    def _chosen(self, hashes: NDArray[np.uint64], lengths: NDArray[np.int64]) -> dict[int, str]:
+        """The hashes of held-out documents -> their part."""
+        wanted = {name: part for name, part in self.fractions.items() if part}
+        # Sorted by hash, which is as good as at random, and the same for the same documents.
+        each, index = np.unique(hashes, return_inverse=True)
+        total = np.bincount(index, lengths).astype(np.int64)
+        if len(each) <= len(wanted):
+            count = f"{len(each):,} different document{'s' * (len(each) != 1)}"
+            raise CorpusError(
+                f"the text has {count}, and each part needs one of its own",
+                "give more text, files with --valid, or --valid-fraction 0",
+            )
+        chosen: dict[int, str] = {}
+        free = list(zip(each.tolist(), total.tolist(), strict=True))
+        for name, part in wanted.items():
+            taken = _take(free, part * int(lengths.sum()))
+            chosen |= dict.fromkeys(taken, name)
+            free = [pair for pair in free if pair[0] not in chosen]
+        return chosen
+
+    def _by_line(self) -> Iterator[tuple[str, str]]:
+        """Whole lines; those of validation and test are spread evenly over the text.
+
+        This is how earlier versions split a corpus of lines, and how their runs go on.
+        """
+        valid, test = self.fractions["valid"], self.fractions["test"]
+        number, held_out = 0, 0
+        # Patient: half a line would become a document of its own.
+        for text in whole_lines(self._blocks(self.main), patient=True):
+            parts: dict[str, list[str]] = {name: [] for name in SPLITS}
+            for line in self._lines(text):
+                number, name = number + 1, "train"
+                if _is_taken(number, valid + test):
+                    # Never reached with both fractions 0, which would be a division by zero.
+                    held_out += 1
+                    name = "valid" if _is_taken(held_out, valid / (valid + test)) else "test"
+                parts[name].append(line)
+            yield from ((name, "".join(lines)) for name, lines in parts.items() if lines)
+
+    def _lines(self, text: str) -> list[str]:
+        return self.reading.lines_of(text.replace("\r\n", "\n"), self.tally)
+
+
+def content_hash(document: str) -> int:
+    """A document -> a 64-bit hash of its text, the same on every machine."""
+    raw = document.encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(raw, digest_size=8).digest(), "little")
+
+
+def _take(documents: list[tuple[int, int]], wanted: float) -> list[int]:
+    """Documents (hash, characters) -> the hashes of the first that have so many characters."""
+    taken, characters = [], 0
+    for each, length in documents:
+        if characters >= wanted:
+            break
+        # One long document would be most of a part, or all of the text.
+        if characters + length <= 1.2 * wanted:
+            taken.append(each)
+            characters += length
+    # All of them are long: the shortest takes the least from training.
+    return taken or [min(documents, key=lambda pair: pair[1])[0]]
+
+
+def gathered(documents: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Pairs of a part and a document -> the same, many documents of a part at a time."""
+    waiting: dict[str, list[str]] = {}
+    sizes: dict[str, int] = {}
+    # Encoding each of a million lines by itself would take a hundred times as long.
+    for name, document in documents:
+        waiting.setdefault(name, []).append(document)
+        sizes[name] = sizes.get(name, 0) + len(document)
+        if sizes[name] >= BLOCK:
+            yield name, "".join(waiting.pop(name))
+            sizes[name] = 0
+    yield from ((name, "".join(waiting[name])) for name in SPLITS if name in waiting)
+
+
+def _is_taken(number: int, fraction: float) -> bool:
+    """Whether line `number`, from 1, is one of those that make up a fraction of all lines."""
+    # A line is taken where the whole part of the running total grows.
+    return int(number * fraction) > int((number - 1) * fraction)
+
+
+class Leaks:
+    """Counts the held-out lines that the training part has too.
+
+    One pass over the corpus notes the held-out lines and the next one finds them, because training
+    comes first in each.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[str, set[int]] = {"valid": set(), "test": set()}
+        self._found: dict[str, set[int]] = {"valid": set(), "test": set()}
+        self._is_first = True
+
+    def take(self, name: str, text: str) -> None:
+        """A block of a part."""
+        # Python's own hash, which differs between processes, is enough within one.
+        if name != "train" and self._is_first:
+            lines = self._lines[name]
+            if len(lines) < MOST_LINES:
+                lines.update(hash(line) for line in text.split("\n") if line.strip())
+        elif name == "train" and not self._is_first:
+            for held_out, lines in self._lines.items():
+                if lines:
+                    self._found[held_out].update(lines.intersection(map(hash, text.split("\n"))))
+
+    def end_pass(self) -> None:
+        """The corpus has been read once."""
+        self._is_first = False
+
+    def notes(self) -> Iterator[str]:
+        """A note for each part that training knows."""
+        for name, lines in self._lines.items():
+            found = len(self._found[name])
+            if lines and found >= LEAK * len(lines):
+                yield (
+                    f"{found:,} of {len(lines):,} different {name} lines are in the training part "
+                    "too, so its score says little; --documents line keeps equal lines together"
+                )

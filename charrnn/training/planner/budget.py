@@ -1,0 +1,28 @@
+"""Budget: how much training the user asks for."""
+
+from dataclasses import dataclass
+
+from charrnn.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train: minutes, epochs, steps, or none of them; and how large a model may be."""
+
+    minutes: float | None = None
+    epochs: float | None = None
+    steps: int | None = None
+    max_parameters: int | None = None
+
+    def __post_init__(self) -> None:
+        if sum(value is not None for value in (self.minutes, self.epochs, self.steps)) > 1:
+            raise UsageError(
+                "--minutes, --epochs and --steps contradict each other", "give only one of them"
+            )
+        for name in ("minutes", "epochs", "steps", "max_parameters"):
+            value = getattr(self, name)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            # Written so that NaN fails too.
+            if value is not None and not (is_number and value > 0):
+                option = "--" + name.replace("_", "-")
+                raise UsageError(f"{option} is {value!r}", "give a number above 0")

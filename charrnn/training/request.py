@@ -1,0 +1,109 @@
+"""Request: what is asked of a new run, from options by name; for the API and the command line."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charrnn.checkpoints.header import LANGUAGE
+from charrnn.config import ModelConfig, TrainConfig, config_to_json
+from charrnn.data.config import DataConfig
+from charrnn.errors import UsageError
+from charrnn.tasks import get_task
+from charrnn.tokenizers import TOKENIZERS
+from charrnn.training.effects import TRAINING, without_effect
+from charrnn.training.planner.budget import Budget
+from charrnn.training.planner.plan import Plan
+from charrnn.training.planner.presets import Preset, preset
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a new run. given: fields of ModelConfig and TrainConfig -> values."""
+
+    data: DataConfig
+    given: dict[str, Any]
+    budget: Budget
+    preset: Preset | None = None
+    task: str = LANGUAGE
+
+
+def make_request(
+    sources: tuple[str, ...],
+    options: Mapping[str, Any],
+    preset_name: str | None = None,
+    task: str = LANGUAGE,
+) -> Request:
+    """Options by name -> a request. UsageError for one that does not exist or is not valid.
+
+    The options are the fields of DataConfig, ModelConfig, TrainConfig and Budget. Those that are
+    None count as not given. Explicit options override the preset.
+    """
+    if not sources:
+        raise UsageError("no text is given", "give files, folders or globs to train on")
+    chosen = preset(preset_name) if preset_name else None
+    values = {name: value for name, value in options.items() if value is not None}
+    fields = {kind: _names(kind) for kind in (DataConfig, Budget)}
+    # What a run records of its files is not asked for.
+    fields[DataConfig] -= {"sources", "files", "folders"}
+    # The data decides vocab_size, and steps is a field of Budget.
+    planned = (_names(get_task(task).config) | _names(TrainConfig)) - {"vocab_size", "steps"}
+    planned -= {"restart_step", "reset_id"}
+    unknown = sorted(values.keys() - fields[DataConfig] - fields[Budget] - planned)
+    if unknown:
+        raise UsageError(f"there is no option {unknown[0]!r}", "see charrnn train --help")
+    _refuse_idle(values, chosen)
+    data = dict(chosen.data) if chosen else {}
+    data |= {name: values[name] for name in fields[DataConfig] if name in values}
+    lists = ("valid", "test")
+    data |= {name: _as_tuple(data[name]) for name in lists if name in data}
+    tokenizer, split = data.get("tokenizer", "char"), data.get("split_words", "punctuation")
+    if tokenizer not in TOKENIZERS or split not in ("punctuation", "spaces"):
+        raise UsageError(
+            f"--tokenizer {tokenizer} --split-words {split} is not known",
+            f"choose from {', '.join(TOKENIZERS)} and from punctuation, spaces",
+        )
+    return Request(
+        data=DataConfig(**(data | {"sources": sources})).for_new_run(),
+        given={name: values[name] for name in sorted(planned & values.keys())},
+        budget=Budget(**{name: values[name] for name in fields[Budget] if name in values}),
+        preset=chosen,
+        task=task,
+    )
+
+
+def _refuse_idle(values: Mapping[str, Any], chosen: Preset | None) -> None:
+    """UsageError if an option has no effect; one that is at its default asks for nothing."""
+    defaults = {
+        item.name: item.default
+        for kind in (DataConfig, ModelConfig, TrainConfig)
+        for item in dataclasses.fields(kind)
+    }
+    given = [name for name, value in values.items() if value != defaults.get(name)]
+    preset_values = chosen.data | chosen.given if chosen else {}
+    effect = without_effect(TRAINING, given, {**preset_values, **values})
+    if effect:
+        option = "--" + effect.option.replace("_", "-")
+        raise UsageError(f"{option} has no effect {effect.reason}", effect.remedy)
+
+
+def idle_options(request: Request, plan: Plan) -> list[str]:
+    """Notes on options that have no effect because of what was planned, such as one layer."""
+    values = dict(request.given) | config_to_json(plan.model_config)
+    values |= config_to_json(plan.train_config) | request.data.to_json()
+    given = set(request.given)
+    notes = []
+    while effect := without_effect(TRAINING, given, values):
+        option = "--" + effect.option.replace("_", "-")
+        notes.append(f"{option} has no effect {effect.reason}, as planned; {effect.remedy}")
+        given.remove(effect.option)
+    return notes
+
+
+def _names(kind: type[Any]) -> set[str]:
+    return {item.name for item in dataclasses.fields(kind)}
+
+
+def _as_tuple(value: Any) -> tuple[str, ...]:
+    return (str(value),) if isinstance(value, str | Path) else tuple(map(str, value))

@@ -1,0 +1,27 @@
+"""Budgets: one of minutes, epochs and steps."""
+
+from typing import Any
+
+import pytest
+
+from charrnn.errors import UsageError
+from charrnn.training.planner.budget import Budget
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        {"minutes": 1.0, "epochs": 1.0},
+        {"minutes": 1.0, "steps": 1},
+        {"epochs": 1.0, "steps": 1},
+        {"minutes": 1.0, "epochs": 1.0, "steps": 1},
+    ],
+)
+def test_budgets_contradict_each_other(budget: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="contradict each other; give only one"):
+        Budget(**budget)
+
+
+@pytest.mark.parametrize("budget", [{}, {"minutes": 2.0}, {"epochs": 0.5}, {"steps": 7}])
+def test_one_budget_or_none_is_fine(budget: dict[str, Any]) -> None:
+    assert all(getattr(Budget(**budget), key) == value for key, value in budget.items())
