@@ -146,7 +146,7 @@ class ProgressReporter:
         text = (
             f"step {event.step:,}/{self._steps:,}  epoch {event.epoch:.2f}  "
             f"loss {event.loss:.4f}  {figures}"
-            f"{terminal.number(event.tokens_per_second)} tokens/s  "
+            f"{terminal.number(event.tokens_per_second)} {self._task.token}/s  "
             f"{terminal.duration(event.seconds_left)} left"
         )
         self._text = text
@@ -192,8 +192,9 @@ def dataset_lines(dataset: Dataset, config: TrainConfig) -> list[str]:
     """What data it is, how it is split, what was left out, and how much is validated on."""
     sizes = {name: dataset.length(name) for name in ("train", "valid", "test")}
     parts = ", ".join(f"{name} {terminal.number(size)}" for name, size in sizes.items() if size)
+    label = "text" if dataset.unit == "characters" else "data"
     return [
-        f"text    {sum(sizes.values()):,} {dataset.unit} ({parts}), {dataset.vocabulary()}",
+        f"{label}    {sum(sizes.values()):,} {dataset.unit} ({parts}), {dataset.vocabulary()}",
         *(f"        {note}" for note in dataset.notes),
         *_validation_lines(config, dataset.size("valid")),
     ]
@@ -219,7 +220,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"model   {model.cell}, {model.num_layers} x {model.hidden_size} units, "
         f"{plan.parameters:,} parameters, {terminal.size(4 * plan.parameters)}",
         f"plan    {train.steps:,} step{'s' * (train.steps != 1)} of "
-        f"{train.batch_size} x {train.seq_length} tokens, "
+        f"{train.batch_size} x {train.seq_length} {get_task(plan.task).token}, "
         f"{plan.epochs:.1f} epochs{dropout}, about {terminal.duration(plan.seconds)}, "
         f"{terminal.size(plan.memory)} of memory",
         *([f"        {BUSY}"] if plan.busy else []),

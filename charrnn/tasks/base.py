@@ -142,11 +142,13 @@ class Dataset(ABC):
 class Predictor(ABC):
     """A trained model, ready to use: what `charrnn.load` returns.
 
-    path: the checkpoint file it came from. A subclass adds what it can do, such as `sample`.
+    path: the checkpoint file it came from. reads_files: whether it can be evaluated on a file that
+    is not a part of the run's data. A subclass adds what it can do, such as `sample`.
     """
 
     checkpoint: Checkpoint
     path: Path
+    reads_files: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -162,20 +164,30 @@ class Predictor(ABC):
         return f"<{type(self).__name__} {self.name}: {kind} {sizes}, step {step}>"
 
     @abstractmethod
-    def evaluate(self, split: str = "valid") -> Score:
-        """The score over a split of the run's data."""
+    def evaluate(self, split: str = "valid", **files: Any) -> Score:
+        """The score over a split of the run's data; `file` instead, where it `reads_files`."""
+
+    def baseline_lines(self, score: Any) -> list[str]:
+        """What `evaluate` prints after a score: the same figures of simple models."""
+        return []
 
     def save(self, path: str | Path) -> Path:
         """Write the model without its training state: the file to share -> its path."""
         from charrnn.checkpoints.checkpoint import save
 
-        if Path(path).suffix == ".onnx":
-            raise UsageError(
-                f"a model of the task {self.checkpoint.task} has no ONNX form",
-                "give a name that ends in .safetensors",
-            )
+        if Path(path).suffix.lower() == ".onnx":
+            self.export_onnx(Path(path))
+            return Path(path)
         save(self.checkpoint.without_training_state(), Path(path))
         return Path(path)
+
+
+    def export_onnx(self, path: Path) -> None:
+        """Write the model as ONNX. UsageError if it has no such form."""
+        raise UsageError(
+            f"a model of the task {self.checkpoint.task} has no ONNX form",
+            "give a name that ends in .safetensors",
+        )
 
 
 class Task(ABC):
