@@ -127,7 +127,11 @@ def _parts(cells: Sequence[str]) -> ParsedDates | None:
     numbers = np.array([[int(m[1]), int(m[2]), int(m[3])] for m in matches if m])
     seconds = np.array([_seconds(m) for m in matches if m])
     found = []
+    long = [len(m[1]) == 4 for m in matches if m]
     for name, order in ORDERS.items():
+        # A year of two digits is never written first, and one of four nowhere else then.
+        if all(long) != (name == "year first") or (any(long) and not all(long)):
+            continue
         values = _dates(*(numbers[:, place] for place in order))
         if values is not None:
             found.append((_regularity(values + seconds), name, values + seconds))

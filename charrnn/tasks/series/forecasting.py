@@ -54,12 +54,12 @@ class Paths:
     def calibrated(self, encoder: SeriesEncoder) -> Floats:
         """The paths, wider or narrower around their median, and nearer to the seasonal naive."""
         middle = np.median(self.values, axis=1, keepdims=True)
-        found = self.values
-        if encoder.widening != 1.0:
-            found = middle + encoder.widening * (found - middle)
-        if encoder.naive_weight:
-            weight = encoder.naive_weight
-            found = (1 - weight) * found + weight * self.naive[:, None]
+        weight, found = encoder.naive_weight, self.values
+        # The paths are moved to the mean of both forecasts, and stay as far apart: a single value
+        # that is mixed in says nothing of how sure it is.
+        if weight or encoder.widening != 1.0:
+            place = (1 - weight) * middle + weight * self.naive[:, None]
+            found = place + encoder.widening * (found - middle)
         return found if encoder.lowest is None else np.maximum(found, encoder.lowest)
 
 

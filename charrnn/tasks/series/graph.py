@@ -158,9 +158,9 @@ def exported(checkpoint: Checkpoint) -> bytes:
         distribution=STUDENT if config.distribution == "student-t" else NEGATIVE,
         bound="" if encoder.lowest is None else f"No value is below {encoder.lowest:g}. ",
         calibration=(
-            f"Last, a path becomes its step's median + {encoder.widening:.6g} * (path - median), and "
-            f"{1 - encoder.naive_weight:g} of it with {encoder.naive_weight:g} of the value a "
-            "season before is the forecast."
+            f"Last, a path becomes {1 - encoder.naive_weight:g} * m + {encoder.naive_weight:g} * n "
+            f"+ {encoder.widening:.6g} * (path - m): m is the median of the paths at this step, n "
+            "the last known value a whole number of seasons before it."
         ),
     )
     more = {"distribution": config.distribution, "members": config.members}

@@ -248,9 +248,14 @@ def _names_column(
         if i not in used and i not in texts and _is_numeric(table, i)
         and all(cell.isdigit() and len(cell) < 12 for cell in table.columns[i])
     ]  # fmt: skip
+    free = [i for i in range(len(table.names)) if i not in used and _is_numeric(table, i)]
+    if len(free) < 2:
+        whole = []  # the only numbers are the values
     # Texts first, alone and then together; numbers such as those of shops last.
     tries = [[i] for i in varying] + ([varying] if len(varying) > 1 else []) + [[i] for i in whole]
     for columns in tries:
+        if len({tuple(table.columns[i][r] for i in columns) for r in range(table.rows)}) > table.rows / 2:
+            continue  # a series has several rows
         keys = {(stamps[r], *(table.columns[i][r] for i in columns)) for r in range(table.rows)}
         if len(keys) >= (1 - FEW_DUPLICATES) * table.rows:
             named = " and ".join(table.names[i] for i in columns)

@@ -23,7 +23,7 @@ WIDEST = 4.0
 """Intervals become at most so many times as wide, and as many times narrower."""
 
 CONVINCING = 4.0
-"""As many independent forecasts as these are needed before half of a widening is believed."""
+"""As many independent forecasts are needed before half of a narrowing is believed."""
 
 
 @dataclass(frozen=True)
@@ -135,13 +135,14 @@ def calibration(paths: Paths, scales: Floats, independent: float) -> tuple[float
         weight = 0.0
     place = (1 - weight) * middle + weight * paths.naive
     low, high = (np.quantile(paths.values, level, axis=1) for level in COVERED)
-    # What is mixed with a single value is narrower by its weight.
-    half = np.where(paths.actual > place, high - middle, middle - low) * (1 - weight)
+    half = np.where(paths.actual > place, high - middle, middle - low)
     known = np.isfinite(paths.actual) & (half > 0)
     if not known.any():
         return weight, 1.0
     ratios = np.abs(paths.actual - place)[known] / half[known]
     found = float(np.quantile(ratios, min(1.0, 0.8 * (1 + 1 / max(1.0, independent)))))
-    believed = independent / (independent + CONVINCING)
+    # Intervals of one series are mostly too narrow, so a few forecasts may widen them; to narrow
+    # them takes more.
+    believed = independent / (independent + (CONVINCING if found < 1 else CONVINCING / 4))
     widening = math.exp(believed * math.log(max(found, 1e-3)))
     return weight, float(min(WIDEST, max(1 / WIDEST, widening)))
