@@ -96,7 +96,8 @@ class SeriesBatches:
         inside = positions < (self.tape.starts + self.ends)[which][:, None]
         known = np.isfinite(values) & inside
         scaled = np.where(known, scale.scaled(values), 0.0).astype(np.float32)
-        both = np.concatenate([scale.center, scale.size], 1).astype(np.float32)
+        # Only counts need it, which are small.
+        both = np.concatenate([scale.center, scale.size], 1).clip(-1e30, 1e30).astype(np.float32)
         return inputs, scaled, known.astype(np.float32), both
 
 

@@ -140,6 +140,8 @@ def _autocorrelation(values: NDArray[np.float64], most: int) -> NDArray[np.float
     t = np.arange(len(values), dtype=float)
     if known.sum() < 8:
         return np.zeros(most + 1)
+    # Of any size, down to the smallest: only the shape matters.
+    values = values / max(1e-300, float(np.abs(values[known]).max()))
     slope, level = np.polyfit(t[known], values[known], 1)
     rest = np.where(known, values - slope * t - level, 0.0)
     size = 1 << (2 * len(rest) - 1).bit_length()

@@ -25,6 +25,9 @@ MISSING = frozenset(
 MOST_COLUMNS = 200_000
 """More would be a file of another kind."""
 
+LARGEST = 1e100
+"""Beyond this the squares of numbers would be infinite."""
+
 LOOK = 400
 """Lines from which the delimiter is found."""
 
@@ -65,14 +68,14 @@ class Table:
             cell = self.columns[column][wrong[0]][:40]
             raise CorpusError(
                 f"line {self.lines[wrong[0]]}, column {self.names[column]}: {cell!r} is not a "
-                "finite number",
+                "finite number, or far too large",
                 "leave the cell empty if the value is missing",
             )
         return values
 
 
 def _is_wrong(cell: str, value: float) -> bool:
-    return not np.isfinite(value) and not is_missing(cell)
+    return not abs(value) <= LARGEST and not is_missing(cell)
 
 
 def is_missing(cell: str) -> bool:

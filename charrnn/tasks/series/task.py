@@ -20,6 +20,7 @@ from charrnn.tasks.series.dataset import SeriesDataset
 from charrnn.tasks.series.encoder import SeriesEncoder, encoder_from_json
 from charrnn.tasks.series.evaluate import error_scales
 from charrnn.tasks.series.forecasting import seasonal_naive
+from charrnn.tasks.series.reading import looks_like_numbers
 from charrnn.tasks.series.rules import RULES, default_members, distribution_of
 from charrnn.tasks.series.scores import SeriesScore, mase
 
@@ -122,6 +123,10 @@ class SeriesTask(Task):
             return evaluate(TorchStepper(network), dataset, dataset.encoder, split, limit)
         finally:
             network.train(was_training)
+
+    def recognizes(self, text: str) -> str:
+        """Whether it is a table of numbers."""
+        return "a table of numbers, which can be forecast" if looks_like_numbers(text) else ""
 
     def calibrated(self, encoder: Encoder, score: Score) -> Encoder:
         """The encoder with the calibration that an evaluation has found."""
