@@ -9,7 +9,6 @@ seasonal naive forecast, their ratio, the weighted quantile loss and the coverag
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -49,8 +48,12 @@ def main() -> None:
     parser.add_argument("--seasons", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--only", nargs="*", default=[])
     given = parser.parse_args()
-    options = {"steps": given.steps} if given.steps else {"minutes": given.minutes or 0.5}
-    ratios, covered, by_series = [], [], {}
+    options: dict[str, Any] = (
+        {"steps": given.steps} if given.steps else {"minutes": given.minutes or 0.5}
+    )
+    ratios: list[float] = []
+    covered: list[float] = []
+    by_series: dict[str, list[float]] = {}
     for path in sorted(given.folder.glob("*.csv")):
         if given.only and path.stem not in given.only:
             continue
@@ -77,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

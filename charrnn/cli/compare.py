@@ -70,7 +70,10 @@ def compare(
     metrics = {each.outcome.metric for each in summaries}
     head = ROWS[0][0] if metrics == {NATS} else f"best, {' or '.join(sorted(metrics))}"
     rows = [
-        [head if name == ROWS[0][0] else name, *(_format(value(each.outcome), shown) for each in summaries)]
+        [
+            head if name == ROWS[0][0] else name,
+            *(_format(value(each.outcome), shown) for each in summaries),
+        ]
         for name, value, shown in ROWS
     ]
     if names:

@@ -148,11 +148,18 @@ def _chart(found: "list[Forecast]") -> "Chart":
     curves = []
     for color, each in enumerate(found):
         begin = len(each.history[1])
-        past = [(i - begin + 1, v) for i, v in enumerate(each.history[1].tolist()) if math.isfinite(v)]
+        past = [
+            (i - begin + 1, v) for i, v in enumerate(each.history[1].tolist()) if math.isfinite(v)
+        ]
         name = terminal.visible(each.series, keep="") if len(found) > 1 else ""
         steps = tuple(float(t + 1) for t in range(len(each.dates)))
         curves.append(
-            Curve(name or "data", tuple(float(x) for x, _ in past), tuple(v for _, v in past), 2 * color)
+            Curve(
+                name or "data",
+                tuple(float(x) for x, _ in past),
+                tuple(v for _, v in past),
+                2 * color,
+            )
         )
         # From the last value on, so that the line is not broken.
         joined = ((past[-1][0], *steps), (past[-1][1], *each.median.tolist()))

@@ -34,9 +34,8 @@ def plan(**values: Any) -> None:
     out = Output()
     with tempfile.TemporaryDirectory() as folder:
         dataset, made = plan_run(request, Path(folder), values["device"], began)
-    for text in (*idle_options(request, made), other_task(request.task, request.data)):
-        if text:
-            terminal.note(text)
+    for text in (*idle_options(request, made), *other_task(request.task, request.data)):
+        terminal.note(text)
     if values["json"]:
         out.json(made.to_json())
         return

@@ -10,8 +10,8 @@ from charrnn.cli.options import Json, RunsDir, option, run_names
 from charrnn.cli.output import Output
 from charrnn.cli.plotting import show
 from charrnn.cli.plotting.chart import Chart, Curve
-from charrnn.evaluation import learning_curves
 from charrnn.errors import UsageError
+from charrnn.evaluation import learning_curves
 from charrnn.evaluation.learning_curves import Series
 
 LABELS = {

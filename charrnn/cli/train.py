@@ -174,7 +174,10 @@ def train(
     horizon: Annotated[
         int | None,
         option(
-            min=1, max=10_000, help="With --task series, steps to forecast.", show_default="a season"
+            min=1,
+            max=10_000,
+            help="With --task series, steps to forecast.",
+            show_default="a season",
         ),
     ] = None,
     season: Annotated[

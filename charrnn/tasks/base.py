@@ -164,8 +164,8 @@ class Predictor(ABC):
         return f"<{type(self).__name__} {self.name}: {kind} {sizes}, step {step}>"
 
     @abstractmethod
-    def evaluate(self, split: str = "valid", **files: Any) -> Score:
-        """The score over a split of the run's data; `file` instead, where it `reads_files`."""
+    def evaluate(self, split: str = "valid") -> Score:
+        """The score over a split of the run's data; it may take `file`, where it `reads_files`."""
 
     def baseline_lines(self, score: Any) -> list[str]:
         """What `evaluate` prints after a score: the same figures of simple models."""
@@ -180,7 +180,6 @@ class Predictor(ABC):
             return Path(path)
         save(self.checkpoint.without_training_state(), Path(path))
         return Path(path)
-
 
     def export_onnx(self, path: Path) -> None:
         """Write the model as ONNX. UsageError if it has no such form."""

@@ -10,11 +10,11 @@ LOOK = 1 << 16
 """Bytes of the first file that are looked at."""
 
 
-def other_task(task: str, config: DataConfig) -> str:
-    """A task and its data -> a note if another task recognizes the first file, else empty."""
+def other_task(task: str, config: DataConfig) -> list[str]:
+    """A task and its data -> a note if another task recognizes the first file, else none."""
     source = config.sources[0]
     if task != next(iter(TASKS)) or not isfile(source):
-        return ""
+        return []
     text = ""
     with contextlib.suppress(OSError, LookupError), open(source, "rb") as file:
         text = file.read(LOOK).decode(config.encoding, "ignore")
@@ -22,5 +22,5 @@ def other_task(task: str, config: DataConfig) -> str:
     text = text[: text.rfind("\n") + 1]
     for name in list(TASKS)[1:]:
         if text and (what := get_task(name).recognizes(text)):
-            return f"{source} looks like {what}: charrnn train {source} --task {name}"
-    return ""
+            return [f"{source} looks like {what}: charrnn train {source} --task {name}"]
+    return []

@@ -183,9 +183,7 @@ def _new_session(
                 run.write_description(description)
                 if run.name != wanted:
                     hooks.on_note(f"this run is called {run.name}")
-                for text in idle_options(request, plan):
-                    hooks.on_note(text)
-                if text := other_task(request.task, request.data):
+                for text in (*idle_options(request, plan), *other_task(task.name, request.data)):
                     hooks.on_note(text)
             until = began + 60 * budget.minutes if budget.minutes else None
 

@@ -12,6 +12,8 @@ from tests.tasks.series.conftest import write_days
 
 TINY = ("--hidden-size", "6", "--num-layers", "1", "--members", "1", "--threads", "1")
 
+TRAIN = ("train", "days.csv", "--task", "series")
+
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
@@ -35,7 +37,8 @@ def rows(text: str) -> list[dict[str, str]]:
 def test_a_forecast_is_csv_with_quantiles(shell: Shell) -> None:
     found = rows(shell.run("forecast").succeeded().out)
     assert [*found[0]] == ["series", "date", "mean", "q0.1", "q0.5", "q0.9"]
-    assert [(row["series"], row["date"]) for row in found][3:5] == [("s0", "2021-05-04"), ("s1", "2021-05-01")]  # fmt: skip
+    places = [(row["series"], row["date"]) for row in found]
+    assert places[3:5] == [("s0", "2021-05-04"), ("s1", "2021-05-01")]
     assert all(float(row["q0.1"]) <= float(row["q0.9"]) for row in found)
 
 
@@ -104,10 +107,10 @@ def test_an_exported_model_forecasts_a_file(shell: Shell, tmp_path: Path) -> Non
     [
         (("sample", "days"), "not language; give another run, or use charrnn forecast"),
         (("forecast", "text"), "not series; give another run, or use charrnn sample"),
-        (("train", "days.csv", "--task", "series", "--tokenizer", "word"), "--tokenizer is no option of the task series"),
-        (("train", "days.csv", "--task", "series", "--preset", "x"), "preset"),
-        (("train", "text.txt", "--horizon", "3"), "--horizon is no option of the task language; it is for --task series"),
-        (("train", "days.csv", "--task", "series", "--horizon", "0"), "--horizon"),
+        ((*TRAIN, "--tokenizer", "word"), "--tokenizer is no option of the task series"),
+        ((*TRAIN, "--preset", "x"), "preset"),
+        (("train", "text.txt", "--horizon", "3"), "of the task language; it is for --task series"),
+        ((*TRAIN, "--horizon", "0"), "--horizon"),
         (("train", "text.txt", "--task", "series"), "no column"),
     ],
 )  # fmt: skip

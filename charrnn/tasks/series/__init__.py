@@ -3,6 +3,7 @@
 tables         a file -> columns of cells: delimiter, header, footers, decimal signs
 dates          cells -> dates: day or month first, names, quarters, weeks
 frequency      dates -> the step between them; steps -> dates and calendar inputs
+columns        which column of a table is what
 reading        a table -> series on a regular step: layouts, gaps, duplicates
 config         SeriesDataConfig, SeriesConfig, the shapes of the parameters
 encoder        SeriesEncoder: step, season, lags, horizon, calibration

@@ -17,6 +17,7 @@ from charrnn.data.reading import Reading, Tally
 from charrnn.data.sources import Sources, find
 from charrnn.errors import CorpusError
 from charrnn.tasks.base import Dataset
+from charrnn.tasks.series.columns import Columns
 from charrnn.tasks.series.config import SeriesDataConfig
 from charrnn.tasks.series.encoder import (
     SeriesEncoder,
@@ -24,7 +25,7 @@ from charrnn.tasks.series.encoder import (
     default_horizon,
     find_season,
 )
-from charrnn.tasks.series.reading import Columns, Series, SeriesData, read_series
+from charrnn.tasks.series.reading import Series, SeriesData, read_series
 from charrnn.tasks.series.tables import read_table
 from charrnn.tasks.series.windows import Floats, Tape, make_tape
 
@@ -90,7 +91,9 @@ class SeriesBatches:
         which = np.searchsorted(totals, places, side="right")
         firsts = self.tape.starts[which] + low[which] + places - (totals - counts)[which]
         encoder = self.encoder
-        scale, inputs, values = self.tape.windows(encoder, firsts, self.seq_length - encoder.context)
+        scale, inputs, values = self.tape.windows(
+            encoder, firsts, self.seq_length - encoder.context
+        )
         # What follows the training part may stand on the tape, and is not learned.
         positions = firsts[:, None] + np.arange(-encoder.context, self.seq_length - encoder.context)
         inside = positions < (self.tape.starts + self.ends)[which][:, None]
@@ -117,15 +120,17 @@ class SeriesDataset(Dataset):
         self.begins = [int(begin) for begin in about["begins"]]
         others = np.load(folder / "covariates.npy", allow_pickle=False)
         self.covariates = _split(others, np.array(about["covariate_lengths"]))
-        if sum(about["lengths"]) != len(arrays[0]) or sum(about["covariate_lengths"]) != len(others):
+        if sum(about["lengths"]) != len(arrays[0]) or sum(about["covariate_lengths"]) != len(
+            others
+        ):
             raise ValueError("the arrays have other lengths")
 
     def size(self, split: str) -> int:
         """Values of a part; for evaluations, what their forecasts cost in them."""
         if split == "train" or split not in self.parts:
             return int(self.parts[split].sum()) if split in self.parts else 0
-        count = len(self.origins(split))
-        return count * (self.encoder.context + self.encoder.horizon * EVALUATION_COST)
+        encoder: SeriesEncoder = self.encoder
+        return len(self.origins(split)) * (encoder.context + encoder.horizon * EVALUATION_COST)
 
     def length(self, split: str) -> int:
         """Values of a part."""
@@ -140,7 +145,9 @@ class SeriesDataset(Dataset):
         """Series and place in it of the first value of each forecast that a part is scored by."""
         found, horizon = [], self.encoder.horizon
         few = len(self.series) < 10
-        for i, (train, valid) in enumerate(zip(self.parts["train"], self.parts["valid"], strict=True)):
+        for i, (train, valid) in enumerate(
+            zip(self.parts["train"], self.parts["valid"], strict=True)
+        ):
             begin = int(train + (valid if split == "test" else 0))
             end = begin + int(self.parts[split][i])
             # Of few series forecasts from several origins overlap, for there are no others.
@@ -202,15 +209,15 @@ def read_files(found: Sources, config: SeriesDataConfig, frequency: Any = None) 
     many = len(parts) > 1
     series: list[Series] = []
     for path, part in zip(found.files, parts, strict=True):
-        prefix = f"{path.stem} " if many and len(part.series) > 1 else f"{path.stem}" if many else ""
+        prefix = (
+            f"{path.stem} " if many and len(part.series) > 1 else f"{path.stem}" if many else ""
+        )
         for each in part.series:
             own = prefix if many and len(part.series) == 1 else prefix + each.name
             series.append(dataclasses.replace(each, name=own))
         notes += [f"{path.name}: {note}" if many else note for note in part.notes]
     first = parts[0]
-    return SeriesData(
-        tuple(series), first.frequency, first.targets, first.covariates, tuple(notes)
-    )
+    return SeriesData(tuple(series), first.frequency, first.targets, first.covariates, tuple(notes))
 
 
 @activity("reading the series")
@@ -287,7 +294,8 @@ def _parts(
     config: SeriesDataConfig, encoder: SeriesEncoder, lengths: list[int], notes: list[str]
 ) -> dict[str, list[int]]:
     """Values of each series in each part: the last ones test, those before them validate."""
-    horizon, parts = encoder.horizon, {name: [] for name in SPLITS}
+    horizon = encoder.horizon
+    parts: dict[str, list[int]] = {name: [] for name in SPLITS}
     few = len(lengths) < 10
     for length in lengths:
         left = length

@@ -210,7 +210,5 @@ def _named(cells: Sequence[str]) -> ParsedDates | None:
             found = [parse(cell, form) for cell in cells]
         except ValueError:
             continue
-        return ParsedDates(
-            np.array(found, dtype="datetime64[s]"), "dates with names", "%d" in form
-        )
+        return ParsedDates(np.array(found, dtype="datetime64[s]"), "dates with names", "%d" in form)
     return None

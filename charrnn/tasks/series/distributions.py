@@ -36,7 +36,8 @@ def draw(
         # Bailey 1994: two uniforms, and a smooth function of the parameters.
         u, v = 1.0 - generator.random((2, len(place)))
         noise = np.cos(2 * np.pi * v) * np.sqrt(df * np.expm1(-2 / df * np.log(u)))
-        return place + spread * noise
+        drawn: Floats = place + spread * noise
+        return drawn
     mean = count_mean(place, scale)
     total = 1.0 / spread
     rate = generator.standard_gamma(total) * mean / total

@@ -1,6 +1,7 @@
 """SeriesEncoder: what a checkpoint knows of its series besides weights: step, lags, calibration."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,8 +77,11 @@ def encoder_from_json(data: Mapping[str, Any]) -> SeriesEncoder:
     names = {item.name for item in dataclasses.fields(SeriesEncoder) if item.name != "name"}
     if not isinstance(data, Mapping) or set(data) != names or not _is_valid(data):
         raise CheckpointError("its description of the series is damaged", "use another checkpoint")
-    values = {n: tuple(v) if isinstance(v, list | tuple) else v for n, v in data.items()}
-    return SeriesEncoder(**values | {"frequency": frequency_from_json(data["frequency"])})
+    values: dict[str, Any] = {
+        n: tuple(v) if isinstance(v, list | tuple) else v for n, v in data.items()
+    }
+    values["frequency"] = frequency_from_json(data["frequency"])
+    return SeriesEncoder(**values)
 
 
 def _is_valid(data: Mapping[str, Any]) -> bool:
@@ -97,7 +101,7 @@ def _is_valid(data: Mapping[str, Any]) -> bool:
         and whole(data["context"], 1, MOST_LAG)
         and listed("lags", lambda lag: whole(lag, 1, MOST_LAG))
         and 1 <= len(lags) <= 64
-        and all(a < b for a, b in zip(lags, lags[1:], strict=False))
+        and all(a < b for a, b in itertools.pairwise(lags))
         and listed("cycles", lambda cycle: cycle in CYCLES)
         and all(listed(name, lambda v: isinstance(v, str)) for name in ("targets", "covariates"))
         and all(listed(name, real) for name in ("centers", "spreads"))

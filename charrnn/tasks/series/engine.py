@@ -52,9 +52,7 @@ class SeriesEngine:
         """One step of each row."""
         per_layer = len(CELLS[self.config.cell].state)
         first = member * self.config.num_layers
-        names = [
-            f"{first + i // per_layer}.{part}" for i, (part, _) in enumerate(self._parts)
-        ]
+        names = [f"{first + i // per_layer}.{part}" for i, (part, _) in enumerate(self._parts)]
         feed = dict(zip(names, state, strict=True))
         feed["inputs"] = np.ascontiguousarray(inputs)
         outputs = [f"parameters.{member}", *(f"{name}.after" for name in names)]

@@ -26,7 +26,11 @@ BASELINES = ("naive", "seasonal_naive")
 
 @activity("forecasting the validation part")
 def evaluate(
-    stepper: SeriesStepper, dataset: SeriesDataset, encoder: SeriesEncoder, split: str, limit: int = 0
+    stepper: SeriesStepper,
+    dataset: SeriesDataset,
+    encoder: SeriesEncoder,
+    split: str,
+    limit: int = 0,
 ) -> SeriesScore:
     """The score over a part, or over as many evenly spread forecasts as `limit` tokens are.
 

@@ -17,12 +17,13 @@ from charrnn.data.reading import Reading
 from charrnn.data.sources import opened
 from charrnn.errors import CharRNNError, CorpusError, UsageError
 from charrnn.tasks.base import Predictor
+from charrnn.tasks.series.columns import as_sequence
 from charrnn.tasks.series.config import SeriesDataConfig
 from charrnn.tasks.series.dataset import SeriesDataset, read_files, reopen
 from charrnn.tasks.series.encoder import SeriesEncoder
 from charrnn.tasks.series.engine import SeriesEngine
 from charrnn.tasks.series.forecasting import Forecast, Paths, make_forecast, sample_paths
-from charrnn.tasks.series.reading import SeriesData, as_sequence
+from charrnn.tasks.series.reading import SeriesData
 from charrnn.tasks.series.scores import SeriesScore
 from charrnn.tasks.series.windows import Floats, make_tape
 
@@ -82,7 +83,7 @@ class Forecaster(Predictor):
         seed: int = 0,
         series: Sequence[str] = (),
     ) -> list[Forecast]:
-        """What comes after the run's series, after a file's, or after given values -> a forecast each.
+        """What comes after the run's series, a file's, or given values -> a forecast of each.
 
         values: numbers, None for a missing one; or several series by name. file: a CSV file as the
         training data was. horizon: steps, those of the training if left out. series: names of those
@@ -210,7 +211,7 @@ class Forecaster(Predictor):
             for name, each in score.baselines.items()
         ]
 
-    def evaluate(self, split: str = "valid", *, file: str | Path | None = None) -> SeriesScore:  # type: ignore[override]
+    def evaluate(self, split: str = "valid", *, file: str | Path | None = None) -> SeriesScore:
         """The score over a split of the run's series, or over a file with the values that came.
 
         The values of a file follow those of the run: by their dates, or where there are none right
@@ -236,7 +237,10 @@ class Forecaster(Predictor):
         data = self.read(file)
         places = {name: i for i, name in enumerate(dataset.names)}
         single = len(dataset.names) == len(data.series) == 1
-        values, which, begins, covariates, ends = [], [], [], [], []
+        values: list[Floats] = []
+        covariates: list[NDArray[np.float32]] = []
+        begins: list[int] = []
+        ends: list[int] = []
         for each in data.series:
             i = 0 if single else places.get(each.name)
             if i is None:
@@ -251,7 +255,6 @@ class Forecaster(Predictor):
                 values.append(whole)
                 begins.append(begin)
                 covariates.append(more)
-                which.append(len(which))
                 ends.append(end - begin)
         if not values:
             raise CorpusError(
@@ -262,7 +265,7 @@ class Forecaster(Predictor):
         horizon = min(horizon, self.encoder.horizon)
         tape = make_tape(self.encoder, values, begins, covariates, ahead=horizon)
         return evaluate_at(
-            self.engine, tape, self.encoder, np.array(which), np.array(ends), False, horizon
+            self.engine, tape, self.encoder, np.arange(len(ends)), np.array(ends), False, horizon
         )
 
     def paths(self, horizon: int | None = None, count: int = PATHS, seed: int = 0) -> Paths:
@@ -292,7 +295,9 @@ def _joined(
     (a, a_begin, a_more), (b, b_begin, b_more) = old, new
     if b_begin > a_begin + len(a) + len(a) + len(b) or b_begin < a_begin:
         return new
-    end = max(a_begin + len(a), b_begin + len(b)) if b_begin <= a_begin + len(a) else b_begin + len(b)
+    end = (
+        max(a_begin + len(a), b_begin + len(b)) if b_begin <= a_begin + len(a) else b_begin + len(b)
+    )
     # What the newer file says is the last word: its end is the end.
     end = b_begin + len(b)
     whole = np.full(end - a_begin, np.nan)

@@ -83,7 +83,8 @@ class Frequency:
             day = np.timedelta64(DAY, "s")
             rest = within % day
             most = ((last - day) - first).astype(np.int64)
-            return first + np.minimum((within - rest).astype(np.int64), most) + rest
+            found: Dates = first + np.minimum((within - rest).astype(np.int64), most) + rest
+            return found
         if self.kind == "business":
             days = np.busday_offset(origin.astype("datetime64[D]"), index, roll="forward")
             return days.astype("datetime64[s]")
@@ -110,12 +111,13 @@ class Frequency:
             return [str(i + 1) for i in index.tolist()]
         dates = self.dates(index)
         if self.kind == "month" and not self.has_day:
-            return dates.astype("datetime64[Y]" if self.count % 12 == 0 else "datetime64[M]").astype(str).tolist()  # fmt: skip
-        if self.kind != "second" or (self.count % DAY == 0 and self.origin % DAY == 0):
-            return dates.astype("datetime64[D]").astype(str).tolist()
-        unit = "s" if self.count % 60 or self.origin % 60 else "m"
-        found = np.datetime_as_string(dates, unit=unit).tolist()
-        return [each.replace("T", " ") for each in found]
+            unit = "Y" if self.count % 12 == 0 else "M"
+        elif self.kind != "second" or (self.count % DAY == 0 and self.origin % DAY == 0):
+            unit = "D"
+        else:
+            unit = "s" if self.count % 60 or self.origin % 60 else "m"
+        texts = dates.astype(f"datetime64[{unit}]").astype(str).tolist()
+        return [str(each).replace("T", " ") for each in texts]
 
     def cycles(self, length: int) -> tuple[str, ...]:
         """The calendar cycles that a network of this step is shown; length: steps of the data."""
@@ -176,7 +178,9 @@ def frequency_from_json(data: Mapping[str, Any]) -> Frequency:
         and set(data) == {"kind", "count", "origin", "has_day"}
         and data["kind"] in KINDS
         and type(data["has_day"]) is bool
-        and all(type(data[k]) is int and low <= data[k] <= high for k, (low, high) in bounds.items())
+        and all(
+            type(data[k]) is int and low <= data[k] <= high for k, (low, high) in bounds.items()
+        )
     )
     if not fits:
         raise CheckpointError("its frequency is damaged", "use another checkpoint")
@@ -228,7 +232,8 @@ def _months(joined: Dates, columns: list[Dates]) -> tuple[str, int] | None:
     # The same day, or where a month is too short for it its last one.
     if not ((is_regular or (ends | (days == days.max())).all()) and (rest == rest[0]).all()):
         return None
-    steps = np.concatenate([np.diff(each.astype("datetime64[M]").astype(np.int64)) for each in columns])  # fmt: skip
+    each_months = [each.astype("datetime64[M]").astype(np.int64) for each in columns]
+    steps = np.concatenate([np.diff(each) for each in each_months])
     if not len(steps) or (steps == 0).any():
         return None
     return "month", _common(steps)
@@ -239,4 +244,5 @@ def _business(joined: Dates, steps: Index) -> tuple[str, int] | None:
     if _common(steps) != DAY or (joined.astype(np.int64) % DAY).any():
         return None
     weekends = int(np.count_nonzero(steps == 3 * DAY))
-    return ("business", 1) if np.is_busday(joined.astype("datetime64[D]")).all() and weekends > 1 else None  # fmt: skip
+    on_weekdays = np.is_busday(joined.astype("datetime64[D]")).all()
+    return ("business", 1) if on_weekdays and weekends > 1 else None

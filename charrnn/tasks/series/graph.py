@@ -48,7 +48,8 @@ def cell_nodes(
     config: SeriesConfig, weights: Arrays, member: int, precision: str = "float32"
 ) -> tuple[Nodes, dict[str, Shape]]:
     """The nodes of one member, `inputs` (B, D) -> `parameters.M` (B, 3); names -> its state."""
-    nodes, state = Nodes(), {}
+    nodes = Nodes()
+    state: dict[str, Shape] = {}
     first = member * config.num_layers
     nodes.node("Identity", ["inputs"], [f"x{first}"])
     for layer, (_, hidden) in enumerate(layer_sizes(config)):
@@ -118,7 +119,8 @@ def step_graph(
     """Weights -> an ONNX ModelProto of these members, which share `inputs`."""
     if precision not in PRODUCTS:
         raise ValueError(precision)
-    whole, states = Nodes(), {}
+    whole = Nodes()
+    states: dict[str, Shape] = {}
     with np.errstate(over="ignore", invalid="ignore"):  # weights of an untrusted file can be huge
         for member in members:
             nodes, state = cell_nodes(config, weights, member, precision)

@@ -43,7 +43,9 @@ class Member(RecurrentNetwork):
     ) -> tuple[Parameters, list[State]]:
         """Inputs (B, T, D) and the state before them -> parameters (B, T), state after."""
         y, after = self.features(inputs, state)
-        return self.parameters_of(inputs, self.output(self.drop(y, self.config.output_dropout))), after
+        return self.parameters_of(
+            inputs, self.output(self.drop(y, self.config.output_dropout))
+        ), after
 
     def parameters_of(self, inputs: Tensor, out: Tensor) -> Parameters:
         """Inputs and the output layer's numbers -> the parameters of the distribution."""
@@ -100,6 +102,7 @@ class SeriesNetwork(RecurrentNetwork):
         """The mean over the members, as `Member.loss`."""
         losses, extra = [], []
         for member in self.members:
+            assert isinstance(member, Member)
             loss, _, penalty = member.loss(batch, [], penalties)
             losses.append(loss)
             extra.append(penalty)

@@ -237,8 +237,10 @@ def _names(rows: list[list[str]], decimal: str) -> tuple[tuple[str, ...], bool]:
         numeric = sum(_is_number(other, decimal) for other in others) >= 0.95 * len(others)
         dated = sum(any(c.isdigit() for c in other) for other in others) == len(others)
         if numeric or dated:
-            has_header = has_header or not any(c.isdigit() for c in cell) or (
-                numeric and not _is_number(cell, decimal)
+            has_header = (
+                has_header
+                or not any(c.isdigit() for c in cell)
+                or (numeric and not _is_number(cell, decimal))
             )
     if not has_header and _is_sequence(first, decimal) and len(rows) > 1:
         has_header = True

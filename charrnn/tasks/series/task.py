@@ -11,16 +11,16 @@ from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.checkpoints.header import Encoder, Schema
 from charrnn.config import ModelConfig, Shape
 from charrnn.data.config import DataConfig
-from charrnn.data.sources import STDIN
+from charrnn.data.sources import STDIN, find
 from charrnn.errors import CorpusError
-from charrnn.tasks.base import Dataset, Metric, Rules, Score, Task
+from charrnn.tasks.base import Dataset, Metric, Score, Task
 from charrnn.tasks.series import dataset as datasets
+from charrnn.tasks.series.columns import looks_like_numbers
 from charrnn.tasks.series.config import SeriesConfig, SeriesDataConfig, parameter_shapes
 from charrnn.tasks.series.dataset import SeriesDataset
 from charrnn.tasks.series.encoder import SeriesEncoder, encoder_from_json
 from charrnn.tasks.series.evaluate import error_scales
 from charrnn.tasks.series.forecasting import seasonal_naive
-from charrnn.tasks.series.reading import looks_like_numbers
 from charrnn.tasks.series.rules import RULES, default_members, distribution_of
 from charrnn.tasks.series.scores import SeriesScore, mase
 
@@ -63,7 +63,7 @@ class SeriesTask(Task):
         if STDIN in config.sources:
             config = config.with_saved_stdin(folder)
         try:
-            return datasets.find(config.sources, folder).sha256()
+            return find(config.sources, folder).sha256()
         except (CorpusError, OSError):
             return None
 

@@ -84,9 +84,7 @@ def inputs(
     return np.concatenate(parts, -1, dtype=np.float32, casting="unsafe")
 
 
-def standardized(
-    encoder: SeriesEncoder, covariates: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def standardized(encoder: SeriesEncoder, covariates: NDArray[np.float32]) -> NDArray[np.float32]:
     """Covariates (..., C) -> of mean 0 and deviation 1; a missing one becomes the mean."""
     if not encoder.covariates:
         return covariates
@@ -110,7 +108,7 @@ class Tape:
     def windows(
         self, encoder: SeriesEncoder, firsts: NDArray[np.int64], ahead: int
     ) -> tuple[Scale, NDArray[np.float32], Floats]:
-        """Places (B,) of first values to forecast -> scale, inputs (B, C + A, D), values (B, C + A).
+        """Places (B,) of first values to forecast -> scale, inputs (B, C + A, D), values.
 
         C: the encoder's context, which is read before.
         """

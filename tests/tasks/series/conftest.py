@@ -1,6 +1,7 @@
 """Small series and models of them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,13 @@ from charrnn.checkpoints.run import Run
 from charrnn.tasks.series.config import SeriesDataConfig
 from charrnn.tasks.series.dataset import SeriesDataset, prepare
 
-TINY = {"num_layers": 1, "hidden_size": 6, "members": 2, "batch_size": 4, "threads": 1}
+TINY: dict[str, Any] = {
+    "num_layers": 1,
+    "hidden_size": 6,
+    "members": 2,
+    "batch_size": 4,
+    "threads": 1,
+}
 
 
 def write_days(path: Path, days: int = 120, columns: int = 1) -> Path:
@@ -19,7 +26,10 @@ def write_days(path: Path, days: int = 120, columns: int = 1) -> Path:
     t = np.arange(days)
     base = 20 + 0.05 * t + 4 * np.sin(2 * np.pi * t / 7)
     names = ["date", *(f"s{i}" for i in range(columns))]
-    rows = [",".join([str(d), *(f"{v + i:.3f}" for i in range(columns))]) for d, v in zip(dates, base, strict=True)]  # fmt: skip
+    rows = [
+        ",".join([str(date), *(f"{value + i:.3f}" for i in range(columns))])
+        for date, value in zip(dates, base, strict=True)
+    ]
     path.write_text("\n".join([",".join(names), *rows]) + "\n")
     return path
 

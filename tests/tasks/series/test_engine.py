@@ -76,7 +76,11 @@ def test_an_exported_file_computes_the_same_and_documents_itself(
     x = np.ones((2, dataset.encoder.inputs), np.float32)
     feed = {i.name: np.zeros((2, i.shape[1]), np.float32) for i in session.get_inputs()}
     found = dict(
-        zip([o.name for o in session.get_outputs()], session.run(None, feed | {"inputs": x}), strict=True)
+        zip(
+            [o.name for o in session.get_outputs()],
+            session.run(None, feed | {"inputs": x}),
+            strict=True,
+        )
     )
     for member in range(2):
         own, _ = engine.step(member, x, engine.zero_state(2))

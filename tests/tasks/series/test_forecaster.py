@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from charrnn.errors import CorpusError, UsageError
 from tests.tasks.series.conftest import TINY, write_days
 
 
-def load(run: Run) -> object:
-    return charrnn.load(run, threads=1)
+def load(model: Any, **options: Any) -> Any:
+    """A Forecaster: `charrnn.load` is typed as that of the default task."""
+    return charrnn.load(model, threads=1, **options)
 
 
 def test_a_forecast_begins_after_the_end_of_the_data(trained: Run) -> None:
-    model = charrnn.load(trained, task="series")
+    model = load(trained, task="series")
     (found,) = model.forecast(quantiles=(0.1, 0.5, 0.9))
     assert found.dates[:2] == ("2021-05-01", "2021-05-02")
     assert len(found.mean) == 5
@@ -29,14 +31,14 @@ def test_a_forecast_begins_after_the_end_of_the_data(trained: Run) -> None:
 
 
 def test_a_longer_horizon_begins_with_the_shorter_one(trained: Run) -> None:
-    model = charrnn.load(trained)
+    model = load(trained)
     short, long = (model.forecast(horizon=n)[0] for n in (3, 12))
     assert long.dates[:3] == short.dates
     assert len(long.dates) == 12
 
 
 def test_a_newer_file_goes_on_where_the_data_ends(trained: Run, tmp_path: Path) -> None:
-    model = charrnn.load(trained)
+    model = load(trained)
     rows = [f"2021-05-{i + 1:02d},{20 + i}" for i in range(3)]
     (tmp_path / "new.csv").write_text("date,s0\n" + "\n".join(rows) + "\n")
     (found,) = model.forecast(file=tmp_path / "new.csv")
@@ -47,8 +49,8 @@ def test_a_newer_file_goes_on_where_the_data_ends(trained: Run, tmp_path: Path) 
 
 
 def test_given_values_are_forecast_without_a_run(trained: Run, tmp_path: Path) -> None:
-    model = charrnn.load(trained)
-    alone = charrnn.load(model.save(tmp_path / "shared.safetensors"))
+    model = load(trained)
+    alone = load(model.save(tmp_path / "shared.safetensors"))
     values = (20 + np.sin(np.arange(60) * 2 * np.pi / 7)).tolist()
     (found,) = alone.forecast(values)
     assert np.isfinite(found.mean).all()
@@ -60,7 +62,7 @@ def test_given_values_are_forecast_without_a_run(trained: Run, tmp_path: Path) -
 
 
 def test_bad_arguments_are_errors_of_one_line(trained: Run) -> None:
-    model = charrnn.load(trained)
+    model = load(trained)
     for options in (
         {"horizon": 0}, {"paths": 0}, {"quantiles": (2.0,)}, {"series": ("x",)},
         {"values": [1.0], "file": "a.csv"},
@@ -70,7 +72,7 @@ def test_bad_arguments_are_errors_of_one_line(trained: Run) -> None:
 
 
 def test_values_that_came_are_scored_from_a_file(trained: Run, tmp_path: Path) -> None:
-    model = charrnn.load(trained)
+    model = load(trained)
     whole = write_days(tmp_path / "whole.csv", days=125)
     score = model.evaluate(file=whole)
     assert score.forecasts == 1
@@ -83,14 +85,16 @@ def test_values_that_came_are_scored_from_a_file(trained: Run, tmp_path: Path) -
 def test_covariates_of_the_future_matter(tmp_path: Path) -> None:
     t = np.arange(160)
     holiday = (t % 9 == 0).astype(int)
-    rows = [f"{np.datetime64('2021-01-01') + i},{10 + 5 * holiday[i] if i < 150 else ''},{holiday[i]}" for i in t]  # fmt: skip
+    dates = np.datetime64("2021-01-01") + t
+    sales = [str(10 + 5 * each) if i < 150 else "" for i, each in enumerate(holiday)]
+    rows = [",".join(map(str, row)) for row in zip(dates, sales, holiday, strict=True)]
     source = tmp_path / "shop.csv"
     source.write_text("date,sales,holiday\n" + "\n".join(rows) + "\n")
     run = charrnn.train(
         source, task="series", target="sales", covariate="holiday", horizon=5, steps=20,
         runs_dir=tmp_path / "runs", **TINY,
     )  # fmt: skip
-    model = charrnn.load(run)
+    model = load(run)
     assert model.encoder.covariates == ("holiday",)
     assert model.forecast()[0].dates[0] == str(np.datetime64("2021-01-01") + 150)
 
@@ -100,20 +104,20 @@ def test_small_whole_numbers_are_counts(tmp_path: Path) -> None:
     source = tmp_path / "counts.csv"
     source.write_text("n\n" + "\n".join(map(str, counts)) + "\n")
     run = charrnn.train(source, task="series", horizon=4, steps=20, runs_dir=tmp_path, **TINY)
-    model = charrnn.load(run)
+    model = load(run)
     assert model.checkpoint.config.distribution == "negative-binomial"
     paths = model.paths(count=20).values
     np.testing.assert_allclose(paths, paths.round(), atol=1e-6)
 
 
-@pytest.mark.parametrize("values", [[5.0] * 60, list(range(12)), [1e90, 1.0] * 20, [1e-90, 3e-90] * 20, [0.0] * 30])
-def test_odd_series_train_and_forecast_finite_numbers(
-    values: list[float], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(
+    "values", [[5.0] * 60, list(range(12)), [1e90, 1.0] * 20, [1e-90, 3e-90] * 20, [0.0] * 30]
+)
+def test_odd_series_train_and_forecast_finite_numbers(values: list[float], tmp_path: Path) -> None:
     source = tmp_path / "odd.csv"
     source.write_text("n\n" + "\n".join(map(str, values)) + "\n")
     run = charrnn.train(source, task="series", steps=3, runs_dir=tmp_path, **TINY)
-    (found,) = charrnn.load(run).forecast()
+    (found,) = load(run).forecast()
     assert np.isfinite(found.mean).all()
 
 

@@ -69,7 +69,7 @@ def test_a_gap_is_no_reason_for_another_step() -> None:
 
 
 def test_dates_without_a_regular_step_are_refused() -> None:
-    with pytest.raises(CorpusError, match="no regular step.*after 2020-01-02"):
+    with pytest.raises(CorpusError, match=r"no regular step.*after 2020-01-02"):
         find_frequency(
             dates("2020-01-01", "2020-01-02", "2020-01-02T07:13", "2020-01-03", "2020-01-04")
         )
@@ -101,6 +101,12 @@ def test_a_frequency_survives_json_and_damage_is_refused() -> None:
     frequency = Frequency("month", 3, 86400, False)
     data = json.loads(json.dumps(frequency.to_json()))
     assert frequency_from_json(data) == frequency
-    for wrong in ({}, data | {"kind": "eon"}, data | {"count": 0}, data | {"origin": 10**30}):
+    damaged: list[dict[str, object]] = [
+        {},
+        data | {"kind": "eon"},
+        data | {"count": 0},
+        data | {"origin": 10**30},
+    ]
+    for wrong in damaged:
         with pytest.raises(CheckpointError):
             frequency_from_json(wrong)

@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 
 from charrnn.errors import CorpusError, UsageError
-from charrnn.tasks.series.reading import (
-    Columns,
-    SeriesData,
-    as_sequence,
-    looks_like_numbers,
-    read_series,
-)
+from charrnn.tasks.series.columns import Columns, as_sequence, looks_like_numbers
+from charrnn.tasks.series.reading import SeriesData, read_series
 from charrnn.tasks.series.tables import read_table
 
 

@@ -44,7 +44,7 @@ def test_inputs_are_the_lags_of_each_place(dataset: SeriesDataset) -> None:
             expected = scale.scaled(series[None, place - lag, None])[0, 0]
             np.testing.assert_allclose(inputs[0, 0, j], expected, rtol=1e-5)
         assert inputs[0, 0, count + j] == (place - lag >= 0)
-    np.testing.assert_array_equal(values[0], series[place : 62])
+    np.testing.assert_array_equal(values[0], series[place:62])
 
 
 def test_training_windows_hold_nothing_of_the_validation_part(dataset: SeriesDataset) -> None:
