@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from numpy.typing import NDArray
@@ -55,7 +56,8 @@ class Rules:
     sizes: layers and units to choose from, smallest first. tokens_per_parameter: of a training that
     is worth a size. parameters_per_token: of the data, at most. batch: data and what is given ->
     batch_size and seq_length. most_steps: data -> steps after which more would overfit.
-    learning_rate: units -> the peak rate. weight_decay, dropout: as in the configs.
+    learning_rate: units -> the peak rate. weight_decay: as in TrainConfig. dropouts: fields of the
+    model's configuration, where the user sets none of them.
     """
 
     sizes: tuple[tuple[int, int], ...]
@@ -65,7 +67,7 @@ class Rules:
     most_steps: Callable[["Dataset"], int]
     learning_rate: Callable[[int], float]
     weight_decay: float = 0.01
-    dropout: float = 0.0
+    dropouts: Mapping[str, float] = MappingProxyType({})
 
 
 class Score(Protocol):

@@ -52,6 +52,9 @@ def learning_rate(hidden_size: int) -> float:
     return round(4e-3 * math.sqrt(64 / hidden_size), 5)
 
 
+DROPOUTS = {"input_dropout": 0.2, "dropout": 0.2, "output_dropout": 0.3, "weight_dropout": 0.3}
+"""The lags that go straight to the output are never dropped, so much dropout harms no forecast."""
+
 RULES = Rules(
     sizes=((1, 32), (1, 64), (2, 64), (2, 128)),
     tokens_per_parameter=60.0,
@@ -59,4 +62,5 @@ RULES = Rules(
     batch=batch,
     most_steps=most_steps,
     learning_rate=learning_rate,
+    dropouts=DROPOUTS,
 )

@@ -170,9 +170,13 @@ def make_plan(
     parameters = task.num_parameters(model)
     # Dropout depends on the number of epochs, so the speed was measured without it. Where user or
     # preset set one kind of it, the others stay at 0.
-    if task.rules and "dropout" not in problem.given:
-        model = replace(model, dropout=task.rules.dropout if model.num_layers > 1 else 0.0)
-    elif not any("dropout" in name for name in problem.given):
+    none_given = not any("dropout" in name for name in problem.given)
+    if task.rules and none_given:
+        own = dict(task.rules.dropouts)
+        # Between layers there is nothing where there is one.
+        own |= {"dropout": 0.0} if model.num_layers == 1 else {}
+        model = replace(model, **own)
+    elif none_given:
         layers = heuristics.dropout(epochs, parameters, problem.tokens)
         inputs = round(heuristics.input_dropout(layers, model.vocab_size), 2)
         model = replace(model, input_dropout=inputs, dropout=layers, output_dropout=layers)
