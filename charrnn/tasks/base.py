@@ -9,9 +9,8 @@ sampling and help must not wait for it.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from numpy.typing import NDArray
@@ -67,7 +66,7 @@ class Rules:
     most_steps: Callable[["Dataset"], int]
     learning_rate: Callable[[int], float]
     weight_decay: float = 0.01
-    dropouts: Mapping[str, float] = MappingProxyType({})
+    dropouts: Mapping[str, float] = field(default_factory=dict)
 
 
 class Score(Protocol):
