@@ -9,7 +9,7 @@ sampling and help must not wait for it.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -55,8 +55,8 @@ class Rules:
     sizes: layers and units to choose from, smallest first. tokens_per_parameter: of a training that
     is worth a size. parameters_per_token: of the data, at most. batch: data and what is given ->
     batch_size and seq_length. most_steps: data -> steps after which more would overfit.
-    learning_rate: units -> the peak rate. weight_decay: as in TrainConfig. dropouts: fields of the
-    model's configuration, where the user sets none of them.
+    learning_rate: units -> the peak rate. weight_decay: as in TrainConfig. dropouts: data ->
+    fields of the model's configuration, where the user sets none of them.
     """
 
     sizes: tuple[tuple[int, int], ...]
@@ -66,7 +66,7 @@ class Rules:
     most_steps: Callable[["Dataset"], int]
     learning_rate: Callable[[int], float]
     weight_decay: float = 0.01
-    dropouts: Mapping[str, float] = field(default_factory=dict)
+    dropouts: Callable[["Dataset"], Mapping[str, float]] = lambda dataset: {}
 
 
 class Score(Protocol):

@@ -269,7 +269,9 @@ def _encoder(config: SeriesDataConfig, data: SeriesData, notes: list[str]) -> Se
         notes.append(f"no dates: {shown}, by the autocorrelation (--season overrides)")
     horizon = config.horizon or default_horizon(data.frequency, season, length)
     lags = choose_lags(season, length - horizon, horizon)
-    context = max(2, min(CONTEXT, max(2 * season, horizon), length - horizon))
+    # A week of seasons, but not most of a short series: the scale is taken from it too.
+    context = min(CONTEXT, max(7 * season, horizon), max(2 * season, horizon, length // 4))
+    context = max(2, min(context, length - horizon))
     known = np.concatenate([each.covariates for each in data.series])
     centers, spreads = _moments(known) if data.covariates else ((), ())
     whole = np.concatenate(values)

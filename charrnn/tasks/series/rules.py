@@ -52,8 +52,14 @@ def learning_rate(hidden_size: int) -> float:
     return round(4e-3 * math.sqrt(64 / hidden_size), 5)
 
 
-DROPOUTS = {"input_dropout": 0.2, "dropout": 0.2, "output_dropout": 0.3, "weight_dropout": 0.3}
-"""The lags that go straight to the output are never dropped, so much dropout harms no forecast."""
+DROPOUTS = {"input_dropout": 0.1, "dropout": 0.2, "output_dropout": 0.2, "weight_dropout": 0.1}
+"""For few series. The lags that go straight to the output are never dropped."""
+
+
+def dropouts(dataset: Dataset) -> dict[str, float]:
+    """Few series are memorized, and many are not in so few steps."""
+    return DROPOUTS if len(getattr(dataset, "series", ())) < FEW_SERIES else {}
+
 
 RULES = Rules(
     sizes=((1, 32), (1, 64), (2, 64), (2, 128)),
@@ -62,5 +68,5 @@ RULES = Rules(
     batch=batch,
     most_steps=most_steps,
     learning_rate=learning_rate,
-    dropouts=DROPOUTS,
+    dropouts=dropouts,
 )

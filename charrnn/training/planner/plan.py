@@ -172,7 +172,7 @@ def make_plan(
     # preset set one kind of it, the others stay at 0.
     none_given = not any("dropout" in name for name in problem.given)
     if task.rules and none_given:
-        own = dict(task.rules.dropouts)
+        own: dict[str, Any] = dict(task.rules.dropouts(dataset))
         # Between layers there is nothing where there is one.
         own |= {"dropout": 0.0} if model.num_layers == 1 else {}
         model = replace(model, **own)
