@@ -15,6 +15,7 @@ from tests.torture import (
     power,
     prompts,
     resuming,
+    series,
     sharing,
     terminals,
     untrusted,
@@ -23,7 +24,7 @@ from tests.torture.rows import Row
 
 GROUPS = (
     kills, power, failing, folders, interruptions, sharing, damage, mutants, untrusted, resuming,
-    environments, pipes, terminals, prompts, corpora, limits, load,
+    environments, pipes, terminals, prompts, corpora, series, limits, load,
 )  # fmt: skip
 
 
