@@ -40,7 +40,7 @@ MOST_ORIGINS = 3
 CONTEXT = 168
 """Most steps that are read before a forecast; the lags reach further back."""
 
-EVALUATION_COST = 12
+EVALUATION_COST = 50
 """Tokens that a step of a forecast counts as in an evaluation, for its many paths."""
 
 

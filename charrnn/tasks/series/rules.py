@@ -16,6 +16,9 @@ FEW_VALUES, FEW_SERIES = 10_000, 10
 
 MEMBERS = 5
 
+MOST_STEPS = 5000
+"""Steps after which nothing was gained in the trials with 414 series."""
+
 COUNTS = 12.0
 """Whole numbers whose median is at most this are counts of events."""
 
@@ -44,7 +47,7 @@ def batch(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, int]:
 def most_steps(dataset: Dataset) -> int:
     """Steps after which more would overfit: few for little data."""
     values = max(1, dataset.size("train"))
-    return int(min(6000, 250 * max(1.0, math.log2(values / 30))))
+    return int(min(MOST_STEPS, 250 * max(1.0, values / 30) ** 0.32))
 
 
 def learning_rate(hidden_size: int) -> float:
@@ -63,7 +66,7 @@ def dropouts(dataset: Dataset) -> dict[str, float]:
 
 RULES = Rules(
     sizes=((1, 32), (1, 64), (2, 64), (2, 128)),
-    tokens_per_parameter=60.0,
+    tokens_per_parameter=500.0,
     parameters_per_token=2.0,
     batch=batch,
     most_steps=most_steps,
