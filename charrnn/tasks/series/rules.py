@@ -47,7 +47,7 @@ def batch(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, int]:
 def most_steps(dataset: Dataset) -> int:
     """Steps after which more would overfit: few for little data."""
     values = max(1, dataset.size("train"))
-    return int(min(MOST_STEPS, 250 * max(1.0, values / 30) ** 0.32))
+    return int(min(MOST_STEPS, 250 * max(1.0, values / 30) ** 0.28))
 
 
 def learning_rate(hidden_size: int) -> float:
