@@ -80,7 +80,7 @@ def forecast(
     )  # fmt: skip
     found = model.forecast(
         file=file, horizon=horizon, quantiles=levels, paths=paths or samples, seed=seed,
-        series=tuple(series or ()),
+        series=tuple(series or ()), on_note=terminal.note,
     )  # fmt: skip
     if plot or output:
         if len(found) > MOST_PLOTTED:

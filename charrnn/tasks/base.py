@@ -77,7 +77,10 @@ class Score(Protocol):
         """The value of the task's metric."""
 
     def to_json(self) -> dict[str, Any]:
-        """All figures, as they are logged and as `evaluate --json` prints them."""
+        """All figures, as they are logged and as `evaluate --json` prints them.
+
+        The metric comes first, under its name: `plot` and `compare` take it from the log.
+        """
 
     def summary(self) -> str:
         """The figures in a few words: 1.3478 nats/char, 1.945 bits/char."""

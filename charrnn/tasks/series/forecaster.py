@@ -1,7 +1,7 @@
 """Forecaster: a trained model of series, ready to forecast; what `charrnn.load` returns."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -82,18 +82,23 @@ class Forecaster(Predictor):
         paths: int = PATHS,
         seed: int = 0,
         series: Sequence[str] = (),
+        on_note: Callable[[str], None] | None = None,
     ) -> list[Forecast]:
         """What comes after the run's series, a file's, or given values -> a forecast of each.
 
         values: numbers, None for a missing one; or several series by name. file: a CSV file as the
         training data was. horizon: steps, those of the training if left out. series: names of those
-        wanted, all if empty. The same seed gives the same paths. CorpusError if there is nothing
+        wanted, all if empty. The same seed gives the same paths. on_note: called with remarks on
+        how a file was read, and on covariates that are not known ahead. CorpusError if there is nothing
         to forecast from, UsageError for other bad arguments.
         """
         horizon = self.encoder.horizon if horizon is None else horizon
         _check(horizon, paths, quantiles)
         context = self.context(values, file)
         wanted = self._wanted(context, series)
+        for note in (*context.notes, *self._unknown(context, wanted, horizon)):
+            if on_note is not None:
+                on_note(note)
         tape = make_tape(
             self.encoder,
             [context.values[i] for i in wanted],
@@ -111,6 +116,24 @@ class Forecaster(Predictor):
             for row, i in enumerate(wanted[begin : begin + 64]):
                 found.append(self._forecast(context, i, calibrated[row], quantiles))
         return found
+
+    def _unknown(self, context: Context, wanted: list[int], horizon: int) -> list[str]:
+        """Notes on covariates whose values ahead are missing."""
+        notes = []
+        for column, name in enumerate(self.encoder.covariates):
+            known = [
+                int(
+                    np.isfinite(
+                        context.covariates[i][len(context.values[i]) :][:horizon, column]
+                    ).sum()
+                )
+                for i in wanted
+            ]
+            missing = horizon - min(known)
+            if missing:
+                text = f"{name} is not known for {missing} of the {horizon} steps ahead"
+                notes.append(f"{text}: its mean stands in (give them in a file)")
+        return notes
 
     def _forecast(
         self, context: Context, i: int, paths: Floats, quantiles: Sequence[float]

@@ -96,7 +96,14 @@ def test_covariates_of_the_future_matter(tmp_path: Path) -> None:
     )  # fmt: skip
     model = load(run)
     assert model.encoder.covariates == ("holiday",)
-    assert model.forecast()[0].dates[0] == str(np.datetime64("2021-01-01") + 150)
+    notes: list[str] = []
+    forecast = model.forecast(horizon=10, on_note=notes.append)[0]
+    assert forecast.dates[0] == str(np.datetime64("2021-01-01") + 150)
+    assert notes == []
+    model.forecast(horizon=12, on_note=notes.append)
+    assert notes == [
+        "holiday is not known for 2 of the 12 steps ahead: its mean stands in (give them in a file)"
+    ]
 
 
 def test_small_whole_numbers_are_counts(tmp_path: Path) -> None:
