@@ -196,11 +196,11 @@ def dataset_lines(dataset: Dataset, config: TrainConfig) -> list[str]:
     return [
         f"{label}    {sum(sizes.values()):,} {dataset.unit} ({parts}), {dataset.vocabulary()}",
         *(f"        {note}" for note in dataset.notes),
-        *_validation_lines(config, dataset.size("valid")),
+        *_validation_lines(config, dataset.size("valid"), label == "text"),
     ]
 
 
-def _validation_lines(config: TrainConfig, valid: int) -> list[str]:
+def _validation_lines(config: TrainConfig, valid: int, is_text: bool = True) -> list[str]:
     """What the evaluations read, if that is not the whole validation part."""
     count = f"{config.eval_tokens:,}"
     if not 0 < config.eval_tokens < valid:
@@ -208,7 +208,13 @@ def _validation_lines(config: TrainConfig, valid: int) -> list[str]:
     if config.final_eval == "beginning":
         return [f"        validating on the first {count} tokens"]
     end = "and on all at the end" if config.final_eval == "whole" else "also at the end"
-    return [f"        validating on {count} of {valid:,} tokens, evenly spread, {end}"]
+    # Of other data the size of a part is what evaluating it costs.
+    part = (
+        f"{count} of {valid:,} tokens"
+        if is_text
+        else f"{config.eval_tokens / valid:.0%} of its part"
+    )
+    return [f"        validating on {part}, evenly spread, {end}"]
 
 
 def plan_lines(plan: Plan) -> list[str]:

@@ -89,8 +89,8 @@ class Forecaster(Predictor):
         values: numbers, None for a missing one; or several series by name. file: a CSV file as the
         training data was. horizon: steps, those of the training if left out. series: names of those
         wanted, all if empty. The same seed gives the same paths. on_note: called with remarks on
-        how a file was read, and on covariates that are not known ahead. CorpusError if there is nothing
-        to forecast from, UsageError for other bad arguments.
+        how a file was read, and on covariates that are not known ahead. CorpusError if there is
+        nothing to forecast from, UsageError for other bad arguments.
         """
         horizon = self.encoder.horizon if horizon is None else horizon
         _check(horizon, paths, quantiles)
