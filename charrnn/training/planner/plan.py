@@ -121,8 +121,7 @@ class _Problem:
 
     @property
     def tokens_per_parameter(self) -> float:
-        rules = self.task.rules
-        return rules.tokens_per_parameter if rules else heuristics.TOKENS_PER_PARAMETER
+        return getattr(self.task.rules, "tokens_per_parameter", heuristics.TOKENS_PER_PARAMETER)
 
     @property
     def minutes(self) -> float:
@@ -173,9 +172,8 @@ def make_plan(
     none_given = not any("dropout" in name for name in problem.given)
     if task.rules and none_given:
         own: dict[str, Any] = dict(task.rules.dropouts(dataset))
-        # Between layers there is nothing where there is one.
-        own |= {"dropout": 0.0} if model.num_layers == 1 else {}
-        model = replace(model, **own)
+        # Nothing is between layers where there is one.
+        model = replace(model, **own | ({"dropout": 0.0} if model.num_layers == 1 else {}))
     elif none_given:
         layers = heuristics.dropout(epochs, parameters, problem.tokens)
         inputs = round(heuristics.input_dropout(layers, model.vocab_size), 2)
@@ -202,7 +200,7 @@ def _problem(
     """What is known before any size is chosen: all that is given, and what the speed depends on."""
     tokens = dataset.size("train")
     values = dict(preset.given if preset else {}) | dict(given)
-    shape = _batch(task, dataset, values, group)
+    shape = task.rules.batch(dataset, values) if task.rules else _batch(tokens, values, group)
     names = {item.name for item in dataclasses.fields(TrainConfig)}
     own = {name: value for name, value in values.items() if name in names}
     if preset:
@@ -222,17 +220,8 @@ def _counts(train: Mapping[str, Any], own: Mapping[str, Any], group: Group) -> t
     return thread_counts(train["threads"])
 
 
-def _batch(task: Task, dataset: Dataset, given: Mapping[str, Any], group: Group) -> dict[str, int]:
+def _batch(tokens: int, given: Mapping[str, Any], group: Group) -> dict[str, int]:
     """Batch size and window that fit the data: each stream has at least a window and a token."""
-    tokens = dataset.size("train")
-    if task.rules:
-        shape = task.rules.batch(dataset, given)
-        if "batch_size" not in given:
-            shape["batch_size"] = (
-                math.ceil(shape["batch_size"] / group.world_size) * group.world_size
-            )
-        rows_per_rank(shape["batch_size"], group.world_size)
-        return shape
     length = given.get("seq_length") or heuristics.seq_length(tokens)
     batch = given.get("batch_size") or heuristics.batch_size(tokens, length, group.device.type)
     if "batch_size" not in given:
@@ -269,8 +258,8 @@ def _choose(problem: _Problem) -> tuple[ModelConfig, Speed]:
 def _candidates(problem: _Problem) -> list[ModelConfig]:
     """The models to choose from, smallest first, none too large for the data; at least one."""
     size_of = problem.task.num_parameters
-    rules = problem.task.rules
-    all_sizes = rules.sizes if rules else heuristics.sizes(problem.group.device.type)
+    rules, device = problem.task.rules, problem.group.device.type
+    all_sizes = rules.sizes if rules else heuristics.sizes(device)
     # A size that the user gives makes several of them equal; each is measured once.
     configs = sorted(dict.fromkeys(_model(problem, size) for size in all_sizes), key=size_of)
     most = problem.budget.max_parameters
