@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from charrnn.evaluation.scores import Score
     from charrnn.tasks.language.language_model import LanguageModel
+    from charrnn.tasks.series.forecaster import Forecaster
     from charrnn.training.planner.plan import Plan
 
 __version__ = "0.2.0"
@@ -40,6 +41,7 @@ __all__ = [
     "CheckpointError",
     "CorpusError",
     "DivergedError",
+    "Forecaster",
     "InterruptedTraining",
     "LanguageModel",
     "MemoryLimitError",
@@ -57,6 +59,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Forecaster": "tasks.series.forecaster",
     "LanguageModel": "tasks.language.language_model",
     "Plan": "training.planner.plan",
     "Run": "checkpoints.run",

@@ -42,6 +42,7 @@ TORCH_FREE = (
 
 WITH_TORCH = (
     "evaluation.gradient_flow", "tasks.language.network", "tasks.language.evaluate",
+    "tasks.series.network", "tasks.series.steppers",
     "cli.progress",  # shows a training
 )  # fmt: skip
 

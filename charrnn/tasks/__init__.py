@@ -2,6 +2,7 @@
 
     base      the interface: Task, Dataset, Score, Predictor, Metric
     language  text -> a model that continues, scores and generates text
+    series    numbers in time -> a model that forecasts them
 
 No task imports another. A new task is a package here and a line in TASKS (docs/extending.md).
 """
@@ -49,3 +50,4 @@ def _schema(name: str) -> Schema:
 
 
 register(LANGUAGE, "charrnn.tasks.language.task:LanguageTask")
+register("series", "charrnn.tasks.series.task:SeriesTask")

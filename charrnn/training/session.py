@@ -31,6 +31,7 @@ from charrnn.training.distributed import Group, joined
 from charrnn.training.events import Event, Planned, Revised
 from charrnn.training.planner.plan import Plan, make_plan
 from charrnn.training.planner.restart import DROPOUTS, More, restarted
+from charrnn.training.recognition import other_task
 from charrnn.training.request import Request, idle_options
 
 
@@ -176,7 +177,7 @@ def _new_session(
                 run.write_description(description)
                 if run.name != wanted:
                     hooks.on_note(f"this run is called {run.name}")
-                for text in idle_options(request, plan):
+                for text in (*idle_options(request, plan), *other_task(task.name, request.data)):
                     hooks.on_note(text)
             until = began + 60 * budget.minutes if budget.minutes else None
 
@@ -314,7 +315,8 @@ def _read_description(run: Run, description: Mapping[str, Any]) -> _Recorded:
         # Runs of older versions have no most_steps.
         counts = {"memory": int(plan["memory"]), "most_steps": int(plan.get("most_steps", 0))}
         steps = max(1, int(plan["train"]["steps"]))
-        data = data_config_from_json(description["recipe"])
+        kind = get_task(description.get("task", LANGUAGE)).data_config
+        data = data_config_from_json(description["recipe"], kind)
         if not plan["train"].get("restart_step"):
             return _Recorded(data, steps, costs | counts)
         dropouts = {name: plan["model"].get(name, 0.0) for name in DROPOUTS}

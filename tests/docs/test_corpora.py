@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 CORPORA = Path(__file__).resolve().parent.parent.parent / "corpora"
-TEXTS = ("fables.txt", "names.txt", "tunes.abc")
+TEXTS = ("fables.txt", "names.txt", "tunes.abc", "load.csv")
 NOTE = re.compile(r"[\^_=]*[A-Ga-gz][,']*(\d*)(/*)(\d*)")
 HEADERS = "XTRMLK"
 
@@ -69,7 +69,12 @@ def test_text_is_long_enough(name: str, least: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "text"), [("make_names.py", "names.txt"), ("make_tunes.py", "tunes.abc")]
+    ("program", "text"),
+    [
+        ("make_names.py", "names.txt"),
+        ("make_tunes.py", "tunes.abc"),
+        ("make_load.py", "load.csv"),
+    ],
 )
 def test_program_makes_shipped_file(program: str, text: str) -> None:
     # As a process, not an import: this is the command that the README gives.
