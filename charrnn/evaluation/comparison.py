@@ -10,7 +10,7 @@ import numpy as np
 from charrnn.checkpoints.run import Run
 from charrnn.evaluation.learning_curves import NATS, Log, finite, metric_of, read_log, score_of
 
-SAME_TEXT = ("text_sha256", "valid", "valid_fraction", "test_fraction", "lines")
+SAME_TEXT = ("text_sha256", "valid", "valid_fraction", "test_fraction", "lines", "documents")
 """Settings that must agree for two validation losses to be comparable."""
 
 LOSSY = 0.02

@@ -4,7 +4,6 @@
 recurrent layers are ONNX's own operators, is also what `checkpoints export --format onnx` writes.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
