@@ -84,14 +84,19 @@ def evaluate(
 def _evaluate_other(
     model: Predictor, split: str, file: Path | None, out: Output, as_json: bool
 ) -> None:
-    """The score of a model that is not a language model."""
-    if file is not None:
+    """The score of a model that is not a language model, and of its baselines."""
+    if file is not None and not model.reads_files:
         raise UsageError(
             f"a model of the task {model.checkpoint.task} has no --file", "use --split"
         )
-    score = model.evaluate(split)
+    # Typed as its base class, whose `evaluate` need not know files.
+    files = {"file": file} if file is not None else {}
+    score = model.evaluate(split, **files)
     if as_json:
-        out.json(score.to_json() | {"checkpoint": str(model.path), "split": split})
-    else:
-        out.write(f"{score.summary()}\n")
-        out.flush()
+        place = {"checkpoint": str(model.path), "split": None if file else split}
+        out.json(score.to_json() | place)
+        return
+    out.write(f"{score.summary()}\n")
+    for line in model.baseline_lines(score):
+        out.write(f"{line}\n")
+    out.flush()

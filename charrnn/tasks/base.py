@@ -8,7 +8,7 @@ sampling and help must not wait for it.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -46,6 +46,26 @@ class Metric:
             return True
         # Of equal scores the later one wins, as in `checkpoints.run`, where the best file is found.
         return value <= than if self.lower_is_better else value >= than
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the planner has to know of a task's networks; a task without them is planned as text.
+
+    sizes: layers and units to choose from, smallest first. tokens_per_parameter: of a training that
+    is worth a size. parameters_per_token: of the data, at most. batch: data and what is given ->
+    batch_size and seq_length. most_steps: data -> steps after which more would overfit.
+    learning_rate: units -> the peak rate. weight_decay, dropout: as in the configs.
+    """
+
+    sizes: tuple[tuple[int, int], ...]
+    tokens_per_parameter: float
+    parameters_per_token: float
+    batch: Callable[["Dataset", Mapping[str, Any]], dict[str, int]]
+    most_steps: Callable[["Dataset"], int]
+    learning_rate: Callable[[int], float]
+    weight_decay: float = 0.01
+    dropout: float = 0.0
 
 
 class Score(Protocol):
@@ -122,11 +142,13 @@ class Dataset(ABC):
 class Predictor(ABC):
     """A trained model, ready to use: what `charrnn.load` returns.
 
-    path: the checkpoint file it came from. A subclass adds what it can do, such as `sample`.
+    path: the checkpoint file it came from. reads_files: whether it can be evaluated on a file that
+    is not a part of the run's data. A subclass adds what it can do, such as `sample`.
     """
 
     checkpoint: Checkpoint
     path: Path
+    reads_files: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -142,8 +164,12 @@ class Predictor(ABC):
         return f"<{type(self).__name__} {self.name}: {kind} {sizes}, step {step}>"
 
     @abstractmethod
-    def evaluate(self, split: str = "valid") -> Score:
-        """The score over a split of the run's data."""
+    def evaluate(self, split: str = "valid", **files: Any) -> Score:
+        """The score over a split of the run's data; `file` instead, where it `reads_files`."""
+
+    def baseline_lines(self, score: Any) -> list[str]:
+        """What `evaluate` prints after a score: the same figures of simple models."""
+        return []
 
     def save(self, path: str | Path) -> Path:
         """Write the model without its training state: the file to share -> its path."""
@@ -161,13 +187,19 @@ class Predictor(ABC):
 class Task(ABC):
     """One kind of problem.
 
-    config: the dataclass of its model configuration. next_command: what to try with a new run.
+    config, data_config: the dataclasses of its model configuration and of what is asked of its
+    data. next_command: what to try with a new run. refused: options of training that it does not
+    have. rules: of the planner; None for those of text. token: what a step counts, in words.
     """
 
     name: ClassVar[str]
     metric: ClassVar[Metric]
     config: ClassVar[type[ModelConfig]] = ModelConfig
+    data_config: ClassVar[type[DataConfig]] = DataConfig
     next_command: ClassVar[str] = "charrnn evaluate"
+    refused: ClassVar[frozenset[str]] = frozenset()
+    rules: ClassVar[Rules | None] = None
+    token: ClassVar[str] = "tokens"
 
     @abstractmethod
     def prepare(self, config: DataConfig, folder: Path, encoder: Encoder | None = None) -> Dataset:
@@ -222,6 +254,10 @@ class Task(ABC):
     ) -> Score:
         """The score over the first `limit` tokens of a split: what runs of version 0.1 compare."""
         return self.evaluate(network, dataset, split, limit)
+
+    def calibrated(self, encoder: Encoder, score: Score) -> Encoder:
+        """The encoder that is saved with weights whose score on the validation part is this."""
+        return encoder
 
     def baselines(self, dataset: Dataset) -> dict[str, float]:
         """Name -> score of simple models on the validation split, in the metric's unit."""

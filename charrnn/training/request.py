@@ -43,20 +43,20 @@ def make_request(
     if not sources:
         raise UsageError("no text is given", "give files, folders or globs to train on")
     chosen = preset(preset_name) if preset_name else None
-    values = {name: value for name, value in options.items() if value is not None}
-    fields = {kind: _names(kind) for kind in (DataConfig, Budget)}
+    values = {name: value for name, value in options.items() if value not in (None, [], ())}
+    kind = get_task(task).data_config
+    fields = {kind: _names(kind), Budget: _names(Budget)}
     # What a run records of its files is not asked for.
-    fields[DataConfig] -= {"sources", "files", "folders"}
+    fields[kind] -= {"sources", "files", "folders"}
     # The data decides vocab_size, and steps is a field of Budget.
     planned = (_names(get_task(task).config) | _names(TrainConfig)) - {"vocab_size", "steps"}
     planned -= {"restart_step"}
-    unknown = sorted(values.keys() - fields[DataConfig] - fields[Budget] - planned)
-    if unknown:
-        raise UsageError(f"there is no option {unknown[0]!r}", "see charrnn train --help")
+    _refuse_others(values, fields[kind] | fields[Budget] | planned, task, preset_name)
     _refuse_idle(values, chosen)
     data = dict(chosen.data) if chosen else {}
-    data |= {name: values[name] for name in fields[DataConfig] if name in values}
-    lists = ("valid", "test")
+    data |= {name: values[name] for name in fields[kind] if name in values}
+    # Those that hold several values, whatever the task.
+    lists = [item.name for item in dataclasses.fields(kind) if item.default == ()]
     data |= {name: _as_tuple(data[name]) for name in lists if name in data}
     tokenizer, split = data.get("tokenizer", "char"), data.get("split_words", "punctuation")
     if tokenizer not in TOKENIZERS or split not in ("punctuation", "spaces"):
@@ -65,12 +65,35 @@ def make_request(
             f"choose from {', '.join(TOKENIZERS)} and from punctuation, spaces",
         )
     return Request(
-        data=DataConfig(**(data | {"sources": sources})).for_new_run(),
+        data=kind(**(data | {"sources": sources})).for_new_run(),
         given={name: values[name] for name in sorted(planned & values.keys())},
         budget=Budget(**{name: values[name] for name in fields[Budget] if name in values}),
         preset=chosen,
         task=task,
     )
+
+
+def _refuse_others(
+    values: Mapping[str, Any], known: set[str], task: str, preset_name: str | None
+) -> None:
+    """UsageError for an option that does not exist, or that is another task's."""
+    refused = get_task(task).refused
+    given = set(values) | ({"preset"} if preset_name else set())
+    for name in sorted(given):
+        option = "--" + name.replace("_", "-")
+        if name in refused or (name in TASK_OPTIONS and name not in known):
+            owners = TASK_OPTIONS.get(name)
+            remedy = f"it is for --task {owners}" if owners and owners != task else "leave it out"
+            raise UsageError(f"{option} is no option of the task {task}", remedy)
+        if name not in known and name != "preset":
+            raise UsageError(f"there is no option {name!r}", "see charrnn train --help")
+
+
+TASK_OPTIONS = {
+    name: "series"
+    for name in ("target", "date", "covariate", "horizon", "season", "members", "distribution")
+}
+"""Options of one task alone -> its name."""
 
 
 def _refuse_idle(values: Mapping[str, Any], chosen: Preset | None) -> None:

@@ -320,7 +320,8 @@ def _read_description(run: Run, description: Mapping[str, Any]) -> _Recorded:
         # Runs of older versions have no most_steps.
         counts = {"memory": int(plan["memory"]), "most_steps": int(plan.get("most_steps", 0))}
         steps = max(1, int(plan["train"]["steps"]))
-        data = data_config_from_json(description["recipe"])
+        kind = get_task(description.get("task", LANGUAGE)).data_config
+        data = data_config_from_json(description["recipe"], kind)
         if not plan["train"].get("restart_step"):
             return _Recorded(data, steps, costs | counts)
         dropouts = {name: plan["model"].get(name, 0.0) for name in DROPOUTS}
