@@ -2,6 +2,7 @@
 
     base      the interface: Task, Dataset, Score, Predictor, Metric
     language  text -> a model that continues, scores and generates text
+    pairs     sources and targets -> a model that translates
 
 No task imports another. A new task is a package here and a line in TASKS (docs/extending.md).
 """
@@ -49,3 +50,4 @@ def _schema(name: str) -> Schema:
 
 
 register(LANGUAGE, "charrnn.tasks.language.task:LanguageTask")
+register("pairs", "charrnn.tasks.pairs.task:PairsTask")

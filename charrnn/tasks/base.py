@@ -55,7 +55,8 @@ class Rules:
     sizes: layers and units to choose from, smallest first. tokens_per_parameter: of a training that
     is worth a size. parameters_per_token: of the data, at most. batch: data and what is given ->
     batch_size and seq_length. most_steps: data -> steps after which more would overfit.
-    learning_rate: units -> the peak rate. weight_decay, dropout: as in the configs.
+    learning_rate: units -> the peak rate. weight_decay, dropout: as in the configs. dropouts: model
+    and epochs -> all kinds of dropout, instead of `dropout`. minutes: data -> how long to train.
     """
 
     sizes: tuple[tuple[int, int], ...]
@@ -66,6 +67,8 @@ class Rules:
     learning_rate: Callable[[int], float]
     weight_decay: float = 0.01
     dropout: float = 0.0
+    dropouts: Callable[[ModelConfig, float], dict[str, float]] | None = None
+    minutes: Callable[["Dataset"], float] | None = None
 
 
 class Score(Protocol):
@@ -258,6 +261,10 @@ class Task(ABC):
     def calibrated(self, encoder: Encoder, score: Score) -> Encoder:
         """The encoder that is saved with weights whose score on the validation part is this."""
         return encoder
+
+    def issues(self, score: Score) -> Mapping[str, str]:
+        """What is wrong with a model that a score is of: kind -> a line that names a remedy."""
+        return {}
 
     def baselines(self, dataset: Dataset) -> dict[str, float]:
         """Name -> score of simple models on the validation split, in the metric's unit."""

@@ -50,7 +50,8 @@ def without_effect(
 
 
 def _tokenizer(*names: str) -> Callable[[Values], bool]:
-    return lambda values: (values.get("tokenizer") or "char") in names
+    # "auto" is the default of tasks whose texts decide it.
+    return lambda values: (values.get("tokenizer") or "char") in (*names, "auto")
 
 
 def _validates(values: Values) -> bool:

@@ -52,7 +52,7 @@ def make_request(
     planned = (_names(get_task(task).config) | _names(TrainConfig)) - {"vocab_size", "steps"}
     planned -= {"restart_step"}
     _refuse_others(values, fields[kind] | fields[Budget] | planned, task, preset_name)
-    _refuse_idle(values, chosen)
+    _refuse_idle({"tokenizer": kind.tokenizer} | values, chosen)
     data = dict(chosen.data) if chosen else {}
     data |= {name: values[name] for name in fields[kind] if name in values}
     # Those that hold several values, whatever the task.
@@ -92,7 +92,7 @@ def _refuse_others(
 TASK_OPTIONS = {
     name: "series"
     for name in ("target", "date", "covariate", "horizon", "season", "members", "distribution")
-}
+} | {name: "pairs" for name in ("source_column", "target_column", "label_smoothing")}
 """Options of one task alone -> its name."""
 
 

@@ -126,6 +126,8 @@ class _Problem:
 
     @property
     def minutes(self) -> float:
+        if self.task.rules and self.task.rules.minutes:
+            return self.budget.minutes or self.task.rules.minutes(self.dataset)
         length = sum(self.dataset.length(split) for split in ("train", "valid", "test"))
         return self.budget.minutes or heuristics.default_minutes(length)
 
@@ -170,7 +172,10 @@ def make_plan(
     parameters = task.num_parameters(model)
     # Dropout depends on the number of epochs, so the speed was measured without it. Where user or
     # preset set one kind of it, the others stay at 0.
-    if task.rules and "dropout" not in problem.given:
+    if task.rules and task.rules.dropouts:
+        if not any("dropout" in name for name in problem.given):
+            model = replace(model, **task.rules.dropouts(model, epochs))
+    elif task.rules and "dropout" not in problem.given:
         model = replace(model, dropout=task.rules.dropout if model.num_layers > 1 else 0.0)
     elif not any("dropout" in name for name in problem.given):
         layers = heuristics.dropout(epochs, parameters, problem.tokens)
@@ -347,7 +352,8 @@ def _model(problem: _Problem, size: tuple[int, int]) -> ModelConfig:
     names = {item.name for item in dataclasses.fields(problem.task.config)} - {"vocab_size"}
     chosen: dict[str, Any] = {"num_layers": layers, "hidden_size": hidden, "residual": True}
     vocabulary = problem.task.model_config(problem.dataset, {}).vocab_size
-    if given.get("tie_weights", vocabulary >= heuristics.LARGE_VOCABULARY):
+    large = vocabulary >= heuristics.LARGE_VOCABULARY and problem.task.rules is None
+    if given.get("tie_weights", large):
         # Equal widths, so that tied weights fit and every upper layer can be residual.
         width = given.get("hidden_size") or given.get("embedding_size") or hidden
         chosen |= {"tie_weights": True, "hidden_size": width, "embedding_size": width}
