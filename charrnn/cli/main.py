@@ -31,7 +31,7 @@ TRACEBACKS = ContextVar("TRACEBACKS", default=False)
 """Whether errors keep their tracebacks."""
 
 COMMANDS = (
-    "train", "plan", "sample", "evaluate", "write", "score", "originality", "runs", "compare",
+    "train", "plan", "sample", "translate", "evaluate", "write", "score", "originality", "runs", "compare",
     "plot", "gradients", "checkpoints",
 )  # fmt: skip
 """Commands in the order of the help. Each is a function of the module of the same name."""

@@ -179,12 +179,17 @@ class Predictor(ABC):
         from charrnn.checkpoints.checkpoint import save
 
         if Path(path).suffix.lower() == ".onnx":
-            raise UsageError(
-                f"a model of the task {self.checkpoint.task} has no ONNX form",
-                "give a name that ends in .safetensors",
-            )
+            self.export_onnx(Path(path))
+            return Path(path)
         save(self.checkpoint.without_training_state(), Path(path))
         return Path(path)
+
+    def export_onnx(self, path: Path) -> None:
+        """Write the model as ONNX. UsageError if it has no such form."""
+        raise UsageError(
+            f"a model of the task {self.checkpoint.task} has no ONNX form",
+            "give a name that ends in .safetensors",
+        )
 
 
 class Task(ABC):

@@ -206,7 +206,10 @@ def _write(
             f"no pair of the {name} part has sides of {MOST_TOKENS} tokens or fewer",
             "cut them into sentences, or choose --tokenizer subword",
         )
-    sizes = {"source": encoder.source_vocab_size or encoder.vocab_size, "target": encoder.vocab_size}
+    sizes = {
+        "source": encoder.source_vocab_size or encoder.vocab_size,
+        "target": encoder.vocab_size,
+    }
     tokens = 0
     for side, rows in sides.items():
         ids = np.concatenate(rows)

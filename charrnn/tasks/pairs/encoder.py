@@ -115,7 +115,9 @@ class Side:
     def spelled(self, ids: Sequence[int]) -> list[str]:
         """Ids -> the text of each, for a picture of the attention."""
         end, copy = self.end_id, self.copy_id
-        return ["</s>" if i == end else "?" if i == copy else self.tokenizer.decode([i]) for i in ids]
+        return [
+            "</s>" if i == end else "?" if i == copy else self.tokenizer.decode([i]) for i in ids
+        ]
 
 
 class PairEncoder:
@@ -284,5 +286,3 @@ def subword_size(characters: int) -> int:
     (6071, 1011)
     """
     return int(min(8_000, max(600, 3.2 * math.sqrt(characters))))
-
-

@@ -1,9 +1,9 @@
 """A checkpoint -> two ONNX graphs: `encoder_graph` reads sources, `step_graph` one target token.
 
-    encoder   source (B, S) and lengths (B,) int64 -> keys (B, S, H), values (B, S, C),
-              mask (B, S), first (B, H): the lower layer's state before a target
-    step      ids (R,) int64, keys, values, mask, 0.h, 1.h (R, H), and the other parts of both
-              layers' states -> logits (R, V), attention (R, S), 0.h.after and so on
+encoder   source (B, S) and lengths (B,) int64 -> keys (B, S, H), values (B, S, C),
+          mask (B, S), first (B, H): the lower layer's state before a target
+step      ids (R,) int64, keys, values, mask, 0.h, 1.h (R, H), and the other parts of both
+          layers' states -> logits (R, V), attention (R, S), 0.h.after and so on
 """
 
 from typing import Any

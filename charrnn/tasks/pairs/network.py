@@ -29,7 +29,11 @@ class PairNetwork(RecurrentNetwork):
 
     def __init__(self, config: PairsConfig) -> None:
         super().__init__(config)
-        width, hidden, context = config.embedding_size, config.hidden_size, 2 * encoder_units(config)
+        width, hidden, context = (
+            config.embedding_size,
+            config.hidden_size,
+            2 * encoder_units(config),
+        )
         self.embedding = nn.Embedding(config.vocab_size, width)
         if config.source_vocab_size:
             self.source_embedding = nn.Embedding(config.source_vocab_size, width)

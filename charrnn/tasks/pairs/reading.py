@@ -55,7 +55,9 @@ class Found:
             self.left_out[f"with a side of more than {MOST_CHARACTERS:,} characters"] += 1
         else:
             # A newline in a cell would end the text: it is what begins and ends a side.
-            pair = (" ".join(side.split("\n")) if "\n" in side else side for side in (source, target))
+            pair = (
+                " ".join(side.split("\n")) if "\n" in side else side for side in (source, target)
+            )
             self.pairs.append(Pair(*pair))
 
     def all_notes(self) -> list[str]:
@@ -300,4 +302,3 @@ HEADERS = {
                        ("question", "answer"), ("from", "to"), ("original", "corrected"),
                        ("grapheme", "phoneme"), ("word", "pronunciation"))
 }  # fmt: skip
-

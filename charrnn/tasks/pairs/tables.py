@@ -96,7 +96,9 @@ def find_columns(
     holds names; None to find out. UsageError if the columns cannot be told.
     """
     names = [cell.strip().lower() for cell in first]
-    places = [_place(names, asked, known) for asked, known in ((source, SOURCES), (target, TARGETS))]
+    places = [
+        _place(names, asked, known) for asked, known in ((source, SOURCES), (target, TARGETS))
+    ]
     asked_by_name = any(each and not each.isdecimal() for each in (source, target))
     named = all(place is not None and names[place] in known for place, known in zip(
         places, (SOURCES, TARGETS), strict=True))  # fmt: skip

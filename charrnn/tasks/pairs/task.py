@@ -146,7 +146,9 @@ class PairsTask(Task):
             found = translate(decoder, dataset.encoder, sources)
         texts = [text_of(dataset.encoder, ids, copied, each[0]) for ids, copied, each in found]
         lines = zip(sources, texts, strict=True)
-        return "\n".join(f"{one[:SHOWN_CHARACTERS]} -> {to[:SHOWN_CHARACTERS]}" for one, to in lines)
+        return "\n".join(
+            f"{one[:SHOWN_CHARACTERS]} -> {to[:SHOWN_CHARACTERS]}" for one, to in lines
+        )
 
     def predictor(self, checkpoint: Checkpoint, path: Path, **options: Any) -> "Translator":
         """A Translator. Options: threads, precision."""

@@ -170,14 +170,11 @@ class Translator(Predictor):
             lines.append("for BLEU and chrF: pip install 'charrnn[pairs]'")
         return [*lines, *(f"warning: {text}" for text in score.issues.values())]
 
-    def save(self, path: str | Path) -> Path:
-        """Write the model for sharing -> its path; a name that ends in .onnx becomes ONNX."""
-        if Path(path).suffix.lower() == ".onnx":
-            from charrnn.tasks.pairs.exporting import export
+    def export_onnx(self, path: Path) -> None:
+        """Write the encoder as an ONNX file, and the decoder's step beside it."""
+        from charrnn.tasks.pairs.exporting import export
 
-            export(self.checkpoint.without_training_state(), Path(path))
-            return Path(path)
-        return super().save(path)
+        export(self.checkpoint.without_training_state(), path)
 
 
 def _empty(text: str) -> Translation:

@@ -223,15 +223,15 @@ def _counts(train: Mapping[str, Any], own: Mapping[str, Any], group: Group) -> t
     return thread_counts(train["threads"])
 
 
-def _batch(
-    task: Task, dataset: Dataset, given: Mapping[str, Any], group: Group
-) -> dict[str, int]:
+def _batch(task: Task, dataset: Dataset, given: Mapping[str, Any], group: Group) -> dict[str, int]:
     """Batch size and window that fit the data: each stream has at least a window and a token."""
     tokens = dataset.size("train")
     if task.rules:
         shape = task.rules.batch(dataset, given)
         if "batch_size" not in given:
-            shape["batch_size"] = math.ceil(shape["batch_size"] / group.world_size) * group.world_size
+            shape["batch_size"] = (
+                math.ceil(shape["batch_size"] / group.world_size) * group.world_size
+            )
         rows_per_rank(shape["batch_size"], group.world_size)
         return shape
     length = given.get("seq_length") or heuristics.seq_length(tokens)
