@@ -149,9 +149,7 @@ def check_target(path: Path, force: bool) -> None:
                 f"{path} is a link or no regular file, and is not replaced", "give another name"
             )
         if not force:
-            raise UsageError(
-                f"{path} exists", "give another --output, or --force to overwrite it"
-            )
+            raise UsageError(f"{path} exists", "give another --output, or --force to overwrite it")
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """`charrnn evaluate`: how well a model predicts text that it was not trained on."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli import terminal
@@ -89,9 +89,9 @@ def _evaluate_other(
         raise UsageError(
             f"a model of the task {model.checkpoint.task} has no --file", "use --split"
         )
-    # Typed as its base class, whose `evaluate` need not know files.
-    files = {"file": file} if file is not None else {}
-    score = model.evaluate(split, **files)
+    # The base class's `evaluate` need not know files.
+    evaluated: Any = model.evaluate
+    score: Any = evaluated(split, file=file) if file is not None else evaluated(split)
     if as_json:
         place = {"checkpoint": str(model.path), "split": None if file else split}
         out.json(score.to_json() | place)

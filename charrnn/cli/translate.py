@@ -1,4 +1,4 @@
-"""`charrnn translate`: a line in, a line out, in order. torch, which loads slowly, is not imported."""
+"""`charrnn translate`: a line in, a line out, in order. torch is not imported."""
 
 import codecs
 import os

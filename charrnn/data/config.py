@@ -158,7 +158,7 @@ class DataConfig:
 def data_config_from_json(
     data: Mapping[str, Any], kind: type[DataConfig] = DataConfig
 ) -> DataConfig:
-    """The inverse of `to_json` of a kind of DataConfig; ValueError, TypeError if it is not valid."""
+    """The inverse of a kind's `to_json`. ValueError or TypeError if a field is not valid."""
     values: dict[str, Any] = {}
     for item in dataclasses.fields(kind):
         if item.name in data:

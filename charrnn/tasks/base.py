@@ -67,7 +67,7 @@ class Rules:
     learning_rate: Callable[[int], float]
     weight_decay: float = 0.01
     dropout: float = 0.0
-    dropouts: Callable[[ModelConfig, float], dict[str, float]] | None = None
+    dropouts: Callable[[ModelConfig, float], dict[str, Any]] | None = None
     minutes: Callable[["Dataset"], float] | None = None
 
 
@@ -167,8 +167,8 @@ class Predictor(ABC):
         return f"<{type(self).__name__} {self.name}: {kind} {sizes}, step {step}>"
 
     @abstractmethod
-    def evaluate(self, split: str = "valid", **files: Any) -> Score:
-        """The score over a split of the run's data; `file` instead, where it `reads_files`."""
+    def evaluate(self, split: str = "valid") -> Score:
+        """The score over a split of the run's data; with `file`, where it `reads_files`."""
 
     def baseline_lines(self, score: Any) -> list[str]:
         """What `evaluate` prints after a score: the same figures of simple models."""

@@ -89,10 +89,9 @@ def _refuse_others(
             raise UsageError(f"there is no option {name!r}", "see charrnn train --help")
 
 
-TASK_OPTIONS = {
-    name: "series"
-    for name in ("target", "date", "covariate", "horizon", "season", "members", "distribution")
-} | {name: "pairs" for name in ("source_column", "target_column", "label_smoothing")}
+TASK_OPTIONS = dict.fromkeys(
+    ("target", "date", "covariate", "horizon", "season", "members", "distribution"), "series"
+) | dict.fromkeys(("source_column", "target_column", "label_smoothing"), "pairs")
 """Options of one task alone -> its name."""
 
 

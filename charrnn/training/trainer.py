@@ -315,7 +315,7 @@ class Trainer:
         self.pacer.evaluated(self.seconds - began, read)
 
     def _score_issues(self, score: Score) -> Iterator[diagnostics.Issue]:
-        """What a task finds wrong, once half of the steps are taken: before, it is to be learned."""
+        """What a task finds wrong, once half of the steps are taken: before, it is yet to learn."""
         if 2 * self.learner.step >= self.plan.train_config.steps:
             for kind, text in self.task.issues(score).items():
                 yield diagnostics.Issue(kind, text)

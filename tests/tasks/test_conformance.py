@@ -40,12 +40,10 @@ def write_numbers(path: Path) -> None:
     path.write_text("".join(f"{10 + 3 * math.sin(0.3 * i):.4f}\n" for i in range(600)))
 
 
-def write_series(path: Path) -> None:
-    """Days with a weekly season and a trend, as CSV."""
-    days = np.datetime64("2021-01-01") + np.arange(200)
-    values = 10 + 0.01 * np.arange(200) + 3 * np.sin(np.arange(200) * 2 * np.pi / 7)
-    rows = [f"{day},{value:.3f}" for day, value in zip(days, values, strict=True)]
-    path.write_text("date,load\n" + "\n".join(rows) + "\n")
+def write_pairs(path: Path) -> None:
+    """Short words, and the same backwards."""
+    words = [f"{a}{b}{c}" for a in "abcde" for b in "fgh" for c in "ijklmn"]
+    path.write_text("".join(f"{word}\t{word[::-1]}\n" for word in words))
 
 
 SIZES = {"num_layers": 1, "hidden_size": 8, "embedding_size": 8, "batch_size": 4, "seq_length": 8}
@@ -58,7 +56,7 @@ def sizes(task: Task) -> dict[str, Any]:
 
 
 DATA: dict[str, Callable[[Path], None]] = {
-    "language": write_text, TOY: write_numbers, "series": write_series,
+    "language": write_text, TOY: write_numbers, "pairs": write_pairs,
 }  # fmt: skip
 """Task -> a function that writes a small file of its data. A new task adds a line."""
 

@@ -13,8 +13,8 @@ from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 FORMATS = ("png", "svg")
 

@@ -30,7 +30,7 @@ INDEX = "pairs.json"
 
 @dataclass(frozen=True)
 class Split:
-    """One part of the pairs on disk: their texts, and their ids. tokens: of both sides, with ends."""
+    """One part of the pairs on disk: texts and ids. tokens: of both sides, with ends."""
 
     folder: Path
     name: str

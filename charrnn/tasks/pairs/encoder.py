@@ -1,7 +1,7 @@
 """A pair of texts <-> ids: one tokenizer for both sides or two, and characters that are copied.
 
-A side is its tokens and an end, which is the id of a newline. What a tokenizer has no id for becomes
-the last id, COPY: a decoder that writes it gets the text of the source that its attention is at.
+A side is its tokens and an end, which is the id of a newline. What a tokenizer has no id for is the
+last id, COPY: a decoder that writes it gets the text of the source that its attention is at.
 """
 
 import math
@@ -180,7 +180,7 @@ class PairEncoder:
             raise damaged("it is not that of pairs")
         if not (target is None or isinstance(target, dict)):
             raise damaged("its target has no tokenizer")
-        if type(ratio) not in (int, float) or not 0 < ratio <= 1000:
+        if not isinstance(ratio, int | float) or not 0 < ratio <= 1000:
             raise damaged("its ratio of lengths is no number")
         read = tokenizers.from_json
         return cls(read(source), None if target is None else read(target), float(ratio))

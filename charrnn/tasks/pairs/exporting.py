@@ -18,35 +18,35 @@ from charrnn.tasks.pairs.graphs import encoder_graph, state_names, step_graph
 FORMAT = 1
 """Of the document; raised whenever an older reader could misread a newer file."""
 
-DOCUMENT = """A model of pairs of texts by charrnn: it turns a source into a target. This text and the
-metadata entry charrnn.use, which is JSON, are all that a program needs. Names in backquotes are
+DOCUMENT = """A model of pairs of texts by charrnn: it turns a source into a target. This text and
+the metadata entry charrnn.use, which is JSON, are all that a program needs. Names in backquotes are
 keys of charrnn.use; those of a side are keys of `source` or `target` in it. There are two files:
 NAME.onnx is the encoder, NAME.step.onnx one step of the decoder.
 
 A SOURCE TO IDS. White space at both ends is left out. Where `spaced` of the source is true, a space
-is put before it. `tokenizer` is the tokenizer's JSON, and below is how it encodes. What it has no id
-for, a character that it would encode in bytes or a word that it would call unknown, becomes the id
-`copy_id`. After the last token comes `end_id` of the source. At most `longest` tokens are read.
+is put before it. `tokenizer` is the tokenizer's JSON, and below is how it encodes. What it has no
+id for, a character that it would encode in bytes or a word that it would call unknown, becomes the
+id `copy_id`. After the last token comes `end_id` of the source. At most `longest` tokens are read.
 
 ENCODER. Inputs: source int64 (B, S), padded with any id, and lengths int64 (B,). Outputs: keys,
 values, mask, and first, the state `0.h` before a target.
 
 STEP. Inputs: ids int64 (R,), the last token of each of R targets, `end_id` of the target before the
-first; keys, values and mask of its source; and the states `states`, zeros at first except 0.h, which
-is first of the encoder. Outputs: logits (R, V) of the next token, unscaled; attention (R, S), over
-the tokens of the source; and each state after the token, such as 0.h.after: the input of that name
-in the next step.
+first; keys, values and mask of its source; and the states `states`, zeros at first except 0.h,
+which is first of the encoder. Outputs: logits (R, V) of the next token, unscaled; attention (R, S),
+over the tokens of the source; and each state after the token, such as 0.h.after: the input of that
+name in the next step.
 
 DECODING. Greedy: the id of the largest logit, of equals the smallest, except those of
 `never_written`, and `copy_id` where the source has none. A beam of n keeps the n best targets by
 the sum of log-softmax; an `end_id` among the n best of a step completes one; they are ranked by
-that sum over their number of tokens, the end counted. A target ends with `end_id` of the target,
-or after `ratio` times the source's number of ids, rounded up, plus 10 tokens.
+that sum over their number of tokens, the end counted. A target ends with `end_id` of the target, or
+after `ratio` times the source's number of ids, rounded up, plus 10 tokens.
 
 IDS TO A TARGET. `bytes` of the target gives the bytes of each id in hexadecimal: join those of all
 ids, and decode them as UTF-8. `copy_id` becomes the text of the source's copy_id that has the
-largest attention in the step that wrote it. Where `spaced` of the target is true, the first space is
-left out, and a space is put before what is copied.
+largest attention in the step that wrote it. Where `spaced` of the target is true, the first space
+is left out, and a space is put before what is copied.
 """
 
 

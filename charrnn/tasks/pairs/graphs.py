@@ -6,6 +6,7 @@ step      ids (R,) int64, keys, values, mask, 0.h, 1.h (R, H), and the other par
           layers' states -> logits (R, V), attention (R, S), 0.h.after and so on
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -133,15 +134,19 @@ def step_graph(checkpoint: Checkpoint, precision: str = "float32", document: str
             ("keys", "float", ["R", "S", hidden]),
             ("values", "float", ["R", "S", context]),
             ("mask", "float", ["R", "S"]),
-            *((name, "float", ["R", hidden]) for name in states),
+            *(_state(name, hidden) for name in states),
         ],
         [
             ("logits", ["R", config.vocab_size]),
             ("attention", ["R", "S"]),
-            *((f"{name}.after", ["R", hidden]) for name in states),
+            *((f"{name}.after", shape) for name, _, shape in (_state(n, hidden) for n in states)),
         ],
         document,
     )
+
+
+def _state(name: str, hidden: int) -> tuple[str, str, Sequence[str | int]]:
+    return name, "float", ["R", hidden]
 
 
 def _step(config: PairsConfig, weights: Arrays, precision: str) -> Nodes:
@@ -155,7 +160,9 @@ def _step(config: PairsConfig, weights: Arrays, precision: str) -> Nodes:
     nodes.add(CELL_NODES[config.cell](low, 0, precision))
     _attention(nodes, config)
     nodes.node("Concat", ["0.h.after", "context"], ["x1"], axis=1)
-    bias = high["bias_ih"] if CELLS[config.cell].two_biases else high["bias_ih"] + high["bias_hh"]
+    bias = high["bias_ih"]
+    if not CELLS[config.cell].two_biases:
+        bias = bias + high["bias_hh"]
     # With residuals what the encoder returns is a sum of its layers' outputs, each within 1.
     bound = float(config.num_layers if config.residual else 1)
     add = nodes.constant("bias1", bias)
@@ -166,13 +173,13 @@ def _step(config: PairsConfig, weights: Arrays, precision: str) -> Nodes:
         nodes.node("Add", ["1.h.after", "0.h.after"], ["top"])
         top = "top"
     nodes.node("Concat", [top, "context"], ["joined"], axis=1)
-    bias = nodes.constant("projection.bias", weights["projection.bias"])
+    projected = nodes.constant("projection.bias", weights["projection.bias"])
     # From here on in float32: rounding errors would go straight into the figures.
     product = PRODUCTS["float32"]
-    nodes.add(product("projected", "joined", weights["projection.weight"], bias))
+    nodes.add(product("projected", "joined", weights["projection.weight"], projected))
     nodes.node("Tanh", ["projected"], ["last"])
-    bias = nodes.constant("output.bias", weights["output.bias"])
-    return nodes.add(product("logits", "last", weights["embedding.weight"], bias))
+    last = nodes.constant("output.bias", weights["output.bias"])
+    return nodes.add(product("logits", "last", weights["embedding.weight"], last))
 
 
 def _attention(nodes: Nodes, config: PairsConfig) -> None:

@@ -23,7 +23,7 @@ LEAST_OUTPUTS = 10
 """Fewer outputs say nothing of all."""
 
 LONGEST_DISTANCE = 20_000
-"""Symbols of a side beyond which a distance is not computed, but taken for that of nothing alike."""
+"""Symbols of a side beyond which the distance is taken for that of nothing alike."""
 
 
 @dataclass(frozen=True)

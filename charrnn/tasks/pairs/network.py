@@ -7,13 +7,13 @@ steps of a batch, which is what fits a CPU.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from charrnn.config import CELLS
-from charrnn.models.cells import CELL_CLASSES, RecurrentLayer, State
+from charrnn.models.cells import CELL_CLASSES, State
 from charrnn.models.functional import dropout
 from charrnn.models.recurrent import RecurrentNetwork
 from charrnn.tasks.pairs.config import PairsConfig, encoder_units, recurrent_sizes
@@ -38,12 +38,10 @@ class PairNetwork(RecurrentNetwork):
         if config.source_vocab_size:
             self.source_embedding = nn.Embedding(config.source_vocab_size, width)
         cell, sizes = CELL_CLASSES[config.cell], recurrent_sizes(config)
-        layers = {name: cell(*size) for name, size in sizes.items()}
         count = config.num_layers
-        self.forward_layers = nn.ModuleList(layers[f"forward.{n}"] for n in range(count))
-        self.backward_layers = nn.ModuleList(layers[f"backward.{n}"] for n in range(count))
-        self.lower: RecurrentLayer = layers["lower"]
-        self.upper: RecurrentLayer = layers["upper"]
+        self.forward_layers = nn.ModuleList(cell(*sizes[f"forward.{n}"]) for n in range(count))
+        self.backward_layers = nn.ModuleList(cell(*sizes[f"backward.{n}"]) for n in range(count))
+        self.lower, self.upper = cell(*sizes["lower"]), cell(*sizes["upper"])
         self.bridge = nn.Linear(context, hidden)
         self.keys = nn.Linear(context, hidden, bias=False)
         self.projection = nn.Linear(hidden + context, width)
@@ -52,14 +50,16 @@ class PairNetwork(RecurrentNetwork):
         self._init_weights()
 
     def _init_weights(self) -> None:
-        """Small embeddings: they are the output layer too, and the first loss is that of a guess."""
+        """Small embeddings: they are the output layer too, and a first loss is that of a guess."""
         nn.init.normal_(self.embedding.weight, std=0.1)
         if self.config.source_vocab_size:
             nn.init.normal_(self.source_embedding.weight, std=0.1)
 
-    def named_parameters(self, *args: object, **options: object):  # type: ignore[no-untyped-def,override]
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Parameter]]:
         """The parameters by the names of `config.parameter_shapes`."""
-        for name, parameter in super().named_parameters(*args, **options):  # type: ignore[arg-type]
+        for name, parameter in super().named_parameters(prefix, recurse, remove_duplicate):
             yield name.replace("_layers.", "."), parameter
 
     def embed(self, inputs: Tensor, source: bool = False) -> Tensor:
@@ -107,8 +107,9 @@ class PairNetwork(RecurrentNetwork):
         memory: tuple[Tensor, Tensor, Tensor],
         states: tuple[State, State | None],
     ) -> tuple[Tensor, Tensor, tuple[State, State]]:
-        """Target ids (B, T), what `encode` returned, and states -> inputs of the output layer
-        (B, T, D), attention (B, T, S), and the states after.
+        """Target ids (B, T), the memory, states -> outputs (B, T, D), attention (B, T, S), states.
+
+        The outputs are what the output layer reads, the states those after the last of the T ids.
         """
         config = self.config
         keys, values, mask = memory

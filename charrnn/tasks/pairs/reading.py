@@ -167,7 +167,7 @@ def choose(pairs: Sequence[Pair], fractions: Mapping[str, float]) -> dict[int, s
 
 
 def _leaks(splits: Mapping[str, Sequence[Pair]], files: Mapping[str, Sources]) -> list[str]:
-    """Notes on pairs that are both learned and measured on, which only files of their own can be."""
+    """Notes on pairs that are learned and measured on, which files of their own can be."""
     known = set(splits["train"])
     found = []
     for name in files.keys() - {"train"}:
@@ -187,7 +187,7 @@ def _read(files: Sources, config: PairsDataConfig) -> Found:
     ]
     found.notes += tally.notes(config.reading)
     if len(texts) == 2 and not any(map(_is_table, files.files)) and _parallel(texts, files):
-        one, other = ([line for line in text.split("\n")] for text in texts)
+        one, other = (text.split("\n") for text in texts)
         found.notes.append(
             f"{len(one):,} lines of {files.files[0].name} with those of {files.files[1].name}"
         )

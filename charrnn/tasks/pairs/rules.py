@@ -59,7 +59,7 @@ def learning_rate(units: int) -> float:
     return round(3e-3 * math.sqrt(192 / max(96, units)), 5)
 
 
-def dropouts(model: ModelConfig, epochs: float) -> dict[str, float]:
+def dropouts(model: ModelConfig, epochs: float) -> dict[str, Any]:
     """Sizes, epochs -> dropout: none for a few epochs, 0.3 from about ten on."""
     rate = round(min(0.3, 0.12 * math.log2(max(1.0, epochs))), 2)
     return {"input_dropout": rate, "dropout": rate, "output_dropout": rate}

@@ -17,8 +17,8 @@ Arrays = list[NDArray[np.float32]]
 ATTENTION_AT_ONCE = 20_000_000
 """Numbers of attention that a batch may hold: rows x width x tokens of source and target."""
 
-MOST_ROWS = 32
-"""Sources of a batch."""
+MOST_ROWS = 160
+"""Hypotheses of a batch, of all its sources."""
 
 
 class Decoder(Protocol):
@@ -48,7 +48,7 @@ class Hypothesis:
 
     @property
     def score(self) -> float:
-        """Log-probability per token, by which hypotheses are ranked (Wu et al. 2016, exponent 1)."""
+        """Log-probability per token, which ranks hypotheses (Wu et al. 2016, exponent 1)."""
         return self.logprob / (len(self.ids) + self.ended or 1)
 
 
@@ -184,7 +184,8 @@ def rows_at_once(sources: Sequence[Ids], longest: Sequence[int], width: int) -> 
         # The first of a batch is its longest.
         first = batches[-1][0] if batches else number
         size = len(sources[first]) * max(longest[first], longest[number]) * width
-        if not batches or len(batches[-1]) >= max(1, min(MOST_ROWS, ATTENTION_AT_ONCE // size)):
+        most = max(1, min(MOST_ROWS // width, ATTENTION_AT_ONCE // size))
+        if not batches or len(batches[-1]) >= most:
             batches.append([])
         batches[-1].append(number)
     return batches
