@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from charrnn.evaluation.scores import Score
     from charrnn.tasks.language.language_model import LanguageModel
+    from charrnn.tasks.pairs.translator import Translator
     from charrnn.training.planner.plan import Plan
 
 __version__ = "0.2.0"
@@ -48,6 +49,7 @@ __all__ = [
     "RunLockedError",
     "Score",
     "StorageError",
+    "Translator",
     "UsageError",
     "__version__",
     "load",
@@ -61,6 +63,7 @@ _MODULES = {
     "Plan": "training.planner.plan",
     "Run": "checkpoints.run",
     "Score": "evaluation.scores",
+    "Translator": "tasks.pairs.translator",
 } | dict.fromkeys(("load", "plan", "resume", "train"), "api")
 """Name -> the module that defines it; the others are in `errors`."""
 

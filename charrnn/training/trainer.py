@@ -19,7 +19,7 @@ from charrnn.checkpoints.run import Run
 from charrnn.errors import DivergedError, InterruptedTraining
 from charrnn.models.device import memory_limit
 from charrnn.tasks import get_task
-from charrnn.tasks.base import Dataset, Score
+from charrnn.tasks.base import Dataset
 from charrnn.training import diagnostics
 from charrnn.training.distributed import Group
 from charrnn.training.events import (
@@ -297,28 +297,21 @@ class Trainer:
                     yield saved
         if self.group.is_main:
             with self._model_weights():
-                found = self.validation.evaluate(
-                    self.learner.network,
-                    self.plan.train_config,
-                    self.learner.step,
-                    lambda: self.seconds,
-                )
+                network, config = self.learner.network, self.plan.train_config
+                evaluate, step = self.validation.evaluate, self.learner.step
+                found = evaluate(network, config, step, lambda: self.seconds)
             yield from found
             for event in found:
                 if isinstance(event, Evaluated) and event.step == self.learner.step:
                     self.encoder = self.task.calibrated(self.encoder, event.score)
-                    yield from self._warnings(self._score_issues(event.score))
+                    issues = self.task.issues(event.score)
+                    late = diagnostics.late(issues, event.step, config)
+                    yield from self._warnings(late)
             yield from self._warnings(self._unit_issues())
         yield from self._save(self.validation.valid, self.validation.valid_pieces)
         size = self.dataset.size("valid")
         read = min(size, self.plan.train_config.eval_tokens or size)
         self.pacer.evaluated(self.seconds - began, read)
-
-    def _score_issues(self, score: Score) -> Iterator[diagnostics.Issue]:
-        """What a task finds wrong, once half of the steps are taken: before, it is yet to learn."""
-        if 2 * self.learner.step >= self.plan.train_config.steps:
-            for kind, text in self.task.issues(score).items():
-                yield diagnostics.Issue(kind, text)
 
     def _unit_issues(self) -> Iterator[diagnostics.Issue]:
         """Saturated and dead units, once the network has learned something and not everything."""

@@ -200,7 +200,7 @@ def _write(
         sides["target"].append(target)
     if len(kept) < len(pairs):
         left = len(pairs) - len(kept)
-        notes.append(f"{left:,} pairs with a side of more than {MOST_TOKENS} tokens are left out")
+        notes.append(f"left out: {left:,} with a side of more than {MOST_TOKENS} tokens")
     if not kept:
         raise CorpusError(
             f"no pair of the {name} part has sides of {MOST_TOKENS} tokens or fewer",

@@ -180,7 +180,8 @@ class PairEncoder:
             raise damaged("it is not that of pairs")
         if not (target is None or isinstance(target, dict)):
             raise damaged("its target has no tokenizer")
-        if not isinstance(ratio, int | float) or not 0 < ratio <= 1000:
+        # True is an instance of int.
+        if not isinstance(ratio, int | float) or ratio is True or not 0 < ratio <= 1000:
             raise damaged("its ratio of lengths is no number")
         read = tokenizers.from_json
         return cls(read(source), None if target is None else read(target), float(ratio))

@@ -158,7 +158,7 @@ def _step(config: PairsConfig, weights: Arrays, precision: str) -> Nodes:
     nodes = Nodes()
     nodes.add(layer_input(config, weights["embedding.weight"], low, 0, precision))
     nodes.add(CELL_NODES[config.cell](low, 0, precision))
-    _attention(nodes, config)
+    _attention(nodes)
     nodes.node("Concat", ["0.h.after", "context"], ["x1"], axis=1)
     bias = high["bias_ih"]
     if not CELLS[config.cell].two_biases:
@@ -182,16 +182,14 @@ def _step(config: PairsConfig, weights: Arrays, precision: str) -> Nodes:
     return nodes.add(product("logits", "last", weights["embedding.weight"], last))
 
 
-def _attention(nodes: Nodes, config: PairsConfig) -> None:
+def _attention(nodes: Nodes) -> None:
     """`0.h.after` (R, H) -> `attention` (R, S) and `context` (R, C)."""
     last = nodes.constant("axis2", np.array([2]))
     middle = nodes.constant("axis1", np.array([1]))
     nodes.node("Unsqueeze", ["0.h.after", last], ["query"])
     nodes.node("MatMul", ["keys", "query"], ["products"])  # (R, S, 1)
-    nodes.node("Squeeze", ["products", last], ["unscaled"])
-    scale = nodes.constant("scale", np.array(config.hidden_size**-0.5, np.float32))
-    nodes.node("Mul", ["unscaled", scale], ["scaled"])
-    nodes.node("Add", ["scaled", "mask"], ["weighted"])
+    nodes.node("Squeeze", ["products", last], ["scores"])
+    nodes.node("Add", ["scores", "mask"], ["weighted"])
     nodes.node("Softmax", ["weighted"], ["attention"], axis=1)
     nodes.node("Unsqueeze", ["attention", middle], ["row"])
     nodes.node("MatMul", ["row", "values"], ["found"])  # (R, 1, C)

@@ -115,7 +115,7 @@ class PairNetwork(RecurrentNetwork):
         keys, values, mask = memory
         weight_dropout = config.weight_dropout if self.training else 0.0
         low, after_low = self.lower(self.embed(ids), states[0], weight_dropout)
-        scores = low @ keys.transpose(1, 2) * config.hidden_size**-0.5 + mask[:, None]
+        scores = low @ keys.transpose(1, 2) + mask[:, None]
         attention = scores.float().softmax(-1)  # (B, T, S)
         context = attention.to(values.dtype) @ values
         x = self.drop(torch.cat([low, context], dim=-1), config.dropout)

@@ -60,11 +60,15 @@ class Found:
             )
             self.pairs.append(Pair(*pair))
 
+    def why(self) -> str:
+        """What was left out, in parentheses; empty if nothing was."""
+        said = [f"{count:,} {what}" for what, count in self.left_out.items()]
+        return f" (left out: {', '.join(said)})" if said else ""
+
     def all_notes(self) -> list[str]:
         """What the user should know of how the pairs were read."""
-        said = [f"{count:,} {what}" for what, count in self.left_out.items()]
-        left = [f"left out: {', '.join(said)}"] if said else []
-        return [*self.notes, *left]
+        why = self.why()
+        return [*self.notes, *([why.strip(" ()")] if why else [])]
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def read(config: PairsDataConfig, folder: Path) -> Texts:
         splits[name] = found.pairs
         if not found.pairs:
             raise CorpusError(
-                f"{source.files[0]} has no pair of two texts",
+                f"{source.files[0]} has no pair of two texts{found.why()}",
                 "give lines of source, a tab and target, two files of equally many lines, or CSV",
             )
     pairs = splits["train"]
@@ -288,7 +292,7 @@ def _read_tabs(path: Path, text: str, found: Found) -> None:
             continue
         found.add(source, target)
     if more:
-        found.notes.append(f"what follows a second tab is left out, in {more:,} lines")
+        found.notes.append(f"what follows a second tab is left out, in {more:,} of the lines")
 
 
 def _is_header(source: str, target: str) -> bool:

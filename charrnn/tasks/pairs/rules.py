@@ -39,11 +39,11 @@ def most_epochs(pairs: int) -> float:
 def batch(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, int]:
     """Tokens of a pair, in the mean, as the window; so many pairs as make a batch.
 
-    A small set has at least some ten steps an epoch.
+    A small set has some hundred steps an epoch, or steps of eight pairs.
     """
     pairs, tokens = max(1, dataset.length("train")), dataset.size("train")
     length = given.get("seq_length") or max(1, round(tokens / pairs))
-    wanted = min(BATCH_TOKENS, max(8 * length, tokens // 10))
+    wanted = min(BATCH_TOKENS, max(8 * length, tokens // 100))
     return {"seq_length": length, "batch_size": given.get("batch_size") or max(1, wanted // length)}
 
 

@@ -46,7 +46,8 @@ def json_rows(text: str, name: str) -> tuple[list[str], list[list[Any]], int]:
             found = json.loads(stripped)
         # RecursionError of thousands of brackets.
         except (ValueError, RecursionError) as error:
-            raise CorpusError(f"{name} is not JSON: {error}", "check the file") from None
+            why = "it is nested too deeply" if isinstance(error, RecursionError) else error
+            raise CorpusError(f"{name} is not JSON: {why}", "check the file") from None
         values: Iterable[Any] = found if isinstance(found, list) else [found]
     else:
         values = _parsed(text)

@@ -4,8 +4,11 @@ Pure functions of numbers. They come from the trials in benchmarks/trials.md.
 """
 
 import math
+from collections.abc import Collection
+from typing import Any
 
 from charrnn.config import ModelConfig, TrainConfig
+from charrnn.tasks.base import Rules
 
 SIZES = ((1, 64), (1, 128), (1, 192), (2, 192), (2, 256), (2, 384), (2, 512), (2, 768), (2, 1024))
 """Layers and units that the planner chooses from, smallest first."""
@@ -78,6 +81,29 @@ def dropout(epochs: float, parameters: int, tokens: int) -> float:
     # In the trials dropout lowered the loss from about six epochs on.
     pressure = math.log2(max(1.0, epochs / 6)) * min(1.0, parameters / tokens) ** 0.25
     return float(round(min(0.5, 0.22 * pressure), 2))
+
+
+def dropouts(
+    rules: Rules | None,
+    model: ModelConfig,
+    given: Collection[str],
+    epochs: float,
+    parameters: int,
+    tokens: int,
+) -> dict[str, Any]:
+    """Rules of a task, a model and what is given -> the fields of dropout that are planned.
+
+    Where user or preset set one kind of it, the others stay at 0.
+    """
+    if rules and not rules.dropouts and "dropout" not in given:
+        return {"dropout": rules.dropout if model.num_layers > 1 else 0.0}
+    if any("dropout" in name for name in given):
+        return {}
+    if rules:
+        return rules.dropouts(model, epochs) if rules.dropouts else {}
+    layers = dropout(epochs, parameters, tokens)
+    inputs = round(input_dropout(layers, model.vocab_size), 2)
+    return {"input_dropout": inputs, "dropout": layers, "output_dropout": layers}
 
 
 def input_dropout(dropout: float, vocab_size: int) -> float:

@@ -126,8 +126,8 @@ class _Problem:
 
     @property
     def minutes(self) -> float:
-        if self.task.rules and self.task.rules.minutes:
-            return self.budget.minutes or self.task.rules.minutes(self.dataset)
+        if not self.budget.minutes and self.task.rules and self.task.rules.minutes:
+            return self.task.rules.minutes(self.dataset)
         length = sum(self.dataset.length(split) for split in ("train", "valid", "test"))
         return self.budget.minutes or heuristics.default_minutes(length)
 
@@ -170,17 +170,11 @@ def make_plan(
     most = 0 if problem.budget.steps or problem.budget.epochs else problem.most_steps
     epochs = steps * problem.tokens_per_step / problem.tokens
     parameters = task.num_parameters(model)
-    # Dropout depends on the number of epochs, so the speed was measured without it. Where user or
-    # preset set one kind of it, the others stay at 0.
-    if task.rules and task.rules.dropouts:
-        if not any("dropout" in name for name in problem.given):
-            model = replace(model, **task.rules.dropouts(model, epochs))
-    elif task.rules and "dropout" not in problem.given:
-        model = replace(model, dropout=task.rules.dropout if model.num_layers > 1 else 0.0)
-    elif not any("dropout" in name for name in problem.given):
-        layers = heuristics.dropout(epochs, parameters, problem.tokens)
-        inputs = round(heuristics.input_dropout(layers, model.vocab_size), 2)
-        model = replace(model, input_dropout=inputs, dropout=layers, output_dropout=layers)
+    # It depends on the number of epochs, so the speed was measured without it.
+    rates = heuristics.dropouts(
+        task.rules, model, problem.given, epochs, parameters, problem.tokens
+    )
+    model = replace(model, **rates)
     train = _train_config(problem, model, steps, speed)
     seconds = steps * problem.tokens_per_step / speed / (1 - problem.evaluation_share)
     memory = heuristics.memory(model, train, parameters, dataset.size("valid") > 0)

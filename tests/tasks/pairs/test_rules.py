@@ -1,0 +1,23 @@
+"""The planner's rules for pairs."""
+
+from charrnn.config import ModelConfig
+from charrnn.tasks.pairs.rules import dropouts, embedding_size, learning_rate, most_epochs
+
+
+def test_more_pairs_are_worth_fewer_epochs() -> None:
+    epochs = [most_epochs(pairs) for pairs in (10, 3_600, 29_000, 10**7)]
+    assert epochs == sorted(epochs, reverse=True)
+    assert epochs[0] == 200
+
+
+def test_wider_layers_learn_more_slowly() -> None:
+    assert learning_rate(96) > learning_rate(320) > learning_rate(1024) > 0
+
+
+def test_a_single_epoch_needs_no_dropout() -> None:
+    assert set(dropouts(ModelConfig(), 1).values()) == {0.0}
+    assert set(dropouts(ModelConfig(), 100).values()) == {0.3}
+
+
+def test_any_number_of_units_has_an_embedding() -> None:
+    assert [embedding_size(units) for units in (8, 192, 200, 4096)] == [16, 96, 100, 256]
