@@ -263,6 +263,13 @@ class Task(ABC):
         """The score over the first `limit` tokens of a split: what runs of version 0.1 compare."""
         return self.evaluate(network, dataset, split, limit)
 
+    def recognizes(self, text: str) -> str:
+        """The beginning of a file -> what it plainly is, if it is this task's; else empty.
+
+        For forms that cannot be prose, because texts are trained on without naming a task.
+        """
+        return ""
+
     def calibrated(self, encoder: Encoder, score: Score) -> Encoder:
         """The encoder that is saved with weights whose score on the validation part is this."""
         return encoder

@@ -31,6 +31,7 @@ from charrnn.training.distributed import Group, join, leave
 from charrnn.training.events import Event, Planned, Revised
 from charrnn.training.planner.plan import Plan, make_plan
 from charrnn.training.planner.restart import DROPOUTS, More, restarted
+from charrnn.training.recognition import other_task
 from charrnn.training.request import Request, idle_options
 
 
@@ -183,6 +184,8 @@ def _new_session(
                 if run.name != wanted:
                     hooks.on_note(f"this run is called {run.name}")
                 for text in idle_options(request, plan):
+                    hooks.on_note(text)
+                if text := other_task(request.task, request.data):
                     hooks.on_note(text)
             until = began + 60 * budget.minutes if budget.minutes else None
 

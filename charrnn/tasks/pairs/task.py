@@ -29,6 +29,18 @@ SHOWN = 3
 SHOWN_CHARACTERS = 100
 """Of each of their texts."""
 
+PLAIN, LEAST_LINES = 0.95, 20
+"""Part of the lines, and how many, that have one tab where a file plainly holds pairs."""
+
+
+def _is_number(text: str) -> bool:
+    """Whether a field is a number, as in a table of them."""
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
 
 @contextlib.contextmanager
 def _decoding(network: "RecurrentNetwork") -> Iterator["TorchDecoder"]:
@@ -70,6 +82,15 @@ class PairsTask(Task):
     def current_sha256(self, config: DataConfig, folder: Path) -> str | None:
         """As in `dataset.current_sha256`."""
         return datasets.current_sha256(config, folder)
+
+    def recognizes(self, text: str) -> str:
+        """Lines with one tab each, and many different texts behind it: labels would be few."""
+        lines = [line for line in text.split("\n") if line.strip()]
+        second = [line.split("\t")[1] for line in lines if line.count("\t") == 1]
+        plain = len(lines) >= LEAST_LINES and len(second) >= PLAIN * len(lines)
+        if plain and 2 * len(set(second)) > len(second) and not any(map(_is_number, second)):
+            return "pairs of texts"
+        return ""
 
     def encoder_from_json(self, data: Mapping[str, Any]) -> PairEncoder:
         """A PairEncoder."""
