@@ -17,7 +17,7 @@ Ids = NDArray[np.int64]
 NOISE = 0.1
 """Part of a length by which the order varies from epoch to epoch."""
 
-MULTIPLE = 8
+MULTIPLE = 2
 """Rows of a larger batch are a multiple of it, so that processes have equally many."""
 
 COPIED = 0.03
