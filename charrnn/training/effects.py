@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from charrnn.checkpoints.header import LANGUAGE
+
 BUDGET = {"minutes": "--more", "steps": "--more-steps", "epochs": "--more-epochs"}
 """Options of how long to train -> what says so of a run that has a plan."""
 
@@ -51,7 +53,11 @@ def without_effect(
 
 def _tokenizer(*names: str) -> Callable[[Values], bool]:
     # "auto" is the default of tasks whose texts decide it.
-    return lambda values: (values.get("tokenizer") or "char") in (*names, "auto")
+    def acts(values: Values) -> bool:
+        default = "char" if values.get("task") in (None, LANGUAGE) else "auto"
+        return (values.get("tokenizer") or default) in (*names, "auto")
+
+    return acts
 
 
 def _validates(values: Values) -> bool:

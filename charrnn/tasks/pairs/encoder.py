@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn import tokenizers
-from charrnn.errors import CorpusError
+from charrnn.errors import CorpusError, UsageError
 from charrnn.tasks.pairs.config import AUTO, PairsDataConfig
 from charrnn.tasks.pairs.reading import Pair
 from charrnn.tokenizers import TOKENIZERS, Tokenizer
@@ -203,9 +203,8 @@ def learn(config: PairsDataConfig, pairs: Sequence[Pair]) -> PairEncoder:
     """The training part -> an encoder. Tokenizers are chosen by the texts, if none is given."""
     sides = [[pair.source for pair in pairs], [pair.target for pair in pairs]]
     kinds = [kind_of(side) if config.tokenizer == AUTO else config.tokenizer for side in sides]
-    if config.tokenizer == AUTO and "subword" in kinds and "char" in kinds:
-        # Where only one side is short, both are read in subwords.
-        kinds = ["subword" if kind == "char" else kind for kind in kinds]
+    if config.tokenizer == AUTO:
+        kinds = _chosen(config, kinds)
     if kinds[0] == kinds[1] and (kinds[0] == "byte" or _share(kinds[0], *sides)):
         source = _train(config, kinds[0], [*sides[0], *sides[1]])
         encoder = PairEncoder(source, None)
@@ -216,6 +215,25 @@ def learn(config: PairsDataConfig, pairs: Sequence[Pair]) -> PairEncoder:
     # Their remedies are for a text; what has no id is copied here.
     encoder.notes = tuple(note for note in notes if "<unk>" not in note)
     return encoder
+
+
+def _chosen(config: PairsDataConfig, kinds: list[str]) -> list[str]:
+    """What suits each side -> what is taken. UsageError if an option would have no effect on it."""
+    # Where only one side is short, both are read in subwords; a size asks for them too.
+    if ("subword" in kinds or config.vocab_size) and "char" in kinds:
+        kinds = ["subword" if kind == "char" else kind for kind in kinds]
+    idle = {
+        "min_count": config.min_count and "subword" in kinds,
+        "split_words": config.split_words != "punctuation",
+    }
+    for name, has_no_effect in idle.items():
+        if has_no_effect:
+            raise UsageError(
+                f"--{name.replace('_', '-')} has no effect on {' and '.join(dict.fromkeys(kinds))} "
+                "tokens, which suit these texts",
+                "leave it out, or choose --tokenizer word",
+            )
+    return kinds
 
 
 def kind_of(texts: Sequence[str]) -> str:

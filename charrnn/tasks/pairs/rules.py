@@ -60,8 +60,8 @@ def learning_rate(units: int) -> float:
 
 
 def dropouts(model: ModelConfig, epochs: float) -> dict[str, Any]:
-    """Sizes, epochs -> dropout: none for a few epochs, 0.3 from about ten on."""
-    rate = round(min(0.3, 0.12 * math.log2(max(1.0, epochs))), 2)
+    """Sizes, epochs -> dropout: none for a few epochs, 0.3 from about twelve on."""
+    rate = round(min(0.3, 0.12 * math.log2(max(1.0, epochs / 2))), 2)
     return {"input_dropout": rate, "dropout": rate, "output_dropout": rate}
 
 

@@ -109,7 +109,7 @@ def search(
     return [
         sorted(
             (_trace(history, number, width, each, len(sources[number])) for each in one.found),
-            key=lambda found: -found.score,
+            key=lambda found: (not found.ended, -found.score),
         )[:width]
         for number, one in enumerate(states)
     ]
@@ -151,8 +151,10 @@ def _advance(
         rows[place], chosen[place], logprobs[place] = parent, token, value
         place += 1
     last = step + 1 == one.longest
-    if last and not one.found:
-        one.found += [(step + 1, k, float(logprobs[k]), False) for k in range(place)]
+    if last:
+        # What was cut is ranked after what has ended.
+        left = min(place, width - len(one.found))
+        one.found += [(step + 1, k, float(logprobs[k]), False) for k in range(left)]
     one.is_done = last or not place or len(one.found) >= width
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from charrnn.errors import CheckpointError
-from charrnn.tasks.pairs.encoder import LONGEST, PairEncoder
+from charrnn.errors import CheckpointError, UsageError
+from charrnn.tasks.pairs.config import PairsDataConfig
+from charrnn.tasks.pairs.encoder import LONGEST, PairEncoder, learn
 from charrnn.tasks.pairs.reading import Pair
 from tests.support.pairs import PAIRS, SPLIT, learned
 
@@ -31,6 +32,15 @@ def test_the_texts_decide_the_tokenizers() -> None:
     assert learned(PAIRS).words() == "31 char tokens of both sides"
     assert learned(SPLIT).words() == "16 symbol -> 32 char tokens"
     assert learned(SENTENCES).source.tokenizer.name == "subword"
+
+
+def test_no_option_of_a_tokenizer_is_taken_without_effect() -> None:
+    sized = learn(PairsDataConfig(("x",), vocab_size=290), PAIRS)
+    assert sized.words() == "290 subword tokens of both sides"
+    assert learn(PairsDataConfig(("x",), min_count=2), PAIRS).source.tokenizer.name == "char"
+    for options in ({"min_count": 2}, {"split_words": "spaces"}):
+        with pytest.raises(UsageError, match="which suit these texts"):
+            learn(PairsDataConfig(("x",), **options), SENTENCES)  # type: ignore[arg-type]
 
 
 def test_what_has_no_id_is_copied() -> None:

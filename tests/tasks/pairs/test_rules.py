@@ -15,7 +15,7 @@ def test_wider_layers_learn_more_slowly() -> None:
 
 
 def test_a_single_epoch_needs_no_dropout() -> None:
-    assert set(dropouts(ModelConfig(), 1).values()) == {0.0}
+    assert set(dropouts(ModelConfig(), 2).values()) == {0.0}
     assert set(dropouts(ModelConfig(), 100).values()) == {0.3}
 
 
