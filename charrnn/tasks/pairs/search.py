@@ -155,7 +155,19 @@ def _advance(
         # What was cut is ranked after what has ended.
         left = min(place, width - len(one.found))
         one.found += [(step + 1, k, float(logprobs[k]), False) for k in range(left)]
-    one.is_done = last or not place or len(one.found) >= width
+    one.is_done = last or not place or _leads(one, width, float(logprobs[0]) / (step + 1))
+
+
+def _leads(one: _Source, width: int, score: float) -> bool:
+    """Whether enough have ended, and none that goes on leads: its score is `score` so far.
+
+    Where the model is sure, targets cut short are soon among the first candidates, and as many as
+    the beam holds: they must not end the search.
+    """
+    if len(one.found) < width:
+        return False
+    # Greedy decoding ends with the first end.
+    return width == 1 or max(value / (step + 1) for step, _, value, _ in one.found) >= score
 
 
 def _trace(

@@ -82,6 +82,14 @@ def test_an_end_counts_only_among_the_first_of_the_beam() -> None:
     assert any(each.ended for each in found(3, shy, longest=5))
 
 
+def test_ends_that_come_early_do_not_stop_a_better_target() -> None:
+    # A sure model of 1 2 3 4 5: after each of them the end is the second likeliest.
+    sure = np.full((6, 6), 0.0001)
+    for before, after in zip(range(6), [1, 2, 3, 4, 5, 0], strict=True):
+        sure[before, 0], sure[before, after] = 0.01, 0.98
+    assert found(2, Table(sure.tolist()), longest=12)[0].ids == (1, 2, 3, 4, 5)
+
+
 def test_a_banned_id_is_never_written() -> None:
     (result,) = search(GARDEN, [np.array([1, END])], [9], 1, END, [[1]])
     assert result[0].ids == (2, 3)
