@@ -7,8 +7,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.inference.sampling import log_softmax
-
 Ids = NDArray[np.int64]
 
 Arrays = list[NDArray[np.float32]]
@@ -61,6 +59,16 @@ class _Source:
     is_done: bool = False
 
 
+@dataclass(frozen=True)
+class _Step:
+    """One step of a search, of the sources `live`: where each row came from, and its token."""
+
+    live: Ids
+    rows: Ids
+    chosen: Ids
+    attention: NDArray[np.float32]
+
+
 def search(
     decoder: Decoder,
     sources: Sequence[Ids],
@@ -76,77 +84,85 @@ def search(
     targets that are cut short.
     """
     memory, state = decoder.encode(sources)
-    count = len(sources)
     memory = [np.repeat(part, width, axis=0) for part in memory]
     state = [np.repeat(part, width, axis=0) for part in state]
-    logprobs = np.full((count, width), -np.inf)
+    live = np.arange(len(sources))  # the numbers of the sources in the arrays
+    logprobs = np.full((len(live), width), -np.inf)
     logprobs[:, 0] = 0.0
     states = [_Source(each, []) for each in longest]
-    ids = np.full(count * width, end_id, np.int64)
-    history: list[tuple[Ids, Ids, NDArray[np.float32]]] = []
+    ids = np.full(len(live) * width, end_id, np.int64)
+    history: list[_Step] = []
     for step in range(max(longest)):
         logits, attention, state = decoder.step(ids, memory, state)
-        scores = log_softmax(logits.astype(np.float64)).reshape(count, width, -1)
-        for scored, out in zip(scores, banned, strict=True):
-            scored[:, list(out)] = -np.inf
-        scores += logprobs[..., None]
-        places, values = _best(scores.reshape(count, -1), 2 * width)
-        parents, tokens = np.divmod(places, scores.shape[-1])
-        rows, chosen = np.zeros((count, width), np.int64), np.full((count, width), end_id)
-        logprobs = np.full((count, width), -np.inf)
-        for number, one in enumerate(states):
-            if not one.is_done:
-                _advance(
-                    one, step, parents[number], tokens[number], values[number], end_id,
-                    rows[number], chosen[number], logprobs[number],
-                )  # fmt: skip
-        history.append((rows, chosen, attention.reshape(count, width, -1)))
-        if all(one.is_done for one in states):
+        found = _candidates(logits, logprobs, [banned[number] for number in live.tolist()])
+        rows, chosen = np.zeros((len(live), width), np.int64), np.full((len(live), width), end_id)
+        logprobs = np.full((len(live), width), -np.inf)
+        for place, number in enumerate(live.tolist()):
+            if not states[number].is_done:
+                candidates = [part[place].tolist() for part in found]
+                into = (rows[place], chosen[place], logprobs[place])
+                _advance(states[number], step, candidates, end_id, into)
+        history.append(_Step(live, rows, chosen, attention.reshape(len(live), width, -1)))
+        kept = np.array([p for p, n in enumerate(live.tolist()) if not states[n].is_done], np.int64)
+        if not len(kept):
             break
-        ids = chosen.ravel()
-        flat = (rows + np.arange(count)[:, None] * width).ravel()
-        state = [part[flat] for part in state]
+        if 2 * len(kept) > len(live):
+            kept = np.arange(len(live))
+        else:
+            # Half of the sources are done: the others go on without them.
+            own = (kept[:, None] * width + np.arange(width)).ravel()
+            memory = [part[own] for part in memory]
+        state = [part[(rows[kept] + kept[:, None] * width).ravel()] for part in state]
+        live, logprobs, ids = live[kept], logprobs[kept], chosen[kept].ravel()
     return [
         sorted(
-            (_trace(history, number, width, each, len(sources[number])) for each in one.found),
+            (_trace(history, number, each, len(sources[number])) for each in one.found),
             key=lambda found: (not found.ended, -found.score),
         )[:width]
         for number, one in enumerate(states)
     ]
 
 
-def _best(scores: NDArray[np.float64], most: int) -> tuple[Ids, NDArray[np.float64]]:
-    """(B, N) -> the places of the largest of each row, the largest first, and their values."""
-    most = min(most, scores.shape[1])
-    places = np.argpartition(-scores, most - 1, axis=1)[:, :most]
-    # By place among equals, so that a tie does not hang on how numpy partitions.
-    places.sort(axis=1)
-    values = np.take_along_axis(scores, places, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(places, order, 1), np.take_along_axis(values, order, 1)
+def _candidates(
+    logits: NDArray[np.float32], logprobs: NDArray[np.float64], banned: Sequence[Sequence[int]]
+) -> tuple[Ids, Ids, NDArray[np.float64]]:
+    """Logits (B * K, V), log-probabilities (B, K) -> the likeliest 2 K of each source, sorted.
+
+    Their rows in the beam, their tokens, their log-probabilities, (B, 2 K) each.
+    """
+    count, width = logprobs.shape
+    most = min(2 * width, logits.shape[1])
+    top = logits.max(axis=1, keepdims=True)
+    normalizer = top + np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
+    for place, out in enumerate(banned):
+        logits[place * width : (place + 1) * width, list(out)] = -np.inf
+    # Of each row first: all extensions of a beam are a hundred thousand numbers.
+    tokens = np.argpartition(logits, logits.shape[1] - most, axis=1)[:, -most:]
+    # By id among equals, so that a tie does not hang on how numpy partitions.
+    tokens.sort(axis=1)
+    scores = (np.take_along_axis(logits, tokens, 1) - normalizer).astype(np.float64)
+    scores = scores.reshape(count, width * most) + np.repeat(logprobs, most, axis=1)
+    best = np.argsort(-scores, axis=1, kind="stable")[:, : 2 * width]
+    chosen = np.take_along_axis(tokens.reshape(count, -1), best, 1)
+    return best // most, chosen, np.take_along_axis(scores, best, 1)
 
 
 def _advance(
     one: _Source,
     step: int,
-    parents: Ids,
-    tokens: Ids,
-    values: NDArray[np.float64],
+    candidates: Sequence[Sequence[float]],
     end_id: int,
-    rows: Ids,
-    chosen: Ids,
-    logprobs: NDArray[np.float64],
+    into: tuple[Ids, Ids, NDArray[np.float64]],
 ) -> None:
-    """Put the candidates of a source into its next beam (rows, chosen, logprobs), ends aside."""
+    """Put the candidates of a source into its next beam (rows, tokens, logprobs), ends aside."""
+    rows, chosen, logprobs = into
     width, place = len(rows), 0
-    for rank, (parent, token, value) in enumerate(
-        zip(parents.tolist(), tokens.tolist(), values.tolist(), strict=True)
-    ):
+    for rank, (parent, token, value) in enumerate(zip(*candidates, strict=True)):
         if not np.isfinite(value) or place == width:
             break
         if token == end_id:
             if rank < width:
-                one.found.append((step, parent, value, True))
+                one.found.append((step, int(parent), value, True))
             continue
         rows[place], chosen[place], logprobs[place] = parent, token, value
         place += 1
@@ -171,21 +187,18 @@ def _leads(one: _Source, width: int, score: float) -> bool:
 
 
 def _trace(
-    history: Sequence[tuple[Ids, Ids, NDArray[np.float32]]],
-    number: int,
-    width: int,
-    end: tuple[int, int, float, bool],
-    length: int,
+    history: Sequence["_Step"], number: int, end: tuple[int, int, float, bool], length: int
 ) -> Hypothesis:
     """The last row of a hypothesis -> all of it, from its end to its beginning."""
     step, row, logprob, ended = end
     ids: list[int] = []
     attention: list[NDArray[np.float32]] = []
-    for rows, chosen, seen in reversed(history[:step]):
-        ids.append(int(chosen[number, row]))
+    for each in reversed(history[:step]):
+        place = int(np.searchsorted(each.live, number))
+        ids.append(int(each.chosen[place, row]))
         # The attention of a token is that of the row it grew from.
-        row = int(rows[number, row])
-        attention.append(seen[number, row, :length])
+        row = int(each.rows[place, row])
+        attention.append(each.attention[place, row, :length])
     shown = np.array(attention[::-1], np.float32).reshape(len(ids), length)
     return Hypothesis(tuple(ids[::-1]), logprob, shown, ended)
 
