@@ -16,6 +16,9 @@ EMBEDDINGS = {96: 64, 192: 96, 320: 256, 512: 256}
 BATCH_TOKENS = 1_600
 """Padded tokens of both sides in a step."""
 
+LARGE_VOCABULARY = 500
+"""From this size on tokens are words or parts of them, and not characters or symbols."""
+
 EXAMPLES = 600_000
 """Pairs that a training reads, some of them many times, before more would overfit."""
 
@@ -60,8 +63,13 @@ def learning_rate(units: int) -> float:
 
 
 def dropouts(model: ModelConfig, epochs: float) -> dict[str, Any]:
-    """Sizes, epochs -> dropout: none for a few epochs, 0.3 from about twelve on."""
-    rate = round(min(0.3, 0.12 * math.log2(max(1.0, epochs / 2))), 2)
+    """Sizes, epochs -> dropout: none for a few epochs, 0.3 from about twelve on.
+
+    Half as much for characters and symbols, of which a target depends on nearly each.
+    """
+    large = model.vocab_size >= LARGE_VOCABULARY
+    slope, first = (0.12, 2) if large else (0.06, 4)
+    rate = round(min(0.3, slope * math.log2(max(1.0, epochs / first))), 2)
     return {"input_dropout": rate, "dropout": rate, "output_dropout": rate}
 
 
@@ -72,7 +80,7 @@ def minutes(dataset: Dataset) -> float:
 
 RULES = Rules(
     sizes=SIZES,
-    tokens_per_parameter=1.0,
+    tokens_per_parameter=0.5,
     parameters_per_token=20.0,
     batch=batch,
     most_steps=most_steps,

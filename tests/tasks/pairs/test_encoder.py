@@ -40,7 +40,7 @@ def test_no_option_of_a_tokenizer_is_taken_without_effect() -> None:
     assert learn(PairsDataConfig(("x",), min_count=2), PAIRS).source.tokenizer.name == "char"
     for options in ({"min_count": 2}, {"split_words": "spaces"}):
         with pytest.raises(UsageError, match="which suit these texts"):
-            learn(PairsDataConfig(("x",), **options), SENTENCES)  # type: ignore[arg-type]
+            learn(PairsDataConfig(("x",), **options), SENTENCES)
 
 
 def test_what_has_no_id_is_copied() -> None:

@@ -14,9 +14,11 @@ def test_wider_layers_learn_more_slowly() -> None:
     assert learning_rate(96) > learning_rate(320) > learning_rate(1024) > 0
 
 
-def test_a_single_epoch_needs_no_dropout() -> None:
-    assert set(dropouts(ModelConfig(), 2).values()) == {0.0}
-    assert set(dropouts(ModelConfig(), 100).values()) == {0.3}
+def test_few_epochs_need_no_dropout_and_characters_less_than_words() -> None:
+    words, characters = ModelConfig(vocab_size=5000), ModelConfig(vocab_size=50)
+    assert set(dropouts(words, 2).values()) == set(dropouts(characters, 4).values()) == {0.0}
+    assert set(dropouts(words, 100).values()) == {0.3}
+    assert set(dropouts(characters, 13).values()) == {0.1}
 
 
 def test_any_number_of_units_has_an_embedding() -> None:
