@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from charrnn.evaluation.scores import Score
     from charrnn.tasks.language.language_model import LanguageModel
+    from charrnn.tasks.pairs.translator import Translator
     from charrnn.tasks.series.forecaster import Forecaster
     from charrnn.training.planner.plan import Plan
 
@@ -50,6 +51,7 @@ __all__ = [
     "RunLockedError",
     "Score",
     "StorageError",
+    "Translator",
     "UsageError",
     "__version__",
     "load",
@@ -64,6 +66,7 @@ _MODULES = {
     "Plan": "training.planner.plan",
     "Run": "checkpoints.run",
     "Score": "evaluation.scores",
+    "Translator": "tasks.pairs.translator",
 } | dict.fromkeys(("load", "plan", "resume", "train"), "api")
 """Name -> the module that defines it; the others are in `errors`."""
 

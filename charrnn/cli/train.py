@@ -16,6 +16,7 @@ from charrnn.cli.output import broken_pipe
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import UsageError
 from charrnn.tasks import TASKS
+from charrnn.tasks.pairs.config import PairsConfig
 from charrnn.tasks.series.config import SeriesConfig
 from charrnn.tokenizers import TOKENIZERS
 from charrnn.training.effects import BUDGET
@@ -186,6 +187,17 @@ def train(
             min=1, max=100_000, help="With --task series, steps of a season.", show_default="found"
         ),
     ] = None,
+    source_column: Annotated[
+        str | None,
+        option(
+            help="With --task pairs, the column of the sources: its name, or its number from 1 on.",
+            show_default="found",
+        ),
+    ] = None,
+    target_column: Annotated[
+        str | None,
+        option(help="With --task pairs, the column of the targets.", show_default="found"),
+    ] = None,
     minutes: Annotated[
         float | None,
         option(min=0.1, max=1e5, help="Minutes to train.", show_default="by the size of the text"),
@@ -218,6 +230,7 @@ def train(
     tie_weights: Annotated[bool | None, model_option("tie_weights")] = None,
     members: Annotated[int | None, config_option(SeriesConfig, "members")] = None,
     distribution: Annotated[str | None, config_option(SeriesConfig, "distribution")] = None,
+    label_smoothing: Annotated[float | None, config_option(PairsConfig, "label_smoothing")] = None,
     batch_size: Annotated[int | None, train_option("batch_size")] = None,
     seq_length: Annotated[int | None, train_option("seq_length")] = None,
     optimizer: Annotated[str | None, train_option("optimizer")] = None,

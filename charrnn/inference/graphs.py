@@ -63,6 +63,41 @@ def export(checkpoint: Checkpoint, path: Path) -> None:
     write_durably(path, [model.SerializeToString()])
 
 
+def graph_of(
+    nodes: Nodes,
+    inputs: Sequence[tuple[str, str, Sequence[str | int]]],
+    outputs: Sequence[tuple[str, Sequence[str | int]]],
+    document: str = "",
+) -> Any:
+    """The nodes of any task -> a ModelProto.
+
+    inputs: name, "float" or "int64", and axes, where a text is a symbolic size. outputs: name and
+    axes, all float.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    kinds = {"float": TensorProto.FLOAT, "int64": TensorProto.INT64}
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node(name, *ends, **more) for name, ends, more in nodes.nodes],
+        "charrnn",
+        [info(name, kinds[kind], axes) for name, kind, axes in inputs],
+        [info(name, TensorProto.FLOAT, axes) for name, axes in outputs],
+        [numpy_helper.from_array(array, name) for name, array in nodes.constants.items()],
+        doc_string=document,
+    )
+    opsets = [helper.make_opsetid("", OPSET)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=IR, producer_name="charrnn")
+
+
+def write(model: Any, path: Path, entries: Mapping[str, str]) -> None:
+    """Write a ModelProto with entries of metadata, durably."""
+    from onnx import helper
+
+    helper.set_model_props(model, dict(entries))
+    write_durably(path, [model.SerializeToString()])
+
+
 def sequence_graph(checkpoint: Checkpoint, document: str = "") -> Any:
     """A checkpoint -> an ONNX ModelProto that reads (T, B) ids.
 

@@ -48,6 +48,11 @@ class Metric:
         return value <= than if self.lower_is_better else value >= than
 
 
+def no_dropout(dataset: "Dataset", config: ModelConfig, epochs: float) -> Mapping[str, float]:
+    """The `dropouts` of Rules that name none: all stay at 0."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Rules:
     """What the planner has to know of a task's networks; a task without them is planned as text.
@@ -55,8 +60,9 @@ class Rules:
     sizes: layers and units to choose from, smallest first. tokens_per_parameter: of a training that
     is worth a size. parameters_per_token: of the data, at most. batch: data and what is given ->
     batch_size and seq_length. most_steps: data -> steps after which more would overfit.
-    learning_rate: units -> the peak rate. weight_decay: as in TrainConfig. dropouts: data ->
-    fields of the model's configuration, where the user sets none of them.
+    learning_rate: units -> the peak rate. weight_decay: as in TrainConfig. dropouts: data, model
+    and epochs -> the model's fields of dropout, where the user sets none of them. minutes: data ->
+    how long to train, if nothing is said; None as for text.
     """
 
     sizes: tuple[tuple[int, int], ...]
@@ -66,7 +72,8 @@ class Rules:
     most_steps: Callable[["Dataset"], int]
     learning_rate: Callable[[int], float]
     weight_decay: float = 0.01
-    dropouts: Callable[["Dataset"], Mapping[str, float]] = lambda dataset: {}
+    dropouts: Callable[["Dataset", ModelConfig, float], Mapping[str, float]] = no_dropout
+    minutes: Callable[["Dataset"], float] | None = None
 
 
 class Score(Protocol):
@@ -169,7 +176,7 @@ class Predictor(ABC):
 
     @abstractmethod
     def evaluate(self, split: str = "valid") -> Score:
-        """The score over a split of the run's data; it may take `file`, where it `reads_files`."""
+        """The score over a split of the run's data; it takes `file` too, where it `reads_files`."""
 
     def baseline_lines(self, score: Any) -> list[str]:
         """What `evaluate` prints after a score: the same figures of simple models."""
@@ -274,6 +281,10 @@ class Task(ABC):
     def calibrated(self, encoder: Encoder, score: Score) -> Encoder:
         """The encoder that is saved with weights whose score on the validation part is this."""
         return encoder
+
+    def issues(self, score: Score) -> Mapping[str, str]:
+        """What is wrong with a model that a score is of: kind -> a line that names a remedy."""
+        return {}
 
     def baselines(self, dataset: Dataset) -> dict[str, float]:
         """Name -> score of simple models on the validation split, in the metric's unit."""

@@ -52,7 +52,7 @@ def make_request(
     planned = (_names(get_task(task).config) | _names(TrainConfig)) - {"vocab_size", "steps"}
     planned -= {"restart_step", "reset_id"}
     _refuse_others(values, fields[kind] | fields[Budget] | planned, task, preset_name)
-    _refuse_idle(values, chosen)
+    _refuse_idle(values, chosen, kind.tokenizer)
     data = dict(chosen.data) if chosen else {}
     data |= {name: values[name] for name in fields[kind] if name in values}
     # Those that hold several values, whatever the task.
@@ -91,19 +91,22 @@ def _refuse_others(
 
 TASK_OPTIONS = dict.fromkeys(
     ("target", "date", "covariate", "horizon", "season", "members", "distribution"), "series"
-)
+) | dict.fromkeys(("source_column", "target_column", "label_smoothing"), "pairs")
 """Options of one task alone -> its name."""
 
 
-def _refuse_idle(values: Mapping[str, Any], chosen: Preset | None) -> None:
-    """UsageError if an option has no effect; one that is at its default asks for nothing."""
+def _refuse_idle(values: Mapping[str, Any], chosen: Preset | None, tokenizer: str) -> None:
+    """UsageError if an option has no effect; one that is at its default asks for nothing.
+
+    tokenizer: the task's, where neither the values nor the preset name one.
+    """
     defaults = {
         item.name: item.default
         for kind in (DataConfig, ModelConfig, TrainConfig)
         for item in dataclasses.fields(kind)
     }
     given = [name for name, value in values.items() if value != defaults.get(name)]
-    preset_values = chosen.data | chosen.given if chosen else {}
+    preset_values = {"tokenizer": tokenizer} | (chosen.data | chosen.given if chosen else {})
     effect = without_effect(TRAINING, given, {**preset_values, **values})
     if effect:
         option = "--" + effect.option.replace("_", "-")

@@ -7,6 +7,7 @@ the data, makes or takes up the plan, trains, and logs every event to the run's 
 import contextlib
 import dataclasses
 import datetime
+import functools
 import json
 import os
 import shutil
@@ -182,9 +183,7 @@ def _new_session(
             until = began + 60 * budget.minutes if budget.minutes else None
 
             # From the same beginning, so that the new plan is for the time that is left.
-            def replan() -> Plan:
-                return _plan(request, task, dataset, group, began)
-
+            replan = functools.partial(_plan, request, task, dataset, group, began)
             again = replan if budget.minutes else None
             yield Session(run, task, dataset, plan, description, group, None, until, again)
     except BaseException:

@@ -298,16 +298,16 @@ class Trainer:
                     yield saved
         if self.group.is_main:
             with self._model_weights():
-                found = self.validation.evaluate(
-                    self.learner.network,
-                    self.plan.train_config,
-                    self.learner.step,
-                    lambda: self.seconds,
-                )
+                network, config = self.learner.network, self.plan.train_config
+                evaluate, step = self.validation.evaluate, self.learner.step
+                found = evaluate(network, config, step, lambda: self.seconds)
             yield from found
             for event in found:
                 if isinstance(event, Evaluated) and event.step == self.learner.step:
                     self.encoder = self.task.calibrated(self.encoder, event.score)
+                    issues = self.task.issues(event.score)
+                    late = diagnostics.late(issues, event.step, config)
+                    yield from self._warnings(late)
             yield from self._warnings(self._unit_issues())
         yield from self._save(self.validation.valid, self.validation.valid_pieces)
         size = self.dataset.size("valid")

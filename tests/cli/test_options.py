@@ -45,7 +45,7 @@ OPTIONS = [
 ]
 
 # A run records these of its text, and where it was planned anew; nobody types them.
-NOT_OPTIONS = {"sources", "folders", "files", "restart_step", "reset_id"}
+NOT_OPTIONS = {"sources", "folders", "files", "restart_step", "reset_id", "source_vocab_size"}
 
 VALUES = [(path, each) for path, each in OPTIONS if not each.is_flag]
 

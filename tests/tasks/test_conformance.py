@@ -48,6 +48,12 @@ def write_series(path: Path) -> None:
     path.write_text("date,load\n" + "\n".join(rows) + "\n")
 
 
+def write_pairs(path: Path) -> None:
+    """Short words, and the same backwards."""
+    words = [f"{a}{b}{c}" for a in "abcde" for b in "fgh" for c in "ijklmn"]
+    path.write_text("".join(f"{word}\t{word[::-1]}\n" for word in words))
+
+
 SIZES = {"num_layers": 1, "hidden_size": 8, "embedding_size": 8, "batch_size": 4, "seq_length": 8}
 """A small model, for tasks that take all of these."""
 
@@ -59,6 +65,7 @@ def sizes(task: Task) -> dict[str, Any]:
 
 DATA: dict[str, Callable[[Path], None]] = {
     "language": write_text, TOY: write_numbers, "series": write_series,
+    "pairs": write_pairs,
 }  # fmt: skip
 """Task -> a function that writes a small file of its data. A new task adds a line."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from charrnn.config import ModelConfig
 from charrnn.tasks.base import Dataset, Rules
 
 if TYPE_CHECKING:
@@ -63,10 +64,12 @@ FROM_VALUES = 500
 """With fewer values dropout made forecasts worse in the trials, with 700 and 4,000 better."""
 
 
-def dropouts(dataset: Dataset) -> dict[str, float]:
+def dropouts(dataset: Dataset, config: ModelConfig, epochs: float) -> dict[str, float]:
     """One series is memorized; many are not, and a very short one has few steps anyway."""
     few = len(getattr(dataset, "series", ())) < FEW_SERIES
-    return DROPOUTS if few and dataset.size("train") >= FROM_VALUES else {}
+    rates = DROPOUTS if few and dataset.size("train") >= FROM_VALUES else {}
+    # Nothing is between layers where there is one.
+    return rates | ({"dropout": 0.0} if config.num_layers == 1 else {})
 
 
 RULES = Rules(

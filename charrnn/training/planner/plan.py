@@ -121,10 +121,13 @@ class _Problem:
 
     @property
     def tokens_per_parameter(self) -> float:
-        return getattr(self.task.rules, "tokens_per_parameter", heuristics.TOKENS_PER_PARAMETER)
+        rules = self.task.rules
+        return rules.tokens_per_parameter if rules else heuristics.TOKENS_PER_PARAMETER
 
     @property
     def minutes(self) -> float:
+        if not self.budget.minutes and self.task.rules and self.task.rules.minutes:
+            return self.task.rules.minutes(self.dataset)
         length = sum(self.dataset.length(split) for split in ("train", "valid", "test"))
         return self.budget.minutes or heuristics.default_minutes(length)
 
@@ -167,17 +170,8 @@ def make_plan(
     most = 0 if problem.budget.steps or problem.budget.epochs else problem.most_steps
     epochs = steps * problem.tokens_per_step / problem.tokens
     parameters = task.num_parameters(model)
-    # Dropout depends on the number of epochs, so the speed was measured without it. Where user or
-    # preset set one kind of it, the others stay at 0.
-    none_given = not any("dropout" in name for name in problem.given)
-    if task.rules and none_given:
-        own: dict[str, Any] = dict(task.rules.dropouts(dataset))
-        # Nothing is between layers where there is one.
-        model = replace(model, **own | ({"dropout": 0.0} if model.num_layers == 1 else {}))
-    elif none_given:
-        layers = heuristics.dropout(epochs, parameters, problem.tokens)
-        inputs = round(heuristics.input_dropout(layers, model.vocab_size), 2)
-        model = replace(model, input_dropout=inputs, dropout=layers, output_dropout=layers)
+    # It depends on the number of epochs, so the speed was measured without it.
+    model = replace(model, **heuristics.dropouts(task, dataset, model, problem.given, epochs))
     train = _train_config(problem, model, steps, speed)
     seconds = steps * problem.tokens_per_step / speed / (1 - problem.evaluation_share)
     memory = heuristics.memory(model, train, parameters, dataset.size("valid") > 0)
@@ -200,7 +194,7 @@ def _problem(
     """What is known before any size is chosen: all that is given, and what the speed depends on."""
     tokens = dataset.size("train")
     values = dict(preset.given if preset else {}) | dict(given)
-    shape = task.rules.batch(dataset, values) if task.rules else _batch(tokens, values, group)
+    shape = _batch(task, dataset, values, group)
     names = {item.name for item in dataclasses.fields(TrainConfig)}
     own = {name: value for name, value in values.items() if name in names}
     if preset:
@@ -220,8 +214,17 @@ def _counts(train: Mapping[str, Any], own: Mapping[str, Any], group: Group) -> t
     return thread_counts(train["threads"])
 
 
-def _batch(tokens: int, given: Mapping[str, Any], group: Group) -> dict[str, int]:
+def _batch(task: Task, dataset: Dataset, given: Mapping[str, Any], group: Group) -> dict[str, int]:
     """Batch size and window that fit the data: each stream has at least a window and a token."""
+    tokens = dataset.size("train")
+    if task.rules:
+        shape = task.rules.batch(dataset, given)
+        if "batch_size" not in given:
+            shape["batch_size"] = (
+                math.ceil(shape["batch_size"] / group.world_size) * group.world_size
+            )
+        rows_per_rank(shape["batch_size"], group.world_size)
+        return shape
     length = given.get("seq_length") or heuristics.seq_length(tokens)
     batch = given.get("batch_size") or heuristics.batch_size(tokens, length, group.device.type)
     if "batch_size" not in given:
@@ -258,8 +261,8 @@ def _choose(problem: _Problem) -> tuple[ModelConfig, Speed]:
 def _candidates(problem: _Problem) -> list[ModelConfig]:
     """The models to choose from, smallest first, none too large for the data; at least one."""
     size_of = problem.task.num_parameters
-    rules, device = problem.task.rules, problem.group.device.type
-    all_sizes = rules.sizes if rules else heuristics.sizes(device)
+    rules = problem.task.rules
+    all_sizes = rules.sizes if rules else heuristics.sizes(problem.group.device.type)
     # A size that the user gives makes several of them equal; each is measured once.
     configs = sorted(dict.fromkeys(_model(problem, size) for size in all_sizes), key=size_of)
     most = problem.budget.max_parameters
@@ -340,7 +343,8 @@ def _model(problem: _Problem, size: tuple[int, int]) -> ModelConfig:
     names = {item.name for item in dataclasses.fields(problem.task.config)} - {"vocab_size"}
     chosen: dict[str, Any] = {"num_layers": layers, "hidden_size": hidden, "residual": True}
     vocabulary = problem.task.model_config(problem.dataset, {}).vocab_size
-    if given.get("tie_weights", vocabulary >= heuristics.LARGE_VOCABULARY):
+    large = vocabulary >= heuristics.LARGE_VOCABULARY and problem.task.rules is None
+    if given.get("tie_weights", large):
         # Equal widths, so that tied weights fit and every upper layer can be residual.
         width = given.get("hidden_size") or given.get("embedding_size") or hidden
         chosen |= {"tie_weights": True, "hidden_size": width, "embedding_size": width}

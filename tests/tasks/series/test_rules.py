@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from charrnn.config import ModelConfig
 from charrnn.tasks.series.config import SeriesDataConfig
 from charrnn.tasks.series.dataset import SeriesDataset, prepare
 from charrnn.tasks.series.rules import batch, default_members, distribution_of, dropouts, most_steps
@@ -21,10 +22,14 @@ def test_few_series_are_learned_by_several_networks_and_with_dropout_unless_very
     dataset: SeriesDataset, many: SeriesDataset, tmp_path: Path
 ) -> None:
     source = write_days(tmp_path / "long.csv", days=700)
-    assert dropouts(prepare(SeriesDataConfig((str(source),), horizon=5), tmp_path / "long"))
+    long = prepare(SeriesDataConfig((str(source),), horizon=5), tmp_path / "long")
+    one, two = (ModelConfig(vocab_size=1, num_layers=layers) for layers in (1, 2))
+    assert all(dropouts(long, two, 9.0).values())
+    # Nothing is between layers where there is one.
+    assert dropouts(long, one, 9.0) == dropouts(long, two, 9.0) | {"dropout": 0.0}
     assert (default_members(dataset), default_members(many)) == (5, 1)
-    assert not dropouts(dataset)
-    assert not dropouts(many)
+    assert not dropouts(dataset, two, 9.0)
+    assert not dropouts(many, two, 9.0)
     assert most_steps(dataset) < most_steps(many)
 
 
