@@ -262,12 +262,14 @@ def baseline_line(figures: dict[str, float], metric: Metric) -> str:
 
 def hint(plan: Plan) -> str:
     """What to type for a quicker result or a better one."""
-    # Of what was given, because a plan may take less: what is quicker has to be below that and what
-    # is better above it. A very short training would be rounded to 0.0, which --minutes refuses.
-    minutes = max(plan.minutes or plan.seconds / 60, 0.2)
+    # A plan may take less than was given: what is quicker has to be below the plan, and what is
+    # better above both. A very short training would be rounded to 0.0, which --minutes refuses.
+    planned = plan.seconds / 60
+    minutes = max(plan.minutes or planned, 0.2)
     better = "more text" if plan.exhausted else f"--minutes {_rounded(minutes * 4)}"
-    third = _rounded(minutes / 3)
-    is_quicker = plan.seconds > SHORT and float(third) < minutes
+    least = min(minutes, max(planned, 0.2))
+    third = _rounded(least / 3)
+    is_quicker = plan.seconds > SHORT and float(third) < least
     quicker = f"quicker: --minutes {third}, " if is_quicker else ""
     return f"        {quicker}better: {better}"
 

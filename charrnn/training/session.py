@@ -212,6 +212,8 @@ def _prepare(task: Task, config: DataConfig, run: Run, group: Group) -> Dataset:
             f"the tokens in {run.corpus_folder} cannot be read by every process",
             "keep the runs folder on a disk that all machines share",
         )
+    # Rank 0 goes on when all have the arrays open: an error of it then removes their folder.
+    group.barrier()
     return dataset
 
 

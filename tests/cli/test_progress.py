@@ -91,6 +91,13 @@ def test_a_long_plan_says_what_is_quicker() -> None:
     assert hint(long) == "        quicker: --minutes 3, better: --minutes 40"
 
 
+def test_what_is_quicker_is_below_the_plan_and_not_only_below_what_was_given() -> None:
+    short = dataclasses.replace(PLAN, seconds=87.0, minutes=5.0)
+    assert hint(short).startswith("        quicker: --minutes 0.5, ")
+    late = dataclasses.replace(PLAN, seconds=600.0, minutes=5.0)
+    assert hint(late) == "        quicker: --minutes 1.7, better: --minutes 20"
+
+
 def test_a_resumed_training_says_where_it_goes_on(
     corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
