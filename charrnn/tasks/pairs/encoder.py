@@ -239,8 +239,10 @@ def _chosen(config: PairsDataConfig, kinds: list[str]) -> list[str]:
 def kind_of(texts: Sequence[str]) -> str:
     """The texts of a side -> the tokenizer that suits them; "symbols" for words of few letters.
 
-    >>> kind_of(["a b c", "c a", "b a"]), kind_of(["abandon", "abbey"]), kind_of(["a man " * 9])
-    ('symbols', 'char', 'subword')
+    >>> kind_of(["a b c", "c a", "b a"]), kind_of(["abandon", "abbey"])
+    ('symbols', 'char')
+    >>> kind_of(["several people were standing outside the station in the rain"])
+    'subword'
     """
     sample = texts[:: -(-len(texts) // 20_000) or 1]
     words = Counter(word for text in sample for word in text.split(" "))
