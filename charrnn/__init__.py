@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     )
     from charrnn.evaluation.scores import Score
     from charrnn.tasks.language.language_model import LanguageModel
+    from charrnn.tasks.pairs.translator import Translator
+    from charrnn.tasks.series.forecaster import Forecaster
     from charrnn.training.planner.plan import Plan
 
 __version__ = "0.2.0"
@@ -40,6 +42,7 @@ __all__ = [
     "CheckpointError",
     "CorpusError",
     "DivergedError",
+    "Forecaster",
     "InterruptedTraining",
     "LanguageModel",
     "MemoryLimitError",
@@ -48,6 +51,7 @@ __all__ = [
     "RunLockedError",
     "Score",
     "StorageError",
+    "Translator",
     "UsageError",
     "__version__",
     "load",
@@ -57,10 +61,12 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Forecaster": "tasks.series.forecaster",
     "LanguageModel": "tasks.language.language_model",
     "Plan": "training.planner.plan",
     "Run": "checkpoints.run",
     "Score": "evaluation.scores",
+    "Translator": "tasks.pairs.translator",
 } | dict.fromkeys(("load", "plan", "resume", "train"), "api")
 """Name -> the module that defines it; the others are in `errors`."""
 

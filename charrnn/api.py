@@ -136,7 +136,8 @@ def load(
 ) -> "LanguageModel":
     """A run, its name or folder, a checkpoint file, or None for the last run -> the trained model.
 
-    What is returned depends on the run's task: a LanguageModel for a language model. checkpoint:
+    What is returned depends on the run's task: a LanguageModel for a language model, a Forecaster
+    for series, a Translator for pairs. checkpoint:
     "best", "latest" or a step. precision: "float32", or "int8" for weights of one byte each.
     task: the task that the model must be of, None for any. UsageError if there is no such run or it
     is of another task, CheckpointError if the file cannot be used.
@@ -148,7 +149,8 @@ def load(
     path, loaded = load_checkpoint(Path(runs_dir), _name(model), checkpoint)
     if task not in (None, loaded.task):
         raise UsageError(
-            f"{path} is a model of the task {loaded.task}, not {task}", "give another run"
+            f"{path} is a model of the task {loaded.task}, not {task}",
+            f"give another run, or use {get_task(loaded.task).next_command}",
         )
     # Typed as a LanguageModel, that of the default task, so that editors can complete its methods.
     predictor: Any = get_task(loaded.task).predictor(

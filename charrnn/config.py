@@ -56,6 +56,10 @@ def _switch(text: str, added: bool = False) -> Any:
     return field(default=False, metadata={"help": text, "added": added})
 
 
+number, choice = _number, _choice
+"""For the fields that a task adds to ModelConfig in its own package."""
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """Sizes and dropout of a network; equal configs have equal parameter shapes."""

@@ -28,6 +28,7 @@ HOMES = {
     "llguidance": ("inference.patterns",),
     "pydivsufsort": ("data.suffix_array",),
     "matplotlib": ("cli.plotting.picture",),
+    "sacrebleu": ("tasks.pairs.metrics",),
     "typer": ("cli",),
     "rich": ("cli.terminal",),
     "prompt_toolkit": ("cli.line_editor",),
@@ -42,6 +43,8 @@ TORCH_FREE = (
 
 WITH_TORCH = (
     "evaluation.gradient_flow", "tasks.language.network", "tasks.language.evaluate",
+    "tasks.series.network", "tasks.series.steppers",
+    "tasks.pairs.network", "tasks.pairs.stepper",
     "cli.progress",  # shows a training
 )  # fmt: skip
 

@@ -19,6 +19,9 @@ from charrnn.config import config_to_json
 from charrnn.errors import CheckpointError, UsageError
 from charrnn.tasks import get_task
 
+NATS = "nats_per_char"
+"""The metric of language models, whose JSON is older than other metrics are."""
+
 FORMATS = ("safetensors", "onnx")
 """Formats of `export`, the default first; each is a suffix, too."""
 
@@ -27,16 +30,19 @@ checkpoints = typer.Typer(help="List, show, prune, export and verify checkpoints
 
 @checkpoints.command("list", cls=Checked)
 def list_(run: RunFolder = None, runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
-    """List a run's checkpoints, with their validation loss in nats per character."""
+    """List a run's checkpoints, with their validation score in the metric of the run's task."""
     found = find_run(runs_dir, run)
     best, latest = found.best(), found.latest()
-    rows = [_to_json(entry, best, latest) for entry in found.entries()]
+    entries = found.entries()
+    rows = [_to_json(entry, best, latest) for entry in entries]
+    metric = next((e.info.metric for e in entries if e.info and e.info.metric), NATS)
     if json:
         out = Output()
         for row in rows:
             out.json(row)
     elif rows:
-        columns = (">step", ">epoch", ">valid", ">size", "", "file")
+        valid = "valid" if metric == NATS else f"valid {metric}"
+        columns = (">step", ">epoch", f">{valid}", ">size", "", "file")
         print_table(columns, [_row(row) for row in rows])
     else:
         terminal.say(f"the run {found.name} has no checkpoint yet")
@@ -46,7 +52,7 @@ def _to_json(entry: Entry, best: Entry | None, latest: Entry | None) -> dict[str
     return {
         "step": entry.step,
         "epoch": entry.info.epoch if entry.info else None,
-        "valid_nats_per_char": entry.valid,
+        **_valid(entry),
         "bytes": entry.bytes,
         "best": best is not None and best.path == entry.path,
         "latest": latest is not None and latest.path == entry.path,
@@ -55,9 +61,18 @@ def _to_json(entry: Entry, best: Entry | None, latest: Entry | None) -> dict[str
     }
 
 
+def _valid(entry: Entry) -> dict[str, Any]:
+    """The score by its name: format 1 has one of its own, format 2 names its metric."""
+    metric = entry.info.metric if entry.info else NATS
+    if metric in (NATS, ""):
+        return {"valid_nats_per_char": entry.valid} if metric else {"valid": entry.valid}
+    return {"valid": entry.valid, "metric": metric}
+
+
 def _row(row: dict[str, Any]) -> list[str]:
     marks = [name for name in ("best", "latest") if row[name]]
-    valid, epoch = row["valid_nats_per_char"], row["epoch"]
+    valid = row["valid_nats_per_char"] if "valid_nats_per_char" in row else row["valid"]
+    epoch = row["epoch"]
     return [
         str(row["step"]),
         "" if epoch is None else f"{epoch:.2f}",
@@ -87,6 +102,10 @@ def show(
         "model": config_to_json(model.config),
         "facts": model.info.to_json(),
     }
+    if model.task != LANGUAGE:
+        del fields["tokenizer"], fields["facts"]
+        about = {"encoder": model.encoder.to_json(), "info": model.info.to_json_2()}
+        fields = {"task": model.task} | fields | about
     out = Output()
     if json:
         out.json(fields)
@@ -159,16 +178,21 @@ def export(
     target = output or Path(f"{stem}.{file_format}")
     check_target(target, force)
     if file_format == "onnx":
+        # The predictor of another task writes its own form, or says that it has none.
         if model.task != LANGUAGE:
-            raise UsageError(
-                f"a model of the task {model.task} has no ONNX form", "use --format safetensors"
-            )
+            get_task(model.task).predictor(model, path).export_onnx(target)
+            _print_path(target)
+            return
         # Imported only here, as in all commands: what a command does not use costs it no time.
         from charrnn.inference.graphs import export as export_onnx
 
         export_onnx(model.without_training_state(), target)
     else:
         library.save(model.without_training_state(), target)
+    _print_path(target)
+
+
+def _print_path(target: Path) -> None:
     out = Output()
     out.write(f"{target}\n")
     out.flush()

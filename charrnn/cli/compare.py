@@ -12,6 +12,7 @@ from charrnn.cli.tables import print_table
 from charrnn.errors import CheckpointError, UsageError
 from charrnn.evaluation import comparison
 from charrnn.evaluation.comparison import Outcome, RunSummary
+from charrnn.evaluation.learning_curves import NATS
 
 ROWS: tuple[tuple[str, Callable[[Outcome], Any], Callable[[Any], str]], ...] = (
     ("best, nats/char", lambda outcome: outcome.best_nats_per_char, "{:.4f}".format),
@@ -66,8 +67,13 @@ def compare(
         for each in summaries:
             out.json(each.to_json(names))
         return
+    metrics = {each.outcome.metric for each in summaries}
+    head = ROWS[0][0] if metrics == {NATS} else f"best, {' or '.join(sorted(metrics))}"
     rows = [
-        [name, *(_format(value(each.outcome), shown) for each in summaries)]
+        [
+            head if name == ROWS[0][0] else name,
+            *(_format(value(each.outcome), shown) for each in summaries),
+        ]
         for name, value, shown in ROWS
     ]
     if names:

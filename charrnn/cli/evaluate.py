@@ -1,7 +1,7 @@
 """`charrnn evaluate`: how well a model predicts text that it was not trained on."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli import terminal
@@ -84,14 +84,18 @@ def evaluate(
 def _evaluate_other(
     model: Predictor, split: str, file: Path | None, out: Output, as_json: bool
 ) -> None:
-    """The score of a model that is not a language model."""
-    if file is not None:
+    """The score of a model that is not a language model, and of its baselines."""
+    if file is not None and not model.reads_files:
         raise UsageError(
             f"a model of the task {model.checkpoint.task} has no --file", "use --split"
         )
-    score = model.evaluate(split)
+    files: dict[str, Any] = {"file": file} if file is not None else {}
+    score = model.evaluate(split, **files)
     if as_json:
-        out.json(score.to_json() | {"checkpoint": str(model.path), "split": split})
-    else:
-        out.write(f"{score.summary()}\n")
-        out.flush()
+        place = {"checkpoint": str(model.path), "split": None if file else split}
+        out.json(score.to_json() | place)
+        return
+    out.write(f"{score.summary()}\n")
+    for line in model.baseline_lines(score):
+        out.write(f"{line}\n")
+    out.flush()

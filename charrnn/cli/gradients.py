@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from charrnn.checkpoints import checkpoint as checkpoints
+from charrnn.checkpoints.header import LANGUAGE
 from charrnn.checkpoints.run import find_checkpoint
 from charrnn.cli import terminal
 from charrnn.cli.effects import GIVEN
@@ -125,6 +126,10 @@ def gradients(
         tokens, config = _read_fresh(files, encoding, errors)
     else:
         model = checkpoints.load(path)
+        if model.task != LANGUAGE:
+            raise UsageError(
+                f"{path} is a model of the task {model.task}, not {LANGUAGE}", "give another run"
+            )
         tokens, config = _read_for(model, path, files, encoding, errors), model.config
         network = from_weights(config, model.weights)
         models = [(f"trained {config.cell}", True, network)]

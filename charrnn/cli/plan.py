@@ -25,6 +25,7 @@ def plan(**values: Any) -> None:
     began = time.perf_counter()
     from charrnn.cli import terminal
     from charrnn.cli.progress import dataset_lines, hint, plan_lines
+    from charrnn.training.recognition import other_task
     from charrnn.training.request import idle_options, make_request
     from charrnn.training.session import plan_run
 
@@ -33,7 +34,7 @@ def plan(**values: Any) -> None:
     out = Output()
     with tempfile.TemporaryDirectory() as folder:
         dataset, made = plan_run(request, Path(folder), values["device"], began)
-    for text in idle_options(request, made):
+    for text in (*idle_options(request, made), *other_task(request.task, request.data)):
         terminal.note(text)
     if values["json"]:
         out.json(made.to_json())

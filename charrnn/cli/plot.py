@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 
 from charrnn.checkpoints.run import find_run
 from charrnn.cli import terminal
+from charrnn.cli.effects import GIVEN
 from charrnn.cli.options import Json, RunsDir, option, run_names
 from charrnn.cli.output import Output
 from charrnn.cli.plotting import show
 from charrnn.cli.plotting.chart import Chart, Curve
+from charrnn.errors import UsageError
 from charrnn.evaluation import learning_curves
 from charrnn.evaluation.learning_curves import Series
 
@@ -63,9 +65,16 @@ def plot(
     found = [read(runs_dir, name) for name in dict.fromkeys(names)]
     lines = [line for log_ in found for line in learning_curves.series(log_, what, x, unit, start)]
     if json:
-        print_series(lines, what, x, learning_curves.UNITS[unit] if what == "loss" else "")
+        is_text = {learning_curves.metric_of(log_) for log_ in found} == {learning_curves.NATS}
+        shown = learning_curves.UNITS[unit] if what == "loss" and is_text else ""
+        print_series(lines, what, x, shown)
         return
+    metrics = sorted({learning_curves.metric_of(log_) for log_ in found})
+    if metrics != [learning_curves.NATS] and "unit" in GIVEN.get():
+        raise UsageError(f"--unit has no effect on {', '.join(metrics)}", "leave it out")
     label = f"loss, {learning_curves.UNITS[unit]}" if what == "loss" else LABELS[what]
+    if what == "loss" and metrics != [learning_curves.NATS]:
+        label = f"validation: {', '.join(metrics)}; training: loss"
     # The order of the runs, which numbers their colours.
     drawn_runs = list(dict.fromkeys(line.run for line in lines))
     # Names of folders may contain control characters, and a coloured chart is not escaped again.

@@ -150,7 +150,7 @@ class ProgressReporter:
         text = (
             f"step {event.step:,}/{self._steps:,}  epoch {event.epoch:.2f}  "
             f"loss {event.loss:.4f}  {figures}"
-            f"{terminal.number(event.tokens_per_second)} tokens/s  "
+            f"{terminal.number(event.tokens_per_second)} {self._task.token}/s  "
             f"{terminal.duration(event.seconds_left)} left"
         )
         self._text = text
@@ -202,14 +202,15 @@ def dataset_lines(dataset: Dataset, config: TrainConfig) -> list[str]:
     """What data it is, how it is split, what was left out, and how much is validated on."""
     sizes = {name: dataset.length(name) for name in ("train", "valid", "test")}
     parts = ", ".join(f"{name} {terminal.number(size)}" for name, size in sizes.items() if size)
+    label = "text" if dataset.unit == "characters" else "data"
     return [
-        f"text    {sum(sizes.values()):,} {dataset.unit} ({parts}), {dataset.vocabulary()}",
+        f"{label}    {sum(sizes.values()):,} {dataset.unit} ({parts}), {dataset.vocabulary()}",
         *(f"        {note}" for note in dataset.notes),
-        *_validation_lines(config, dataset.size("valid")),
+        *_validation_lines(config, dataset.size("valid"), label == "text"),
     ]
 
 
-def _validation_lines(config: TrainConfig, valid: int) -> list[str]:
+def _validation_lines(config: TrainConfig, valid: int, is_text: bool = True) -> list[str]:
     """What the evaluations read, if that is not the whole validation part."""
     count = f"{config.eval_tokens:,}"
     if not 0 < config.eval_tokens < valid:
@@ -217,7 +218,13 @@ def _validation_lines(config: TrainConfig, valid: int) -> list[str]:
     if config.final_eval == "beginning":
         return [f"        validating on the first {count} tokens"]
     end = "and on all at the end" if config.final_eval == "whole" else "also at the end"
-    return [f"        validating on {count} of {valid:,} tokens, evenly spread, {end}"]
+    # Of other data the size of a part is what evaluating it costs.
+    part = (
+        f"{count} of {valid:,} tokens"
+        if is_text
+        else f"{config.eval_tokens / valid:.0%} of its part"
+    )
+    return [f"        validating on {part}, evenly spread, {end}"]
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -229,7 +236,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"model   {model.cell}, {model.num_layers} x {model.hidden_size} units, "
         f"{plan.parameters:,} parameters, {terminal.size(4 * plan.parameters)}",
         f"plan    {train.steps:,} step{'s' * (train.steps != 1)} of "
-        f"{train.batch_size} x {train.seq_length} tokens, "
+        f"{train.batch_size} x {train.seq_length} {get_task(plan.task).token}, "
         f"{plan.epochs:.1f} epochs{dropout}, about {terminal.duration(plan.seconds)}, "
         f"{terminal.size(plan.memory)} of memory",
         *([f"        {BUSY}"] if plan.busy else []),

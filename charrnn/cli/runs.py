@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from charrnn.checkpoints.run import Run, list_runs
+from charrnn.checkpoints.run import Entry, Run, list_runs
 from charrnn.cli import terminal
 from charrnn.cli.options import Json, RunsDir
 from charrnn.cli.output import Output
@@ -81,16 +81,26 @@ def _reached(run: Run) -> dict[str, Any]:
             total += 0 if path.is_dir() else path.stat().st_size
     return {
         "step": latest.step if latest else 0,
-        "best_nats_per_char": best.valid if best else None,
+        **_best(best),
         "best_step": best.step if best else None,
         "bytes": total,
     }
 
 
+def _best(best: Entry | None) -> dict[str, Any]:
+    """The best score, and its metric where it is not that of language models."""
+    value = best.valid if best else None
+    metric = best.info.metric if best and best.info else ""
+    if not metric or metric == "nats_per_char":
+        return {"best_nats_per_char": value}
+    return {"best": value, "metric": metric}
+
+
 def _row(facts: dict[str, Any]) -> list[str]:
     if "problem" in facts:
         return [facts["run"], facts["problem"], *[""] * 7]
-    best = facts["best_nats_per_char"]
+    best = facts.get("best_nats_per_char", facts.get("best"))
+    unit = f" {facts['metric']}" if "metric" in facts else ""
     return [
         facts["run"],
         " ".join(Path(name).name for name in facts["corpus"]),
@@ -98,7 +108,7 @@ def _row(facts: dict[str, Any]) -> list[str]:
         f"{facts['tokenizer']} {facts['cell']} {facts['num_layers']}x{facts['hidden_size']}",
         terminal.number(facts["parameters"]),
         f"{facts['step']}/{facts['steps']}",
-        "" if best is None else f"{best:.4f}",
+        "" if best is None else f"{best:.4f}{unit}",
         terminal.size(facts["bytes"]),
         facts["started"].replace("T", " ")[:16],  # ISO 8601, to the minute
     ]

@@ -16,6 +16,8 @@ from charrnn.cli.output import broken_pipe
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import UsageError
 from charrnn.tasks import TASKS
+from charrnn.tasks.pairs.config import PairsConfig
+from charrnn.tasks.series.config import SeriesConfig
 from charrnn.tokenizers import TOKENIZERS
 from charrnn.training.effects import BUDGET
 from charrnn.training.planner.presets import PRESETS
@@ -152,6 +154,50 @@ def train(
     test_fraction: Annotated[
         float, option(min=0.0, max=0.9, help="Fraction of the text to test on.")
     ] = 0.0,
+    target: Annotated[
+        list[str] | None,
+        option(
+            help="With --task series, a column to forecast: its name, or its number from 1 on.",
+            show_default="all columns of numbers",
+        ),
+    ] = None,
+    date: Annotated[
+        str | None,
+        option(help="With --task series, the column of the dates.", show_default="found"),
+    ] = None,
+    covariate: Annotated[
+        list[str] | None,
+        option(
+            help="With --task series, a column that is known ahead, such as a price or a holiday.",
+            show_default="none",
+        ),
+    ] = None,
+    horizon: Annotated[
+        int | None,
+        option(
+            min=1,
+            max=10_000,
+            help="With --task series, steps to forecast.",
+            show_default="a season",
+        ),
+    ] = None,
+    season: Annotated[
+        int | None,
+        option(
+            min=1, max=100_000, help="With --task series, steps of a season.", show_default="found"
+        ),
+    ] = None,
+    source_column: Annotated[
+        str | None,
+        option(
+            help="With --task pairs, the column of the sources: its name, or its number from 1 on.",
+            show_default="found",
+        ),
+    ] = None,
+    target_column: Annotated[
+        str | None,
+        option(help="With --task pairs, the column of the targets.", show_default="found"),
+    ] = None,
     minutes: Annotated[
         float | None,
         option(min=0.1, max=1e5, help="Minutes to train.", show_default="by the size of the text"),
@@ -182,6 +228,9 @@ def train(
     weight_dropout: Annotated[float | None, model_option("weight_dropout")] = None,
     residual: Annotated[bool | None, model_option("residual")] = None,
     tie_weights: Annotated[bool | None, model_option("tie_weights")] = None,
+    members: Annotated[int | None, config_option(SeriesConfig, "members")] = None,
+    distribution: Annotated[str | None, config_option(SeriesConfig, "distribution")] = None,
+    label_smoothing: Annotated[float | None, config_option(PairsConfig, "label_smoothing")] = None,
     batch_size: Annotated[int | None, train_option("batch_size")] = None,
     seq_length: Annotated[int | None, train_option("seq_length")] = None,
     optimizer: Annotated[str | None, train_option("optimizer")] = None,

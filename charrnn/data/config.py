@@ -149,18 +149,25 @@ class DataConfig:
             "encoding": self.encoding,
         }
 
+    @classmethod
+    def is_valid(cls, name: str, value: Any) -> bool:
+        """Whether a parsed value has the type of a field; a task's own fields are checked there."""
+        return _is_valid(name, value)
 
-def data_config_from_json(data: Mapping[str, Any]) -> DataConfig:
-    """The inverse of `DataConfig.to_json`. ValueError or TypeError if a field is not valid."""
+
+def data_config_from_json(
+    data: Mapping[str, Any], kind: type[DataConfig] = DataConfig
+) -> DataConfig:
+    """The inverse of `to_json` of a kind of DataConfig. ValueError or TypeError if not valid."""
     values: dict[str, Any] = {}
-    for item in dataclasses.fields(DataConfig):
+    for item in dataclasses.fields(kind):
         if item.name in data:
             value = data[item.name]
-            if not _is_valid(item.name, value):
+            if not kind.is_valid(item.name, value):
                 raise ValueError(f"{item.name} is {value!r}")
             # JSON has no tuples; with lists, this config would not equal the one that was written.
             values[item.name] = _tuples(value)
-    return DataConfig(**values)
+    return kind(**values)
 
 
 def _tuples(value: Any) -> Any:

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 
 from charrnn.checkpoints.run import Run
-from charrnn.evaluation.learning_curves import Log, finite, nats_per_char, read_log
+from charrnn.evaluation.learning_curves import NATS, Log, finite, metric_of, read_log, score_of
 
-SAME_TEXT = ("text_sha256", "valid", "valid_fraction", "test_fraction", "lines")
+SAME_TEXT = ("text_sha256", "valid", "valid_fraction", "test_fraction", "lines", "documents")
 """Settings that must agree for two validation losses to be comparable."""
 
 LOSSY = 0.02
 """A larger share of tokens without a price makes a loss smaller than it is."""
+
+HIGHER_IS_BETTER = ("accuracy", "f1", "bleu", "chrf", "exact_match")
+"""Metrics of which more is better, as tasks name them; logs do not say it."""
 
 SAME_PART = ("eval_tokens", "final_eval")
 """Those that must agree too, if a loss is not of the whole validation part."""
@@ -37,10 +40,14 @@ class Outcome:
     seconds: float
     tokens_per_second: float | None
     of_part: bool = False
+    metric: str = NATS
 
     def to_json(self) -> dict[str, Any]:
-        """The figures; of_part is absent where it is false."""
+        """The figures; of_part is absent where it is false, the metric where it is of language."""
         fields = asdict(self)
+        metric = fields.pop("metric")
+        if metric != NATS:
+            fields = {"metric": metric, "best": fields.pop("best_nats_per_char"), **fields}
         return fields if self.of_part else {k: v for k, v in fields.items() if k != "of_part"}
 
 
@@ -131,20 +138,27 @@ def _outcome(log: Log, parameters: Any, reads_beginning: bool = False) -> Outcom
         # The median, because a start or a stall has speeds that are far from the usual one.
         tokens_per_second=statistics.median(known) if known else None,
         of_part=reads_beginning and best is not None,
+        metric=metric_of(log),
     )
 
 
 def _best(log: Log, pieces: bool) -> tuple[float, int] | None:
     """The best logged loss, of pieces or of the whole, and its step, the later of equals."""
+    metric = metric_of(log)
     evaluated = [
         # The step is negated so that `min` takes the later of equal losses.
-        (nats, -logged.step)
+        (sign(metric) * score, -logged.step)
         for logged in log.events
         if logged.kind == "evaluated" and logged.is_of_pieces is pieces
-        if (nats := nats_per_char(logged.event)) is not None
+        if (score := score_of(logged.event, metric)) is not None
     ]
-    nats, negative = min(evaluated, default=(None, 0))
-    return None if nats is None else (nats, -negative)
+    best, negative = min(evaluated, default=(None, 0))
+    return None if best is None else (sign(metric) * best, -negative)
+
+
+def sign(metric: str) -> int:
+    """1 for a metric of which less is better, -1 for one of which more is."""
+    return -1 if metric in HIGHER_IS_BETTER else 1
 
 
 def differing(summaries: Sequence[RunSummary]) -> list[str]:
@@ -176,13 +190,16 @@ def best_first(summaries: Sequence[RunSummary]) -> list[RunSummary]:
     def place(summary: RunSummary) -> tuple[int, bool, bool, float]:
         best = summary.outcome.best_nats_per_char
         # False sorts before True; `sorted` keeps the order of those without a loss.
-        return text(summary), best is None, summary.is_lossy, best or 0.0
+        loss = sign(summary.outcome.metric) * (best or 0.0)
+        return text(summary), best is None, summary.is_lossy, loss
 
     return sorted(summaries, key=place)
 
 
 def same_text(summaries: Sequence[RunSummary]) -> bool:
     """Whether all runs were evaluated on the same text, so that their losses are comparable."""
+    if len({each.outcome.metric for each in summaries}) > 1:
+        return False
     needed = {*SAME_TEXT}
     if any(each.outcome.of_part for each in summaries):
         needed |= {*SAME_PART}

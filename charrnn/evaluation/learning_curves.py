@@ -24,6 +24,12 @@ UNITS = {"nats": "nats/char", "bits": "bits/char", "perplexity": "perplexity per
 FIELDS = {"learning-rate": "learning_rate", "grad-norm": "grad_norm", "speed": "tokens_per_second"}
 """Quantity -> its field in a progress event."""
 
+NATS = "nats_per_char"
+"""The metric of language models, which is logged as bits."""
+
+EVENT_FIELDS = ("event", "step", "best", "sample", "seconds", "pieces")
+"""Fields of a score's event that are not figures of it."""
+
 KINDS = ("planned", "progress", "evaluated", "saved", "finished")
 """Events that are evidence of a training's progress."""
 
@@ -133,6 +139,22 @@ def nats_per_char(event: Mapping[str, Any]) -> float | None:
     return None if bits is None else bits * math.log(2)
 
 
+def metric_of(log: Log) -> str:
+    """The name of the metric in a run's log: the first field of its scores that is a number."""
+    for logged in log.events:
+        if logged.kind == "evaluated":
+            if finite(logged.event.get("bits_per_char")) is not None:
+                return NATS
+            fields = [name for name in logged.event if name not in EVENT_FIELDS]
+            return next((n for n in fields if finite(logged.event[n]) is not None), NATS)
+    return NATS
+
+
+def score_of(event: Mapping[str, Any], metric: str) -> float | None:
+    """An event of a score -> its value of a metric, as `metric_of` names it."""
+    return nats_per_char(event) if metric == NATS else finite(event.get(metric))
+
+
 def series(
     log: Log, quantity: str = "loss", axis: str = "steps", unit: str = "nats", start: float = 0.0
 ) -> list[Series]:
@@ -158,11 +180,12 @@ def series(
 
 def _series(log: Log, name: str, kind: str, axis: str, unit: str) -> Series:
     points: list[tuple[float, float]] = []
+    metric = metric_of(log)
     for logged in log.events:
         # One curve is of one text: where evaluations read pieces, those of the whole are left out.
         if kind == "evaluated" and log.reads_pieces and not logged.is_of_pieces:
             continue
-        x, y = _along(log, logged, axis), _height(logged, name, unit)
+        x, y = _along(log, logged, axis), _height(logged, name, unit, metric)
         if logged.kind == kind and x is not None and y is not None:
             points.append((x, y))
     return Series(log.run, name, tuple(x for x, _ in points), tuple(y for _, y in points))
@@ -177,9 +200,12 @@ def _along(log: Log, logged: LoggedEvent, axis: str) -> float | None:
     return None if rate is None else logged.step * rate
 
 
-def _height(logged: LoggedEvent, name: str, unit: str) -> float | None:
+def _height(logged: LoggedEvent, name: str, unit: str, metric: str = NATS) -> float | None:
     if name in FIELDS:
         return finite(logged.event.get(FIELDS[name]))
+    if metric != NATS:
+        # Loss and score of another task are different quantities, in a unit of their own.
+        return finite(logged.event.get("loss" if name == "training" else metric))
     nats = nats_per_char(logged.event)
     if nats is None or unit == "nats":
         return nats

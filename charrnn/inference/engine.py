@@ -181,3 +181,8 @@ def _session(model: bytes, threads: int) -> Any:
         raise MemoryLimitError(
             f"the model does not fit in memory ({type(error).__name__})", "sample a smaller model"
         ) from None
+
+
+def open_session(model: bytes, threads: int) -> Any:
+    """A serialized ONNX model -> a session of ONNX Runtime. MemoryLimitError if it does not fit."""
+    return _session(model, threads)

@@ -4,9 +4,10 @@
 recurrent layers are ONNX's own operators, is also what `checkpoints export --format onnx` writes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from charrnn.activity import activity
 from charrnn.checkpoints.atomic import write_durably
 from charrnn.checkpoints.checkpoint import Arrays, Checkpoint
-from charrnn.config import CELLS, ModelConfig, residual_at, state_shapes
+from charrnn.config import CELLS, ModelConfig, Shape, residual_at, state_shapes
 from charrnn.inference.nodes import (
     CELL_NODES,
     IR,
@@ -59,6 +60,41 @@ def export(checkpoint: Checkpoint, path: Path) -> None:
     else:
         model = step_graph(checkpoint, document=text)
     helper.set_model_props(model, properties(checkpoint))
+    write_durably(path, [model.SerializeToString()])
+
+
+def graph_of(
+    nodes: Nodes,
+    inputs: Sequence[tuple[str, str, Sequence[str | int]]],
+    outputs: Sequence[tuple[str, Sequence[str | int]]],
+    document: str = "",
+) -> Any:
+    """The nodes of any task -> a ModelProto.
+
+    inputs: name, "float" or "int64", and axes, where a text is a symbolic size. outputs: name and
+    axes, all float.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    kinds = {"float": TensorProto.FLOAT, "int64": TensorProto.INT64}
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node(name, *ends, **more) for name, ends, more in nodes.nodes],
+        "charrnn",
+        [info(name, kinds[kind], axes) for name, kind, axes in inputs],
+        [info(name, TensorProto.FLOAT, axes) for name, axes in outputs],
+        [numpy_helper.from_array(array, name) for name, array in nodes.constants.items()],
+        doc_string=document,
+    )
+    opsets = [helper.make_opsetid("", OPSET)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=IR, producer_name="charrnn")
+
+
+def write(model: Any, path: Path, entries: Mapping[str, str]) -> None:
+    """Write a ModelProto with entries of metadata, durably."""
+    from onnx import helper
+
+    helper.set_model_props(model, dict(entries))
     write_durably(path, [model.SerializeToString()])
 
 
@@ -221,3 +257,35 @@ def _operator(
         **operator.attributes,
     )
     return [node], constants
+
+
+def model_of(
+    nodes: Nodes,
+    inputs: Mapping[str, Shape],
+    outputs: Mapping[str, Shape],
+    document: str = "",
+    properties: Mapping[str, str] = MappingProxyType({}),
+) -> Any:
+    """Nodes of any task, names -> widths of float32 inputs and outputs (B, width) -> a ModelProto.
+
+    properties: metadata entries by name.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    def infos(named: Mapping[str, Shape]) -> list[Any]:
+        # A text instead of a number is a symbolic size: any number of rows.
+        return [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", *shape])
+            for name, shape in named.items()
+        ]
+
+    made = [helper.make_node(name, *ends, **more) for name, ends, more in nodes.nodes]
+    constants = [numpy_helper.from_array(array, name) for name, array in nodes.constants.items()]
+    graph = helper.make_graph(
+        made, "charrnn", infos(inputs), infos(outputs), constants, doc_string=document
+    )
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR, producer_name="charrnn")
+    if properties:
+        helper.set_model_props(model, dict(properties))
+    return model

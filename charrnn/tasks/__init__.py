@@ -2,6 +2,8 @@
 
     base      the interface: Task, Dataset, Score, Predictor, Metric
     language  text -> a model that continues, scores and generates text
+    series    numbers in time -> a model that forecasts them
+    pairs     sources and targets -> a model that translates
 
 No task imports another. A new task is a package here and a line in TASKS (docs/extending.md).
 """
@@ -49,3 +51,5 @@ def _schema(name: str) -> Schema:
 
 
 register(LANGUAGE, "charrnn.tasks.language.task:LanguageTask")
+register("series", "charrnn.tasks.series.task:SeriesTask")
+register("pairs", "charrnn.tasks.pairs.task:PairsTask")

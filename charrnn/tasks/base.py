@@ -8,7 +8,7 @@ sampling and help must not wait for it.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -48,6 +48,34 @@ class Metric:
         return value <= than if self.lower_is_better else value >= than
 
 
+def no_dropout(dataset: "Dataset", config: ModelConfig, epochs: float) -> Mapping[str, float]:
+    """The `dropouts` of Rules that name none: all stay at 0."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the planner has to know of a task's networks; a task without them is planned as text.
+
+    sizes: layers and units to choose from, smallest first. tokens_per_parameter: of a training that
+    is worth a size. parameters_per_token: of the data, at most. batch: data and what is given ->
+    batch_size and seq_length. most_steps: data -> steps after which more would overfit.
+    learning_rate: units -> the peak rate. weight_decay: as in TrainConfig. dropouts: data, model
+    and epochs -> the model's fields of dropout, where the user sets none of them. minutes: data ->
+    how long to train, if nothing is said; None as for text.
+    """
+
+    sizes: tuple[tuple[int, int], ...]
+    tokens_per_parameter: float
+    parameters_per_token: float
+    batch: Callable[["Dataset", Mapping[str, Any]], dict[str, int]]
+    most_steps: Callable[["Dataset"], int]
+    learning_rate: Callable[[int], float]
+    weight_decay: float = 0.01
+    dropouts: Callable[["Dataset", ModelConfig, float], Mapping[str, float]] = no_dropout
+    minutes: Callable[["Dataset"], float] | None = None
+
+
 class Score(Protocol):
     """The result of an evaluation."""
 
@@ -56,7 +84,10 @@ class Score(Protocol):
         """The value of the task's metric."""
 
     def to_json(self) -> dict[str, Any]:
-        """All figures, as they are logged and as `evaluate --json` prints them."""
+        """All figures, as they are logged and as `evaluate --json` prints them.
+
+        The metric comes first, under its name: `plot` and `compare` take it from the log.
+        """
 
     def summary(self) -> str:
         """The figures in a few words: 1.3478 nats/char, 1.945 bits/char."""
@@ -122,11 +153,13 @@ class Dataset(ABC):
 class Predictor(ABC):
     """A trained model, ready to use: what `charrnn.load` returns.
 
-    path: the checkpoint file it came from. A subclass adds what it can do, such as `sample`.
+    path: the checkpoint file it came from. reads_files: whether it can be evaluated on a file that
+    is not a part of the run's data. A subclass adds what it can do, such as `sample`.
     """
 
     checkpoint: Checkpoint
     path: Path
+    reads_files: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -143,31 +176,46 @@ class Predictor(ABC):
 
     @abstractmethod
     def evaluate(self, split: str = "valid") -> Score:
-        """The score over a split of the run's data."""
+        """The score over a split of the run's data; it takes `file` too, where it `reads_files`."""
+
+    def baseline_lines(self, score: Any) -> list[str]:
+        """What `evaluate` prints after a score: the same figures of simple models."""
+        return []
 
     def save(self, path: str | Path) -> Path:
         """Write the model without its training state: the file to share -> its path."""
         from charrnn.checkpoints.checkpoint import save
 
         if Path(path).suffix.lower() == ".onnx":
-            raise UsageError(
-                f"a model of the task {self.checkpoint.task} has no ONNX form",
-                "give a name that ends in .safetensors",
-            )
+            self.export_onnx(Path(path))
+            return Path(path)
         save(self.checkpoint.without_training_state(), Path(path))
         return Path(path)
+
+    def export_onnx(self, path: Path) -> None:
+        """Write the model as ONNX. UsageError if it has no such form."""
+        raise UsageError(
+            f"a model of the task {self.checkpoint.task} has no ONNX form",
+            "give a name that ends in .safetensors",
+        )
 
 
 class Task(ABC):
     """One kind of problem.
 
-    config: the dataclass of its model configuration. next_command: what to try with a new run.
+    config, data_config: the dataclasses of its model configuration and of what is asked of its
+    data. next_command: what to try with a new run. refused: options of training that it does not
+    have. rules: of the planner; None for those of text. token: what a step counts, in words.
     """
 
     name: ClassVar[str]
     metric: ClassVar[Metric]
     config: ClassVar[type[ModelConfig]] = ModelConfig
+    data_config: ClassVar[type[DataConfig]] = DataConfig
     next_command: ClassVar[str] = "charrnn evaluate"
+    refused: ClassVar[frozenset[str]] = frozenset()
+    rules: ClassVar[Rules | None] = None
+    token: ClassVar[str] = "tokens"
 
     @abstractmethod
     def prepare(self, config: DataConfig, folder: Path, encoder: Encoder | None = None) -> Dataset:
@@ -222,6 +270,21 @@ class Task(ABC):
     ) -> Score:
         """The score over the first `limit` tokens of a split: what runs of version 0.1 compare."""
         return self.evaluate(network, dataset, split, limit)
+
+    def recognizes(self, text: str) -> str:
+        """The beginning of a file -> what it plainly is, if it is this task's; else empty.
+
+        For forms that cannot be prose, because texts are trained on without naming a task.
+        """
+        return ""
+
+    def calibrated(self, encoder: Encoder, score: Score) -> Encoder:
+        """The encoder that is saved with weights whose score on the validation part is this."""
+        return encoder
+
+    def issues(self, score: Score) -> Mapping[str, str]:
+        """What is wrong with a model that a score is of: kind -> a line that names a remedy."""
+        return {}
 
     def baselines(self, dataset: Dataset) -> dict[str, float]:
         """Name -> score of simple models on the validation split, in the metric's unit."""

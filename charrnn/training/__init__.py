@@ -12,6 +12,7 @@
     trainer      train(): the loop that logs, evaluates and saves; a generator of events
     effects      options that act only under a condition
     request      what is asked of a new run, from options by name
+    recognition  data that plainly is another task's
     changes      options given to a run that is resumed
     session      start_run, resume_run: from options to a finished run
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from charrnn.data.config import DataConfig, data_config_from_json
+from charrnn.data.config import data_config_from_json
 from charrnn.errors import UsageError
+from charrnn.tasks import get_task
 from charrnn.training.effects import BUDGET
 from charrnn.training.planner.plan import Plan
 from charrnn.training.planner.presets import PRESETS
@@ -87,11 +88,12 @@ def asked_of(request: Request) -> dict[str, Any]:
 
 def _recorded(plan: Plan, description: Mapping[str, Any]) -> dict[str, Any]:
     """Option -> its value in a run."""
-    data = data_config_from_json(description["recipe"])
+    kind = get_task(plan.task).data_config
+    data = data_config_from_json(description["recipe"], kind)
     model = {item.name: getattr(plan.model_config, item.name) for item in fields(plan.model_config)}
     train = {item.name: getattr(plan.train_config, item.name) for item in fields(plan.train_config)}
     # Last, because --vocab-size is what was asked of the tokenizer and not what it came to.
-    source = {item.name: getattr(data, item.name) for item in fields(DataConfig)}
+    source = {item.name: getattr(data, item.name) for item in fields(kind)}
     asked = description.get("asked")
     return model | train | source | (asked if isinstance(asked, dict) else {})
 

@@ -3,7 +3,7 @@
 Exploding and vanishing gradients: Hochreiter 1991, Bengio et al. 1994, Pascanu et al. 2013.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -74,6 +74,15 @@ def check_gradient(norm: float, clip: float, learned: bool = False) -> Iterator[
             f"the gradient has vanished: its norm is {norm:.3g}; "
             "try --cell lstm, --residual or fewer layers",
         )
+
+
+def late(found: Mapping[str, str], step: int, train: TrainConfig) -> Iterator[Issue]:
+    """What a task finds wrong -> its issues, once half of the steps are taken.
+
+    Before, what is wrong is what is still to be learned.
+    """
+    if 2 * step >= train.steps:
+        yield from (Issue(kind, text) for kind, text in found.items())
 
 
 def check_units(config: ModelConfig, state: list[tuple[Tensor, ...]]) -> Iterator[Issue]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from charrnn.checkpoints.header import LANGUAGE
+
 BUDGET = {"minutes": "--more", "steps": "--more-steps", "epochs": "--more-epochs"}
 """Options of how long to train -> what says so of a run that has a plan."""
 
@@ -50,7 +52,12 @@ def without_effect(
 
 
 def _tokenizer(*names: str) -> Callable[[Values], bool]:
-    return lambda values: (values.get("tokenizer") or "char") in names
+    # "auto" is the default of tasks whose texts decide it.
+    def acts(values: Values) -> bool:
+        default = "char" if values.get("task") in (None, LANGUAGE) else "auto"
+        return (values.get("tokenizer") or default) in (*names, "auto")
+
+    return acts
 
 
 def _validates(values: Values) -> bool:

@@ -43,20 +43,20 @@ def make_request(
     if not sources:
         raise UsageError("no text is given", "give files, folders or globs to train on")
     chosen = preset(preset_name) if preset_name else None
-    values = {name: value for name, value in options.items() if value is not None}
-    fields = {kind: _names(kind) for kind in (DataConfig, Budget)}
+    values = {name: value for name, value in options.items() if value not in (None, [], ())}
+    kind = get_task(task).data_config
+    fields = {kind: _names(kind), Budget: _names(Budget)}
     # What a run records of its files is not asked for.
-    fields[DataConfig] -= {"sources", "files", "folders"}
+    fields[kind] -= {"sources", "files", "folders"}
     # The data decides vocab_size, and steps is a field of Budget.
     planned = (_names(get_task(task).config) | _names(TrainConfig)) - {"vocab_size", "steps"}
     planned -= {"restart_step", "reset_id"}
-    unknown = sorted(values.keys() - fields[DataConfig] - fields[Budget] - planned)
-    if unknown:
-        raise UsageError(f"there is no option {unknown[0]!r}", "see charrnn train --help")
-    _refuse_idle(values, chosen)
+    _refuse_others(values, fields[kind] | fields[Budget] | planned, task, preset_name)
+    _refuse_idle(values, chosen, kind.tokenizer)
     data = dict(chosen.data) if chosen else {}
-    data |= {name: values[name] for name in fields[DataConfig] if name in values}
-    lists = ("valid", "test")
+    data |= {name: values[name] for name in fields[kind] if name in values}
+    # Those that hold several values, whatever the task.
+    lists = [item.name for item in dataclasses.fields(kind) if item.default == ()]
     data |= {name: _as_tuple(data[name]) for name in lists if name in data}
     tokenizer, split = data.get("tokenizer", "char"), data.get("split_words", "punctuation")
     if tokenizer not in TOKENIZERS or split not in ("punctuation", "spaces"):
@@ -65,7 +65,7 @@ def make_request(
             f"choose from {', '.join(TOKENIZERS)} and from punctuation, spaces",
         )
     return Request(
-        data=DataConfig(**(data | {"sources": sources})).for_new_run(),
+        data=kind(**(data | {"sources": sources})).for_new_run(),
         given={name: values[name] for name in sorted(planned & values.keys())},
         budget=Budget(**{name: values[name] for name in fields[Budget] if name in values}),
         preset=chosen,
@@ -73,15 +73,40 @@ def make_request(
     )
 
 
-def _refuse_idle(values: Mapping[str, Any], chosen: Preset | None) -> None:
-    """UsageError if an option has no effect; one that is at its default asks for nothing."""
+def _refuse_others(
+    values: Mapping[str, Any], known: set[str], task: str, preset_name: str | None
+) -> None:
+    """UsageError for an option that does not exist, or that is another task's."""
+    refused = get_task(task).refused
+    given = set(values) | ({"preset"} if preset_name else set())
+    for name in sorted(given):
+        option = "--" + name.replace("_", "-")
+        if name in refused or (name in TASK_OPTIONS and name not in known):
+            owners = TASK_OPTIONS.get(name)
+            remedy = f"it is for --task {owners}" if owners and owners != task else "leave it out"
+            raise UsageError(f"{option} is no option of the task {task}", remedy)
+        if name not in known and name != "preset":
+            raise UsageError(f"there is no option {name!r}", "see charrnn train --help")
+
+
+TASK_OPTIONS = dict.fromkeys(
+    ("target", "date", "covariate", "horizon", "season", "members", "distribution"), "series"
+) | dict.fromkeys(("source_column", "target_column", "label_smoothing"), "pairs")
+"""Options of one task alone -> its name."""
+
+
+def _refuse_idle(values: Mapping[str, Any], chosen: Preset | None, tokenizer: str) -> None:
+    """UsageError if an option has no effect; one that is at its default asks for nothing.
+
+    tokenizer: the task's, where neither the values nor the preset name one.
+    """
     defaults = {
         item.name: item.default
         for kind in (DataConfig, ModelConfig, TrainConfig)
         for item in dataclasses.fields(kind)
     }
     given = [name for name, value in values.items() if value != defaults.get(name)]
-    preset_values = chosen.data | chosen.given if chosen else {}
+    preset_values = {"tokenizer": tokenizer} | (chosen.data | chosen.given if chosen else {})
     effect = without_effect(TRAINING, given, {**preset_values, **values})
     if effect:
         option = "--" + effect.option.replace("_", "-")

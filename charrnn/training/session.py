@@ -7,6 +7,7 @@ the data, makes or takes up the plan, trains, and logs every event to the run's 
 import contextlib
 import dataclasses
 import datetime
+import functools
 import json
 import os
 import shutil
@@ -31,6 +32,7 @@ from charrnn.training.distributed import Group, joined
 from charrnn.training.events import Event, Planned, Revised
 from charrnn.training.planner.plan import Plan, make_plan
 from charrnn.training.planner.restart import DROPOUTS, More, restarted
+from charrnn.training.recognition import other_task
 from charrnn.training.request import Request, idle_options
 
 
@@ -176,14 +178,12 @@ def _new_session(
                 run.write_description(description)
                 if run.name != wanted:
                     hooks.on_note(f"this run is called {run.name}")
-                for text in idle_options(request, plan):
+                for text in (*idle_options(request, plan), *other_task(task.name, request.data)):
                     hooks.on_note(text)
             until = began + 60 * budget.minutes if budget.minutes else None
 
             # From the same beginning, so that the new plan is for the time that is left.
-            def replan() -> Plan:
-                return _plan(request, task, dataset, group, began)
-
+            replan = functools.partial(_plan, request, task, dataset, group, began)
             again = replan if budget.minutes else None
             yield Session(run, task, dataset, plan, description, group, None, until, again)
     except BaseException:
@@ -316,7 +316,8 @@ def _read_description(run: Run, description: Mapping[str, Any]) -> _Recorded:
         # Runs of older versions have no most_steps.
         counts = {"memory": int(plan["memory"]), "most_steps": int(plan.get("most_steps", 0))}
         steps = max(1, int(plan["train"]["steps"]))
-        data = data_config_from_json(description["recipe"])
+        kind = get_task(description.get("task", LANGUAGE)).data_config
+        data = data_config_from_json(description["recipe"], kind)
         if not plan["train"].get("restart_step"):
             return _Recorded(data, steps, costs | counts)
         dropouts = {name: plan["model"].get(name, 0.0) for name in DROPOUTS}

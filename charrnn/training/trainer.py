@@ -23,6 +23,7 @@ from charrnn.tasks.base import Dataset
 from charrnn.training import diagnostics
 from charrnn.training.distributed import Group
 from charrnn.training.events import (
+    Evaluated,
     Event,
     Finished,
     Planned,
@@ -173,6 +174,8 @@ class Trainer:
         dataset, run, group = self.dataset, self.run, self.group
         self.plan = plan
         self.learner = make_learner(self.task, dataset, plan.model_config, plan.train_config, group)
+        # A task may add to it what an evaluation finds; it is saved with each checkpoint.
+        self.encoder = start.encoder if start is not None else dataset.encoder
         if start is not None:
             self.learner.restore(start)
         self.validation = Validation(self.task, dataset, run, group.is_main)
@@ -295,13 +298,16 @@ class Trainer:
                     yield saved
         if self.group.is_main:
             with self._model_weights():
-                found = self.validation.evaluate(
-                    self.learner.network,
-                    self.plan.train_config,
-                    self.learner.step,
-                    lambda: self.seconds,
-                )
+                network, config = self.learner.network, self.plan.train_config
+                evaluate, step = self.validation.evaluate, self.learner.step
+                found = evaluate(network, config, step, lambda: self.seconds)
             yield from found
+            for event in found:
+                if isinstance(event, Evaluated) and event.step == self.learner.step:
+                    self.encoder = self.task.calibrated(self.encoder, event.score)
+                    issues = self.task.issues(event.score)
+                    late = diagnostics.late(issues, event.step, config)
+                    yield from self._warnings(late)
             yield from self._warnings(self._unit_issues())
         yield from self._save(self.validation.valid, self.validation.valid_pieces)
         size = self.dataset.size("valid")
@@ -371,7 +377,7 @@ class Trainer:
             )
             model = Checkpoint(
                 self.plan.model_config,
-                self.dataset.encoder,
+                self.encoder,
                 self.learner.weights(),
                 info,
                 training,

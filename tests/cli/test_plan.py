@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from charrnn.cli import plan, train
+from charrnn.errors import UsageError
 from charrnn.training.planner.presets import PRESETS
+from charrnn.training.request import make_request
 from tests.support.shell import TINY, Shell
 
 BY_THE_CLOCK = ("eval_every", "sample_every", "save_every", "log_every")
@@ -74,6 +76,16 @@ def test_a_preset_gives_way_to_what_is_given_and_not_to_defaults(shell: Shell) -
     assert " word tokens" in words
     letters = shell.run("plan", "corpus.txt", *common, "--tokenizer", "char").succeeded().out
     assert " char tokens" in letters
+
+
+def test_options_of_a_presets_tokenizer_have_an_effect() -> None:
+    options = {"vocab_size": 300}
+    request = make_request(("corpus.txt",), options, "ptb-small")
+    assert (request.data.tokenizer, request.data.vocab_size) == ("word", 300)
+    with pytest.raises(UsageError, match="--vocab-size has no effect"):
+        make_request(("corpus.txt",), options)
+    # Pairs choose a tokenizer by their texts.
+    assert make_request(("pairs.tsv",), options, task="pairs").data.vocab_size == 300
 
 
 def test_a_resumed_run_takes_no_preset(shell: Shell) -> None:

@@ -1,5 +1,6 @@
 """Check the shipped corpora: their size and form, and that their programs still make them."""
 
+import datetime
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 CORPORA = Path(__file__).resolve().parent.parent.parent / "corpora"
-TEXTS = ("fables.txt", "names.txt", "tunes.abc")
+TEXTS = ("fables.txt", "names.txt", "tunes.abc", "dates.tsv", "load.csv")
 NOTE = re.compile(r"[\^_=]*[A-Ga-gz][,']*(\d*)(/*)(\d*)")
 HEADERS = "XTRMLK"
 
@@ -57,7 +58,7 @@ def read_pieces() -> list[tuple[str, list[str]]]:
 def test_text_is_clean(name: str) -> None:
     text = read(name)
     assert "\r" not in text
-    assert "\t" not in text
+    assert text.count("\t") == (text.count("\n") if name.endswith(".tsv") else 0)
     assert text.endswith("\n")
     assert not text.endswith("\n\n")
     assert not any(line.endswith(" ") for line in text.split("\n"))
@@ -69,7 +70,13 @@ def test_text_is_long_enough(name: str, least: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "text"), [("make_names.py", "names.txt"), ("make_tunes.py", "tunes.abc")]
+    ("program", "text"),
+    [
+        ("make_names.py", "names.txt"),
+        ("make_tunes.py", "tunes.abc"),
+        ("make_dates.py", "dates.tsv"),
+        ("make_load.py", "load.csv"),
+    ],
 )
 def test_program_makes_shipped_file(program: str, text: str) -> None:
     # As a process, not an import: this is the command that the README gives.
@@ -136,6 +143,13 @@ def test_every_part_is_eight_bars_and_ends_on_the_tonic() -> None:
             bars = split_bars(part)
             assert len(bars) == 8, headers
             assert re.findall("[A-Ga-g]", bars[-1])[-1].upper() == headers["K"][0], headers
+
+
+def test_dates_are_distinct_and_iso() -> None:
+    pairs = [line.split("\t") for line in read("dates.tsv").rstrip("\n").split("\n")]
+    assert len(pairs) >= 2_500
+    assert len({source for source, _ in pairs}) == len(pairs)
+    assert [to for _, to in pairs if datetime.date.fromisoformat(to).isoformat() != to] == []
 
 
 def test_readme_names_every_file_and_its_size() -> None:

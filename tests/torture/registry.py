@@ -15,6 +15,7 @@ from tests.torture import (
     power,
     prompts,
     resuming,
+    series,
     sharing,
     terminals,
     texts,
@@ -24,7 +25,7 @@ from tests.torture.rows import Row
 
 GROUPS = (
     kills, power, failing, folders, interruptions, sharing, damage, mutants, untrusted, resuming,
-    environments, pipes, terminals, prompts, corpora, texts, limits,
+    environments, pipes, terminals, prompts, corpora, texts, series, limits,
     load,
 )  # fmt: skip
 

@@ -4,7 +4,7 @@ import importlib.util
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,9 @@ from charrnn.cli.plotting.chart import Chart, Curve, end_value, format_value
 from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 FORMATS = ("png", "svg")
 
@@ -55,6 +57,37 @@ def picture(chart: Chart, kind: str) -> bytes:
             # To memory first: the file is then written atomically, like all others.
             file = io.BytesIO()
             # An SVG would contain the date, and would differ at every call.
+            figure.savefig(
+                file, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None
+            )
+            return file.getvalue()
+
+
+def heatmap(
+    sources: Sequence[str], targets: Sequence[str], weights: "NDArray[np.float32]", kind: str
+) -> bytes:
+    """Tokens of a source and of a target, weights (T, S) -> the bytes of a picture of them."""
+    require_matplotlib()
+    with _quiet():
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+
+        # Up to so many tokens each has its name, and room for it.
+        named = max(len(sources), len(targets)) <= 80
+        size = (1.5 + 0.22 * min(len(sources), 80), 1.2 + 0.22 * max(1, min(len(targets), 80)))
+        with rc_context(STYLE | {"axes.spines.right": True, "axes.spines.top": True}):
+            figure = Figure(figsize=size, layout="constrained")
+            axes = figure.add_subplot()
+            axes.imshow(weights.reshape(-1, len(sources)), cmap="Blues", vmin=0, aspect="auto")
+            for tokens, ticks, turn in (
+                (sources, axes.set_xticks, 90), (targets, axes.set_yticks, 0),
+            ):  # fmt: skip
+                names = [token.strip() or "␣" for token in tokens] if named else []
+                for label in ticks(range(len(names)), names, rotation=turn, fontsize=8):
+                    # A token may contain a dollar.
+                    label.label1.set_parse_math(False)
+            axes.xaxis.tick_top()
+            file = io.BytesIO()
             figure.savefig(
                 file, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None
             )

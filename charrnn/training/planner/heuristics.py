@@ -4,8 +4,11 @@ Pure functions of numbers. They come from the trials in benchmarks/trials.md.
 """
 
 import math
+from collections.abc import Collection
+from typing import Any
 
 from charrnn.config import ModelConfig, TrainConfig
+from charrnn.tasks.base import Dataset, Task
 
 SIZES = ((1, 64), (1, 128), (1, 192), (2, 192), (2, 256), (2, 384), (2, 512), (2, 768), (2, 1024))
 """Layers and units that the planner chooses from, smallest first."""
@@ -78,6 +81,22 @@ def dropout(epochs: float, parameters: int, tokens: int) -> float:
     # In the trials dropout lowered the loss from about six epochs on.
     pressure = math.log2(max(1.0, epochs / 6)) * min(1.0, parameters / tokens) ** 0.25
     return float(round(min(0.5, 0.22 * pressure), 2))
+
+
+def dropouts(
+    task: Task, dataset: Dataset, model: ModelConfig, given: Collection[str], epochs: float
+) -> dict[str, Any]:
+    """A task, its data and model, what is given -> the fields of dropout that are planned.
+
+    Where user or preset set one kind of it, the others stay at 0.
+    """
+    if any("dropout" in name for name in given):
+        return {}
+    if task.rules:
+        return dict(task.rules.dropouts(dataset, model, epochs))
+    layers = dropout(epochs, task.num_parameters(model), dataset.size("train"))
+    inputs = round(input_dropout(layers, model.vocab_size), 2)
+    return {"input_dropout": inputs, "dropout": layers, "output_dropout": layers}
 
 
 def input_dropout(dropout: float, vocab_size: int) -> float:

@@ -114,11 +114,20 @@ class _Problem:
     @property
     def most_steps(self) -> int:
         """Steps after which more would overfit."""
+        if self.task.rules:
+            return self.task.rules.most_steps(self.dataset)
         most = heuristics.most_epochs(self.tokens) * self.tokens / self.tokens_per_step
         return max(10, int(most))
 
     @property
+    def tokens_per_parameter(self) -> float:
+        rules = self.task.rules
+        return rules.tokens_per_parameter if rules else heuristics.TOKENS_PER_PARAMETER
+
+    @property
     def minutes(self) -> float:
+        if not self.budget.minutes and self.task.rules and self.task.rules.minutes:
+            return self.task.rules.minutes(self.dataset)
         length = sum(self.dataset.length(split) for split in ("train", "valid", "test"))
         return self.budget.minutes or heuristics.default_minutes(length)
 
@@ -161,12 +170,8 @@ def make_plan(
     most = 0 if problem.budget.steps or problem.budget.epochs else problem.most_steps
     epochs = steps * problem.tokens_per_step / problem.tokens
     parameters = task.num_parameters(model)
-    # Dropout depends on the number of epochs, so the speed was measured without it. Where user or
-    # preset set one kind of it, the others stay at 0.
-    if not any("dropout" in name for name in problem.given):
-        layers = heuristics.dropout(epochs, parameters, problem.tokens)
-        inputs = round(heuristics.input_dropout(layers, model.vocab_size), 2)
-        model = replace(model, input_dropout=inputs, dropout=layers, output_dropout=layers)
+    # It depends on the number of epochs, so the speed was measured without it.
+    model = replace(model, **heuristics.dropouts(task, dataset, model, problem.given, epochs))
     train = _train_config(problem, model, steps, speed)
     seconds = steps * problem.tokens_per_step / speed / (1 - problem.evaluation_share)
     memory = heuristics.memory(model, train, parameters, dataset.size("valid") > 0)
@@ -189,7 +194,7 @@ def _problem(
     """What is known before any size is chosen: all that is given, and what the speed depends on."""
     tokens = dataset.size("train")
     values = dict(preset.given if preset else {}) | dict(given)
-    shape = _batch(tokens, values, group)
+    shape = _batch(task, dataset, values, group)
     names = {item.name for item in dataclasses.fields(TrainConfig)}
     own = {name: value for name, value in values.items() if name in names}
     if preset:
@@ -209,8 +214,17 @@ def _counts(train: Mapping[str, Any], own: Mapping[str, Any], group: Group) -> t
     return thread_counts(train["threads"])
 
 
-def _batch(tokens: int, given: Mapping[str, Any], group: Group) -> dict[str, int]:
+def _batch(task: Task, dataset: Dataset, given: Mapping[str, Any], group: Group) -> dict[str, int]:
     """Batch size and window that fit the data: each stream has at least a window and a token."""
+    tokens = dataset.size("train")
+    if task.rules:
+        shape = task.rules.batch(dataset, given)
+        if "batch_size" not in given:
+            shape["batch_size"] = (
+                math.ceil(shape["batch_size"] / group.world_size) * group.world_size
+            )
+        rows_per_rank(shape["batch_size"], group.world_size)
+        return shape
     length = given.get("seq_length") or heuristics.seq_length(tokens)
     batch = given.get("batch_size") or heuristics.batch_size(tokens, length, group.device.type)
     if "batch_size" not in given:
@@ -236,7 +250,7 @@ def _choose(problem: _Problem) -> tuple[ModelConfig, Speed]:
         enough = [
             c
             for c in candidates
-            if problem.task.num_parameters(c) * heuristics.TOKENS_PER_PARAMETER <= total
+            if problem.task.num_parameters(c) * problem.tokens_per_parameter <= total
         ]
         # The tokens are known without a speed: only the chosen model is measured, for its costs.
         chosen = (enough or candidates[:1])[-1]
@@ -247,7 +261,8 @@ def _choose(problem: _Problem) -> tuple[ModelConfig, Speed]:
 def _candidates(problem: _Problem) -> list[ModelConfig]:
     """The models to choose from, smallest first, none too large for the data; at least one."""
     size_of = problem.task.num_parameters
-    all_sizes = heuristics.sizes(problem.group.device.type)
+    rules = problem.task.rules
+    all_sizes = rules.sizes if rules else heuristics.sizes(problem.group.device.type)
     # A size that the user gives makes several of them equal; each is measured once.
     configs = sorted(dict.fromkeys(_model(problem, size) for size in all_sizes), key=size_of)
     most = problem.budget.max_parameters
@@ -257,7 +272,8 @@ def _candidates(problem: _Problem) -> list[ModelConfig]:
             f"and --max-parameters is {most:,}",
             "allow more, or make --hidden-size, --embedding-size or --vocab-size smaller",
         )
-    bound = min(most or math.inf, heuristics.PARAMETERS_PER_TOKEN * problem.tokens)
+    per_token = rules.parameters_per_token if rules else heuristics.PARAMETERS_PER_TOKEN
+    bound = min(most or math.inf, per_token * problem.tokens)
     return [c for c in configs if size_of(c) <= bound] or configs[:1]
 
 
@@ -275,7 +291,7 @@ def _choose_by_time(problem: _Problem, candidates: list[ModelConfig]) -> tuple[M
         left = problem.seconds_left()
         total = min(speeds[index].tokens_per_second * left, most)
         parameters = problem.task.num_parameters(candidates[index])
-        enough = total >= parameters * heuristics.TOKENS_PER_PARAMETER
+        enough = total >= parameters * problem.tokens_per_parameter
         step = 1 if enough else -1
         beyond = not 0 <= index + step < len(candidates)
         # The next larger one was measured and did not fit: going up again would never end.
@@ -299,7 +315,7 @@ def _guess(
         factor = math.sqrt(size_of(candidates[-1]) / size_of(model))
         faster = replace(speed, tokens_per_second=speed.tokens_per_second * factor)
         total = min(faster.tokens_per_second * left, most)
-        if total >= size_of(model) * heuristics.TOKENS_PER_PARAMETER or model == candidates[0]:
+        if total >= size_of(model) * problem.tokens_per_parameter or model == candidates[0]:
             return model, faster
     return candidates[-1], speed
 
@@ -327,7 +343,8 @@ def _model(problem: _Problem, size: tuple[int, int]) -> ModelConfig:
     names = {item.name for item in dataclasses.fields(problem.task.config)} - {"vocab_size"}
     chosen: dict[str, Any] = {"num_layers": layers, "hidden_size": hidden, "residual": True}
     vocabulary = problem.task.model_config(problem.dataset, {}).vocab_size
-    if given.get("tie_weights", vocabulary >= heuristics.LARGE_VOCABULARY):
+    large = vocabulary >= heuristics.LARGE_VOCABULARY and problem.task.rules is None
+    if given.get("tie_weights", large):
         # Equal widths, so that tied weights fit and every upper layer can be residual.
         width = given.get("hidden_size") or given.get("embedding_size") or hidden
         chosen |= {"tie_weights": True, "hidden_size": width, "embedding_size": width}
@@ -359,10 +376,11 @@ def _train_config(problem: _Problem, model: ModelConfig, steps: int, speed: floa
     eval_every = problem.train.get("eval_every") or max(1, math.ceil(steps / times))
     # A crash should cost five minutes at most, even where evaluations are rare.
     five_minutes = max(1, int(300 / seconds_per_step))
+    rules = problem.task.rules
     chosen: dict[str, Any] = {
         "steps": steps,
-        "learning_rate": heuristics.learning_rate(model.hidden_size),
-        "weight_decay": 0.1,
+        "learning_rate": (rules or heuristics).learning_rate(model.hidden_size),
+        "weight_decay": rules.weight_decay if rules else 0.1,
         "warmup_steps": steps // 20,
         "eval_every": eval_every,
         "eval_tokens": eval_tokens,

@@ -1,0 +1,162 @@
+"""Step k -> its pairs: a function of k alone.
+
+Each epoch reads all pairs in an order of its own. They are sorted by length, with equal ones in a
+random order, and cut into batches of about equally many padded tokens; the batches are then read in
+a random order. The numbers of rows are those of a fixed cut, so each epoch has equally many steps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.int64]
+
+NOISE = 0.1
+"""Part of a length by which the order varies from epoch to epoch."""
+
+MULTIPLE = 2
+"""Rows of a larger batch are a multiple of it, so that processes have equally many."""
+
+COPIED = 0.03
+"""Part of the pairs in which one token that both sides have is read as COPY."""
+
+PADDING = -1
+"""The target where a row has ended."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Ragged rows of ids: ids (N,) and the position after each row (R,)."""
+
+    ids: NDArray[np.unsignedinteger]
+    ends: NDArray[np.int64]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """The length of each row (R,)."""
+        return np.diff(self.ends, prepend=0)
+
+    def __getitem__(self, row: int) -> Ids:
+        """One row."""
+        begin = int(self.ends[row - 1]) if row else 0
+        return self.ids[begin : int(self.ends[row])].astype(np.int64)
+
+
+@dataclass(frozen=True)
+class PairBatches:
+    """The training part as batches of about `batch_size` * `seq_length` padded tokens.
+
+    copy_id: the id of a token that is to be copied, -1 if the sides have different vocabularies.
+    end_id: what ends each row, and precedes a target.
+    """
+
+    sources: Rows
+    targets: Rows
+    batch_size: int
+    seq_length: int
+    rank: int = 0
+    world_size: int = 1
+    copy_id: int = -1
+    end_id: int = 0
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Steps until every pair was read once."""
+        return len(self._counts)
+
+    @property
+    def rows(self) -> range:
+        """No state is carried in rows from step to step."""
+        return range(0)
+
+    @cached_property
+    def _sizes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return self.sources.lengths, self.targets.lengths
+
+    @cached_property
+    def _counts(self) -> list[int]:
+        """Rows of each batch, from the shortest pairs to the longest."""
+        source, target = self._sizes
+        order = np.argsort(source + target, kind="stable")
+        budget = self.batch_size * self.seq_length
+        longest, counts, count = (0, 0), [], 0
+        for one, other in zip(source[order].tolist(), target[order].tolist(), strict=True):
+            wider = max(longest[0], one), max(longest[1], other)
+            if count and (count + 1) * sum(wider) > budget:
+                # What is over a multiple begins the next batch.
+                kept = count - count % MULTIPLE if count > MULTIPLE else count
+                counts.append(kept)
+                count -= kept
+                wider = one, other
+            longest, count = wider, count + 1
+        return [*counts, count]
+
+    def _order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The pairs of an epoch, sorted by about their length, and the order of its batches."""
+        if epoch not in self._orders:
+            random = np.random.default_rng((epoch, 0x70616972))
+            source, target = self._sizes
+            noise = 1 + NOISE * (random.random(len(source)) - 0.5)
+            pairs = np.argsort((source + target) * noise, kind="stable")
+            self._orders.clear()  # one epoch at a time
+            self._orders[epoch] = (pairs, random.permutation(len(self._counts)))
+        return self._orders[epoch]
+
+    @cached_property
+    def _orders(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        return {}
+
+    @cached_property
+    def _begins(self) -> NDArray[np.int64]:
+        return np.concatenate([[0], np.cumsum(self._counts)])
+
+    def __getitem__(self, step: int) -> tuple[Ids, Ids, Ids, Ids]:
+        """Step -> sources (B, S), their lengths (B,), inputs and targets of the decoder (B, T)."""
+        epoch, place = divmod(step, len(self._counts))
+        pairs, batches = self._order(epoch)
+        batch = int(batches[place])
+        chosen = pairs[self._begins[batch] : self._begins[batch + 1]].tolist()
+        sources = [self.sources[row] for row in chosen]
+        targets = [self.targets[row] for row in chosen]
+        if self.copy_id >= 0:
+            random = np.random.default_rng((step, 0x636F7079))
+            for row in np.flatnonzero(random.random(len(chosen)) < COPIED).tolist():
+                copy_token(sources[row], targets[row], self.copy_id, self.end_id, random)
+        arrays = arranged(sources, targets, self.end_id)
+        # A process of many may have none of a few rows; it reads the last one again.
+        count = len(chosen)
+        begin = min(self.rank * count // self.world_size, count - 1)
+        end = max(begin + 1, (self.rank + 1) * count // self.world_size)
+        return tuple(array[begin:end] for array in arrays)  # type: ignore[return-value]
+
+
+def copy_token(
+    source: Ids, target: Ids, copy_id: int, end_id: int, random: np.random.Generator
+) -> None:
+    """Read one token that both sides have as COPY, in place: how to copy is learned from it."""
+    both = np.setdiff1d(np.intersect1d(source, target), [end_id, copy_id])
+    if len(both):
+        token = both[random.integers(len(both))]
+        source[source == token] = copy_id
+        target[target == token] = copy_id
+
+
+def padded(rows: Sequence[Ids], fill: int) -> Ids:
+    """Rows of different lengths -> (B, longest)."""
+    array = np.full((len(rows), max(map(len, rows))), fill, np.int64)
+    for place, row in zip(array, rows, strict=True):
+        place[: len(row)] = row
+    return array
+
+
+def arranged(
+    sources: Sequence[Ids], targets: Sequence[Ids], end_id: int
+) -> tuple[Ids, Ids, Ids, Ids]:
+    """Rows of sources and targets -> the arrays of a step, as `network.loss` takes them."""
+    wanted = padded(targets, PADDING)
+    inputs = np.concatenate([np.full((len(targets), 1), end_id), wanted[:, :-1]], axis=1)
+    lengths = np.array([len(row) for row in sources], np.int64)
+    return padded(sources, 0), lengths, np.where(inputs == PADDING, end_id, inputs), wanted

@@ -1,0 +1,23 @@
+"""Series: numbers in time -> a model that forecasts them, with quantiles.
+
+tables         a file -> columns of cells: delimiter, header, footers, decimal signs
+dates          cells -> dates: day or month first, names, quarters, weeks
+frequency      dates -> the step between them; steps -> dates and calendar inputs
+columns        which column of a table is what
+reading        a table -> series on a regular step: layouts, gaps, duplicates
+config         SeriesDataConfig, SeriesConfig, the shapes of the parameters
+encoder        SeriesEncoder: step, season, lags, horizon, calibration
+windows        places in series -> scaled inputs; a tape of all series
+dataset        files -> arrays, split in time; the windows that training draws
+distributions  constants of the head; drawing from Student's t and the negative binomial
+network        SeriesNetwork, by torch
+steppers       the torch network, step by step
+graph          the network as an ONNX graph
+engine         the network, step by step, by ONNX Runtime
+forecasting    contexts -> sampled paths -> Forecast
+scores         MASE, weighted quantile loss, sMAPE, coverage; calibration
+evaluate       the score over a part, and the baselines
+rules          the planner's rules
+forecaster     Forecaster, what `charrnn.load` returns
+task           SeriesTask, which makes these a task of `tasks.base`
+"""
