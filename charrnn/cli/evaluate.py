@@ -85,10 +85,16 @@ def _evaluate_other(
     model: Predictor, split: str, file: Path | None, out: Output, as_json: bool
 ) -> None:
     """The score of a model that is not a language model, and of its baselines."""
+    task = model.checkpoint.task
+    given = GIVEN.get()
+    for name in ("encoding", "errors", "device"):
+        if name in given:
+            option_name = given[name]
+            raise UsageError(
+                f"{option_name} has no effect on a model of the task {task}", "leave it out"
+            )
     if file is not None and not model.reads_files:
-        raise UsageError(
-            f"a model of the task {model.checkpoint.task} has no --file", "use --split"
-        )
+        raise UsageError(f"a model of the task {task} has no --file", "use --split")
     files: dict[str, Any] = {"file": file} if file is not None else {}
     score = model.evaluate(split, **files)
     if as_json:

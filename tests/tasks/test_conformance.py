@@ -54,6 +54,8 @@ def write_pairs(path: Path) -> None:
     path.write_text("".join(f"{word}\t{word[::-1]}\n" for word in words))
 
 
+CPU = ("--device", "cpu")
+
 SIZES = {"num_layers": 1, "hidden_size": 8, "embedding_size": 8, "batch_size": 4, "seq_length": 8}
 """A small model, for tasks that take all of these."""
 
@@ -309,6 +311,10 @@ def test_the_command_line_trains_resumes_and_lists_it(
     assert "10/10" in shell.run("runs").succeeded().out
     listed = shell.run("checkpoints", "list", "--json").succeeded().json
     assert [row["step"] for row in listed] == [5, 10]
+    if task.name != "language":
+        file = ("--file", source.name)
+        for words in (("--encoding", "latin-1", *file), ("--errors", "skip", *file), CPU):
+            shell.run("evaluate", *words).failed(2, f"{words[0]} has no effect on a model of")
     shell.run("checkpoints", "verify").succeeded()
 
 

@@ -1,4 +1,4 @@
-"""A model of pairs as ONNX: the encoder in one file, a step of the decoder in another beside it.
+"""A model of pairs as ONNX: the encoder in one file, a step of the decoder in another next to it.
 
 Both files hold the same document and entries, so that either says all that another program needs.
 """
@@ -52,7 +52,7 @@ is left out, and a space is put before what is copied.
 
 @activity("exporting")
 def export(checkpoint: Checkpoint, path: Path) -> None:
-    """Write the encoder to a path, and the decoder's step beside it, as NAME.step.onnx."""
+    """Write the encoder to a path, and the decoder's step next to it, as NAME.step.onnx."""
     text, entries = document(checkpoint), properties(checkpoint)
     # The step first: a reader that finds the encoder has both.
     write(step_graph(checkpoint, document=text), step_path(path), entries)

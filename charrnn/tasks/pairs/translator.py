@@ -170,7 +170,7 @@ class Translator(Predictor):
         return [*lines, *(f"warning: {text}" for text in score.issues.values())]
 
     def export_onnx(self, path: Path) -> None:
-        """Write the encoder as an ONNX file, and the decoder's step beside it."""
+        """Write the encoder as an ONNX file, and the decoder's step next to it."""
         from charrnn.tasks.pairs.exporting import export
 
         export(self.checkpoint.without_training_state(), path)

@@ -132,7 +132,7 @@ class Forecaster(Predictor):
             missing = horizon - min(known)
             if missing:
                 text = f"{name} is not known for {missing} of the {horizon} steps ahead"
-                notes.append(f"{text}: its mean stands in (give them in a file)")
+                notes.append(f"{text}: its mean is used (give them in a file)")
         return notes
 
     def _forecast(

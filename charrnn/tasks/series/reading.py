@@ -253,7 +253,7 @@ def _finished(
         )
     holes = sum(int(np.isnan(each.covariates[: len(each.values)]).sum()) for each in series)
     if holes:
-        notes.append(f"{holes:,} values of covariates are missing: their mean stands in")
+        notes.append(f"{holes:,} values of covariates are missing: their mean is used")
     names: dict[str, int] = {}
     distinct = []
     for each in series:

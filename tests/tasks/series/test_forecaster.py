@@ -102,7 +102,7 @@ def test_covariates_of_the_future_matter(tmp_path: Path) -> None:
     assert notes == []
     model.forecast(horizon=12, on_note=notes.append)
     assert notes == [
-        "holiday is not known for 2 of the 12 steps ahead: its mean stands in (give them in a file)"
+        "holiday is not known for 2 of the 12 steps ahead: its mean is used (give them in a file)"
     ]
 
 
