@@ -9,6 +9,7 @@ output          stdout as a pipe needs it
 signals         Ctrl-C and the other signals that stop a training
 work            long work of the library, shown on stderr
 progress        the events of a training as lines on stderr
+lines           the arguments RUN and TEXT, and the lines of stdin as they arrive
 prompts         prompts from options, files and pipes
 sample_output   samples as text or JSON
 draft           the text of `charrnn write`: its revisions, undo and redo

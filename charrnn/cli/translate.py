@@ -1,30 +1,21 @@
 """`charrnn translate`: a line in, a line out, in order. torch is not imported."""
 
-import codecs
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from charrnn.checkpoints.atomic import check_target, write_durably
-from charrnn.checkpoints.checkpoint import SUFFIX
 from charrnn.cli import terminal
+from charrnn.cli.lines import argument, blocks_of, sort_arguments
 from charrnn.cli.options import Errors, Json, Precision, RunName, RunsDir, Threads, Which, option
 from charrnn.cli.output import Output
 from charrnn.cli.prompts import STDIN
-from charrnn.errors import CorpusError, UsageError
+from charrnn.errors import UsageError
 from charrnn.tokenizers.base import to_bytes
 
 if TYPE_CHECKING:
     from charrnn.tasks.pairs.translator import Translation
-
-READ = 1 << 16
-"""Bytes that are read at a time: what is there of them, so that a line is answered at once."""
-
-LINES = 256
-"""Lines that are translated at a time; within, they are put into batches by length."""
 
 PICTURES = ("png", "svg")
 
@@ -77,12 +68,12 @@ def translate(
     kind = _kind(alignment, force)
     from charrnn import api
 
-    run, text = _sort_arguments(run, text, runs_dir)
+    run, text = sort_arguments(run, text, runs_dir)
     model: Any = api.load(
         run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads, precision=precision,
         task="pairs",
     )  # fmt: skip
-    blocks = _blocks(encoding, errors) if text == STDIN else iter([[_argument(text)]])
+    blocks = blocks_of(encoding, errors) if text == STDIN else iter([[argument(text)]])
     if kind in PICTURES:
         lines = [line for block in blocks for line in block]
         if len(lines) != 1:
@@ -123,56 +114,6 @@ def _kind(path: Path | None, force: bool) -> str:
 
         require_matplotlib()
     return kind
-
-
-def _sort_arguments(run: str | None, text: str | None, runs_dir: Path) -> tuple[str | None, str]:
-    """The run and the text; a single argument can be either."""
-    if text is not None or run is None:
-        return run, STDIN if text is None else text
-    path = Path(run)
-    # os.path, because a text can be too long for a name, or hold a NUL.
-    is_run = os.path.isdir(run) or (os.path.isfile(run) and path.suffix == SUFFIX)
-    is_run = is_run or (os.sep not in run and os.path.isdir(os.path.join(runs_dir, run)))
-    return (run, STDIN) if is_run and run != STDIN else (None, run)
-
-
-def _argument(text: str) -> str:
-    """A text of the command line. CorpusError if it is not UTF-8."""
-    try:
-        return to_bytes(text).decode("utf-8")
-    except UnicodeDecodeError:
-        raise CorpusError("the text is not UTF-8", "give it in UTF-8, or in a pipe") from None
-
-
-def _blocks(encoding: str, errors: str) -> Iterator[list[str]]:
-    """Standard input -> the lines that have arrived, many at a time if they are there."""
-    try:
-        decoder = codecs.getincrementaldecoder(encoding)({"skip": "ignore"}.get(errors, errors))
-    except LookupError:
-        raise UsageError(
-            f"there is no encoding {encoding!r}", "give one like utf-8, utf-16 or latin-1"
-        ) from None
-    rest, offset, first = "", 0, True
-    while True:
-        raw = os.read(0, READ)
-        try:
-            decoded = decoder.decode(raw, final=not raw)
-        except UnicodeDecodeError as error:
-            raise CorpusError(
-                f"stdin is not {encoding} near byte {offset + error.start}",
-                "give --encoding, or --errors replace",
-            ) from None
-        offset += len(raw)
-        if first and decoded:
-            decoded, first = decoded.removeprefix("\ufeff"), False
-        *lines, rest = (rest + decoded).split("\n")
-        lines = [line.removesuffix("\r") for line in lines]
-        if not raw and rest:
-            lines.append(rest.removesuffix("\r"))
-        for begin in range(0, len(lines), LINES):
-            yield lines[begin : begin + LINES]
-        if not raw:
-            return
 
 
 def _print(

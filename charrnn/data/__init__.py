@@ -8,6 +8,8 @@
     reading       encoding, line ends, documents: one reader for training and for measuring
     token_arrays  ids -> memory-mapped arrays on disk
     batches       a token array -> inputs and targets of step k
+    examples      short texts, each an example: their parts by a hash, ragged rows of ids
+    tables        CSV and JSON of many forms -> rows of cells, and columns by name
     suffix_array  a text -> an index that finds copies of its parts
 
 What a task makes of its files is in `tasks`; here is what several tasks share.

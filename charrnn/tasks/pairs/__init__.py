@@ -1,7 +1,7 @@
 """Pairs of texts: source -> target, as in translation, spelling, and the forms of words.
 
 config      what is asked of the data, and the configuration of the network
-tables      CSV and JSON of many forms -> rows, and which columns are source and target
+tables      which columns of a table are source and target
 reading     files -> pairs, split into train, valid and test by a hash of the source
 encoder     a pair <-> ids: one tokenizer for both sides or two, and characters to copy
 dataset     the arrays on disk

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-Ids = NDArray[np.int64]
+from charrnn.data.examples import Ids, Rows, padded
 
 NOISE = 0.1
 """Part of a length by which the order varies from epoch to epoch."""
@@ -25,24 +25,6 @@ COPIED = 0.03
 
 PADDING = -1
 """The target where a row has ended."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Ragged rows of ids: ids (N,) and the position after each row (R,)."""
-
-    ids: NDArray[np.unsignedinteger]
-    ends: NDArray[np.int64]
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """The length of each row (R,)."""
-        return np.diff(self.ends, prepend=0)
-
-    def __getitem__(self, row: int) -> Ids:
-        """One row."""
-        begin = int(self.ends[row - 1]) if row else 0
-        return self.ids[begin : int(self.ends[row])].astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -142,14 +124,6 @@ def copy_token(
         token = both[random.integers(len(both))]
         source[source == token] = copy_id
         target[target == token] = copy_id
-
-
-def padded(rows: Sequence[Ids], fill: int) -> Ids:
-    """Rows of different lengths -> (B, longest)."""
-    array = np.full((len(rows), max(map(len, rows))), fill, np.int64)
-    for place, row in zip(array, rows, strict=True):
-        place[: len(row)] = row
-    return array
 
 
 def arranged(

@@ -14,9 +14,10 @@ from charrnn.activity import activity, track
 from charrnn.checkpoints.header import Encoder
 from charrnn.data import sources
 from charrnn.data.config import DataConfig
+from charrnn.data.examples import Rows
 from charrnn.errors import CorpusError, StorageError
 from charrnn.tasks.base import Dataset
-from charrnn.tasks.pairs.batches import PairBatches, Rows
+from charrnn.tasks.pairs.batches import PairBatches
 from charrnn.tasks.pairs.config import PairsDataConfig
 from charrnn.tasks.pairs.encoder import PairEncoder, learn
 from charrnn.tasks.pairs.reading import SPLITS, Pair, find, read

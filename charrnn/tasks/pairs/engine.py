@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.config import CELLS
+from charrnn.data.examples import padded
 from charrnn.inference.engine import default_threads, open_session
 from charrnn.inference.sessions import Sessions
-from charrnn.tasks.pairs.batches import padded
 from charrnn.tasks.pairs.graphs import encoder_graph, state_names, step_graph
 from charrnn.tasks.pairs.search import Arrays, Ids
 

@@ -9,18 +9,19 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
 from charrnn.activity import activity
 from charrnn.data import sources
+from charrnn.data.examples import content_hash, held_out, plain_lines
 from charrnn.data.folders import Selection
 from charrnn.data.reading import Tally
 from charrnn.data.sources import Sources
+from charrnn.data.tables import JSON_SUFFIXES, csv_rows, json_rows
 from charrnn.errors import CorpusError
 from charrnn.tasks.pairs.config import PairsDataConfig
-from charrnn.tasks.pairs.tables import JSON_SUFFIXES, csv_rows, find_columns, json_rows
+from charrnn.tasks.pairs.tables import find_columns
 
 SPLITS = ("train", "valid", "test")
 
@@ -138,36 +139,9 @@ def find(config: PairsDataConfig, folder: Path) -> dict[str, Sources]:
     }
 
 
-def content_hash(text: str) -> int:
-    """A text -> a 64-bit hash of it, the same on every machine."""
-    raw = text.encode("utf-8", "surrogatepass")
-    return int.from_bytes(blake2b(raw, digest_size=8).digest(), "little")
-
-
 def choose(pairs: Sequence[Pair], fractions: Mapping[str, float]) -> dict[int, str]:
-    """Pairs -> the hashes of the sources that are held out, and their part.
-
-    CorpusError if a part would be empty. The smallest hashes are taken, which is as good as at
-    random, and the same for the same pairs in any order.
-    """
-    counts = Counter(content_hash(pair.source) for pair in pairs)
-    ordered, chosen = sorted(counts), {}
-    place = 0
-    for name, fraction in fractions.items():
-        wanted, taken = round(fraction * len(pairs)), 0
-        wanted = max(1, wanted) if fraction else 0
-        while taken < wanted and place < len(ordered) - 1:
-            # A source of many pairs would be most of a part.
-            if counts[ordered[place]] <= max(1, wanted):
-                chosen[ordered[place]] = name
-                taken += counts[ordered[place]]
-            place += 1
-        if wanted and not taken:
-            raise CorpusError(
-                f"the {name} part would be empty: there are {len(counts):,} different sources",
-                "give more pairs, files with --valid, or --valid-fraction 0",
-            )
-    return chosen
+    """Pairs -> the hashes of the sources that are held out, and their part; as `held_out`."""
+    return held_out([pair.source for pair in pairs], fractions, "sources", "pairs")
 
 
 def _leaks(splits: Mapping[str, Sequence[Pair]], files: Mapping[str, Sources]) -> list[str]:
@@ -186,7 +160,7 @@ def _read(files: Sources, config: PairsDataConfig) -> Found:
     tally, found = Tally(), Found()
     files.refuse_other_formats(config.encoding)
     texts = [
-        _lines_of("".join(blocks))
+        plain_lines("".join(blocks))
         for blocks in files.by_file(config.encoding, False, config.errors, tally)
     ]
     found.notes += tally.notes(config.reading)
@@ -201,17 +175,6 @@ def _read(files: Sources, config: PairsDataConfig) -> Found:
     for path, text in zip(files.files, texts, strict=True):
         _read_file(path, text, config, found)
     return found
-
-
-def _lines_of(text: str) -> str:
-    """A text with newlines for CR LF, and for CR where there is nothing else; none at its end.
-
-    Other line ends stay: in one of two parallel files they would shift all lines that follow.
-    """
-    text = text.replace("\r\n", "\n")
-    if "\r" in text and "\n" not in text:
-        text = text.replace("\r", "\n")
-    return text.removesuffix("\n")
 
 
 def _is_table(path: Path) -> bool:

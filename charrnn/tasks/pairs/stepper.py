@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charrnn.tasks.pairs.batches import padded
+from charrnn.data.examples import padded
 from charrnn.tasks.pairs.network import PairNetwork
 from charrnn.tasks.pairs.search import Arrays, Ids
 

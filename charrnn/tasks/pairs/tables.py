@@ -1,14 +1,10 @@
-"""CSV and JSON of many forms -> rows of cells, and which columns are source and target."""
+"""Which columns of a table are source and target."""
 
-import csv
-import io
-import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from charrnn.errors import CorpusError, UsageError
+from charrnn.data.tables import place_of
+from charrnn.errors import UsageError
 
 SOURCES = (
     "source", "src", "input", "from", "question", "original", "grapheme", "word", "article", "x",
@@ -19,11 +15,6 @@ TARGETS = (
     "translation", "summary", "response", "reference", "label", "y",
 )  # fmt: skip
 """Names that columns of sources and of targets have, in lower case, the most certain first."""
-
-JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
-
-LARGEST_CELL = 1 << 26
-"""Characters of a cell; the csv module's own limit is 131,072."""
 
 
 @dataclass(frozen=True)
@@ -36,58 +27,6 @@ class Columns:
     said: str = ""
 
 
-def json_rows(text: str, name: str) -> tuple[list[str], list[list[Any]], int]:
-    """JSON lines, or one list of objects -> names of columns, rows, lines that are no object."""
-    stripped = text.lstrip()
-    unreadable = 0
-    records: list[dict[str, Any]] = []
-    if stripped.startswith("["):
-        try:
-            found = json.loads(stripped)
-        # RecursionError of thousands of brackets.
-        except (ValueError, RecursionError) as error:
-            why = "it is nested too deeply" if isinstance(error, RecursionError) else error
-            raise CorpusError(f"{name} is not JSON: {why}", "check the file") from None
-        values: Iterable[Any] = found if isinstance(found, list) else [found]
-    else:
-        values = _parsed(text)
-    for value in values:
-        # {"translation": {"de": ..., "en": ...}} is a form that data sets have.
-        while isinstance(value, dict) and len(value) == 1:
-            (value,) = value.values()
-        if isinstance(value, dict):
-            records.append(value)
-        elif isinstance(value, list) and len(value) == 2:
-            records.append({"1": value[0], "2": value[1]})
-        else:
-            unreadable += 1
-    counts = Counter(key for record in records for key in record)
-    # In the order of their first occurrence; one that only a few records have is no column of all.
-    names = [key for key, count in counts.items() if 2 * count > len(records)]
-    return names, [[record.get(key, "") for key in names] for record in records], unreadable
-
-
-def _parsed(text: str) -> Iterator[Any]:
-    for line in text.split("\n"):
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except (ValueError, RecursionError):
-                yield None
-
-
-def csv_rows(text: str) -> list[list[str]]:
-    """CSV with commas, semicolons or tabs -> its rows; which of them is found in the first line."""
-    first = text.lstrip("\n").partition("\n")[0]
-    delimiter = max("\t;,", key=first.count) if any(map(first.count, "\t;,")) else ","
-    csv.field_size_limit(LARGEST_CELL)
-    try:
-        rows = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter)
-        return [row for row in rows if row]
-    except csv.Error as error:
-        raise CorpusError(f"the CSV cannot be read: {error}", "check its quotes") from None
-
-
 def find_columns(
     first: Sequence[str], name: str, source: str = "", target: str = "", header: bool | None = None
 ) -> Columns:
@@ -98,7 +37,7 @@ def find_columns(
     """
     names = [cell.strip().lower() for cell in first]
     places = [
-        _place(names, asked, known) for asked, known in ((source, SOURCES), (target, TARGETS))
+        place_of(names, asked, known) for asked, known in ((source, SOURCES), (target, TARGETS))
     ]
     asked_by_name = any(each and not each.isdecimal() for each in (source, target))
     named = all(place is not None and names[place] in known for place, known in zip(
@@ -121,16 +60,3 @@ def find_columns(
         f"which columns of {name} are source and target is not plain: it has {listed}",
         "give --source-column and --target-column, by name or by number",
     )
-
-
-def _place(names: Sequence[str], asked: str, known: Sequence[str]) -> int | None:
-    if asked:
-        wanted = asked.strip().lower()
-        if wanted in names:
-            return names.index(wanted)
-        if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
-            return int(wanted) - 1
-        raise UsageError(
-            f"there is no column {asked!r}", f"choose from {', '.join(names[:20])}, or by number"
-        )
-    return next((names.index(each) for each in known if each in names), None)

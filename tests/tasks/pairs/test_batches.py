@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from charrnn.tasks.pairs.batches import PADDING, PairBatches, Rows, copy_token
+from charrnn.data.examples import Rows
+from charrnn.tasks.pairs.batches import PADDING, PairBatches, copy_token
 
 
 def rows(lengths: list[int], first: int = 1) -> Rows:

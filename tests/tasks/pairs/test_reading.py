@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from charrnn.data.examples import content_hash
 from charrnn.errors import CharRNNError, CorpusError
 from charrnn.tasks.pairs.config import PairsDataConfig
-from charrnn.tasks.pairs.reading import MOST_CHARACTERS, Pair, Texts, choose, content_hash, read
+from charrnn.tasks.pairs.reading import MOST_CHARACTERS, Pair, Texts, choose, read
 from tests.support.pairs import PAIRS
 
 TSV = "".join(f"{source}\t{target}\n" for source, target in PAIRS)
