@@ -120,9 +120,28 @@ def train(
     documents: Annotated[
         str | None,
         option(
-            help="What a document of its own is: a line, a file, or blank (text between blank "
-            "lines).",
+            help="What a document of its own is: a line, a file, blank (text between blank "
+            "lines), or chat (a conversation).",
             show_default="the text is one",
+        ),
+    ] = None,
+    chat: Annotated[
+        bool | None,
+        option(
+            "--chat/--no-chat",
+            help="The text is a chat: lines of Name: text, or an export of WhatsApp, Telegram or "
+            "Discord, or messages with roles.",
+            show_default="where it plainly is one",
+        ),
+    ] = None,
+    as_name: Annotated[
+        str | None,
+        option(
+            "--as",
+            "--as-name",
+            metavar="NAME",
+            help="Who answers in charrnn chat.",
+            show_default="of the two who say most, who begins less often",
         ),
     ] = None,
     encoding: Annotated[str, option(help="Encoding of the files.")] = "utf-8",

@@ -6,6 +6,7 @@
     formats       the first bytes of a file -> what it is, if it is no text
     decoding      bytes -> text in blocks; errors that name the byte, its offset and its line
     reading       encoding, line ends, documents: one reader for training and for measuring
+    chats         chat logs -> conversations in one strict form
     token_arrays  ids -> memory-mapped arrays on disk
     batches       a token array -> inputs and targets of step k
     examples      short texts, each an example: their parts by a hash, ragged rows of ids

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.data import sources
-from charrnn.data.reading import DOCUMENTS, Reading
+from charrnn.data.reading import CHAT, DOCUMENTS, Reading
 from charrnn.errors import UsageError
 
-ADDED = ("errors", "newlines", "documents", "folders", "files")
+ADDED = ("errors", "newlines", "documents", "folders", "files", "chat", "as_name")
 """Fields that run.json of earlier versions does not have."""
+
+AUTO = "auto"
+"""Documents of a new run: conversations where the files plainly are chats, else none."""
 
 CHOICES = {
     "errors": ("strict", "replace", "skip"),
     "newlines": ("", "convert", "keep"),
-    "documents": ("", *DOCUMENTS),
+    "documents": ("", *DOCUMENTS, AUTO),
     "folders": ("names", "text"),
 }
 """The values of fields that have a few."""
@@ -33,7 +36,9 @@ class DataConfig:
     sources, valid, test: files, folders, globs or "-" for standard input. errors, newlines and
     documents are those of `Reading`. folders: "names" as earlier versions read them, "text" in
     natural order and without what is no text in the encoding. files: what folders and globs stood
-    for when the run began, by part. UsageError if the values contradict each other.
+    for when the run began, by part. chat: asks for documents "chat", or not for them; None leaves
+    it to the text. as_name: who answers in a chat, "" for who usually does. UsageError if the
+    values contradict each other.
 
     The defaults are what runs of earlier versions did; `for_new_run` gives what new runs do.
 
@@ -57,6 +62,8 @@ class DataConfig:
     documents: str = ""
     folders: str = "names"
     files: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    chat: bool | None = None
+    as_name: str = ""
 
     def __post_init__(self) -> None:
         if self.valid_fraction + self.test_fraction > 0.9:
@@ -83,8 +90,18 @@ class DataConfig:
             raise UsageError(
                 f"--lines and --documents {self.documents} contradict each other", "give one"
             )
+        self._refuse_contradictions()
         if (*self.sources, *self.valid, *self.test).count(sources.STDIN) > 1:
             raise UsageError("standard input can be read only once", "save it to a file first")
+
+    def _refuse_contradictions(self) -> None:
+        """UsageError where what is asked of a chat cannot be together."""
+        if self.chat and (self.lines or self.documents not in ("", CHAT)):
+            other = "--lines" if self.lines else f"--documents {self.documents}"
+            raise UsageError(f"--chat and {other} contradict each other", "give one")
+        if self.chat is False and (self.documents == CHAT or self.as_name):
+            other = "--as" if self.as_name else "--documents chat"
+            raise UsageError(f"--no-chat and {other} contradict each other", "give one")
 
     def for_new_run(self) -> "DataConfig":
         """The same request, carried out as today and not as by earlier versions.
@@ -93,9 +110,13 @@ class DataConfig:
         one, and the default stays what old runs did.
         """
         documents = self.documents or ("line" if self.lines else "")
+        # Only texts may be chats; the data of other tasks has a class of its own.
+        if not documents and type(self) is DataConfig:
+            documents = {True: CHAT, False: "", None: AUTO}[self.chat]
         return dataclasses.replace(
             self,
             documents=documents,
+            chat=None,
             lines=documents == "line",
             newlines=self.newlines or "convert",
             folders="text",
@@ -178,6 +199,8 @@ def _is_valid(name: str, value: Any) -> bool:
     """Whether a parsed value has the type of a field."""
     if name in ("sources", "valid", "test"):
         return isinstance(value, list) and all(isinstance(text, str) for text in value)
+    if name == "chat":
+        return value is None or type(value) is bool
     if name == "files":
         return isinstance(value, list) and all(
             isinstance(entry, list)

@@ -4,11 +4,14 @@ A run records its Reading, and `evaluate --file`, `score` and `gradients` read w
 one text are comparable only if they are of the same characters.
 """
 
+import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from charrnn.data.chats import reader as chats
+from charrnn.data.chats.turns import ChatTally
 from charrnn.tokenizers.documents import END
 
 if TYPE_CHECKING:
@@ -26,8 +29,10 @@ The order matters: CR LF is one line end, so it is replaced before CR alone.
 BLOCK = 1 << 20
 """Characters of documents that are encoded at once."""
 
-DOCUMENTS = ("line", "file", "blank")
-"""What a document can be: a line, a file, or what stands between blank lines."""
+CHAT = "chat"
+
+DOCUMENTS = ("line", "file", "blank", CHAT)
+"""What a document can be: a line, a file, what stands between blank lines, a conversation."""
 
 
 @dataclass
@@ -42,6 +47,7 @@ class Tally:
     symbol: str = ""
     differs: bool = False
     is_blank: bool = True
+    chat: ChatTally = field(default_factory=ChatTally)
 
     def take(self, text: str) -> None:
         """Note of a block what it consists of; at the first block of ordinary text it is known."""
@@ -67,6 +73,8 @@ class Tally:
         if self.blank:
             one = self.blank == 1
             found.append(f"{self.blank:,} blank line{' is' if one else 's are'} left out")
+        if self.chat.turns:
+            found += self.chat.notes()
         return tuple(found)
 
     def doubts(self) -> tuple[str, ...]:
@@ -85,8 +93,8 @@ class Reading:
 
     errors: "strict", or "replace" or "skip" what cannot be decoded. newlines: "keep", or "convert"
     all LINE_ENDS; empty as in earlier versions, which kept them.
-    documents: "" or one of DOCUMENTS. exact: every byte is kept, for the byte
-    tokenizer.
+    documents: "" or one of DOCUMENTS; conversations are in the strict form of `data.chats`. exact:
+    every byte is kept, for the byte tokenizer.
     """
 
     encoding: str = "utf-8"
@@ -157,6 +165,9 @@ class Reading:
 
         Spaces before the end of a line are left out, and so are blank lines between documents.
         """
+        if self.documents == CHAT:
+            yield from self._conversations(sources, tally)
+            return
         if self.documents == "line":
             for text in complete_lines(self.text(sources, tally)):
                 yield from self.lines_of(text.replace("\r\n", "\n"), tally)
@@ -167,6 +178,15 @@ class Reading:
             for text in whole:
                 if document := text.replace(END, "").strip("\n"):
                     yield document + END
+
+    def _conversations(self, sources: "Sources", tally: Tally) -> Iterator[str]:
+        """Each conversation in the strict form, with END."""
+        files = sources.by_file(self.encoding, self.exact, self.errors, tally)
+        for path, blocks in zip(sources.files, files, strict=True):
+            # Line ends inside of a message are those of its text: JSON has them in strings.
+            lines = split_lines(complete_lines(_counted(blocks, tally)))
+            for conversation in chats.read(lines, str(path), tally.chat):
+                yield conversation + END
 
     def numbered_lines(self, texts: Iterable[str], tally: Tally) -> Iterator[tuple[int, str]]:
         """Blocks of text -> its lines as a model is given them, and their numbers from 1.
@@ -209,6 +229,18 @@ def complete_lines(texts: Iterable[str]) -> Iterator[str]:
             parts.append(text[cut:])
     if parts:
         yield "".join(parts)
+
+
+def split_lines(texts: Iterable[str]) -> Iterator[str]:
+    """Whole lines of text -> its lines one by one, with their newlines."""
+    for text in texts:
+        yield from io.StringIO(text)
+
+
+def _counted(blocks: Iterable[str], tally: Tally) -> Iterator[str]:
+    for block in blocks:
+        tally.take(block)
+        yield block
 
 
 def in_blocks(documents: Iterable[str]) -> Iterator[str]:

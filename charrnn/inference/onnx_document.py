@@ -80,6 +80,10 @@ FILES. Each file is a document, without the newlines at its beginning and end; U
 FILES. What stands between blank lines is a document; U+FDD0 ends it, and there is no newline before
 that and none after it.
 """,
+    "chat": """
+FILES. Each conversation of a chat is a document of lines `Name: text`, each with a newline at its
+end; a line break inside a text is U+2028. U+FDD0 ends a conversation, after its last newline.
+""",
 }
 """By `documents`: how a file became the text that the model learned."""
 

@@ -17,6 +17,7 @@ from charrnn.activity import activity, track
 from charrnn.data import sources
 from charrnn.data.batches import Batches, DocumentBatches
 from charrnn.data.config import DataConfig
+from charrnn.data.reading import CHAT
 from charrnn.data.token_arrays import Split, TokenWriter, ends_of, shuffle_lines
 from charrnn.errors import CorpusError, StorageError, is_forbidden
 from charrnn.evaluation.scores import Pricing
@@ -45,8 +46,8 @@ class Corpus(Dataset):
     """The prepared text of a run: its tokenizer, and a token array for each split.
 
     lines: whether the text is documents, which sampling ends at. documents: which ones; empty in
-    runs of earlier versions, whose lines were shuffled once. config: how the files were read, where
-    they just have been.
+    runs of earlier versions, whose lines were shuffled once. chat: of conversations, the speakers
+    with their turns and who answers. config: how the files were read, where they just have been.
     """
 
     unit = "characters"
@@ -59,6 +60,7 @@ class Corpus(Dataset):
     notes: tuple[str, ...] = ()
     documents: str = ""
     encoding: str = "utf-8"
+    chat: Any = None
     config: DataConfig | None = field(default=None, compare=False)
 
     @property
@@ -117,7 +119,7 @@ class Corpus(Dataset):
 
     def _added(self) -> dict[str, Any]:
         """What files of earlier versions do not have, absent where nothing differs from them."""
-        own = {"documents": self.documents, "encoding": self.encoding}
+        own = {"documents": self.documents, "encoding": self.encoding, "chat": self.chat}
         return {k: v for k, v in own.items() if v != getattr(type(self), k)}
 
     def _unknown(self) -> dict[str, Any]:
@@ -163,7 +165,7 @@ def _prepare(texts: Texts, folder: Path, tokenizer: Tokenizer | None) -> Corpus:
                 min_count=config.min_count,
                 split=config.split_words,
             )
-        if config.documents in ("file", "blank"):
+        if config.documents in ("file", "blank", CHAT):
             tokenizer = DocumentTokenizer(tokenizer)
     splits = _encode(texts, tokenizer, folder)
     if is_new:
@@ -181,6 +183,7 @@ def _prepare(texts: Texts, folder: Path, tokenizer: Tokenizer | None) -> Corpus:
         notes=(*texts.notes(), *(tokenizer.notes if is_new else ())),
         documents=config.documents,
         encoding=config.encoding,
+        chat=texts.chat(),
         config=_as_done(texts),
     )
     # Last of all: a folder with an index is complete.

@@ -4,20 +4,25 @@ A continuous text is cut at two positions. Documents are assigned by a hash of t
 period of the text can decide what validates, and equal documents are in the same part.
 """
 
+import codecs
+import dataclasses
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.activity import activity
 from charrnn.data import sources
-from charrnn.data.config import DataConfig
+from charrnn.data.chats import reader as chats
+from charrnn.data.chats.turns import clean_name
+from charrnn.data.config import AUTO, DataConfig
 from charrnn.data.folders import Selection
-from charrnn.data.reading import BLOCK, Tally
+from charrnn.data.reading import BLOCK, CHAT, Tally
 from charrnn.data.sources import Sources, whole_lines
-from charrnn.errors import CorpusError
+from charrnn.errors import CorpusError, UsageError
 
 SPLITS = ("train", "valid", "test")
 
@@ -27,6 +32,9 @@ MINIMUM = 100
 MOST_LINES = 1_000_000
 """Held-out lines that are looked for in the training part; what is remembered of one is 100 bytes.
 """
+
+LOOKED_AT = 20
+"""Files of a folder that are looked at, to see whether it is one of chats."""
 
 LEAK = 0.5
 """Fraction of the held-out lines in the training part from which on it is worth a note.
@@ -62,6 +70,22 @@ def _selection(config: DataConfig, without: frozenset[str]) -> Selection | None:
     return Selection(config.encoding, config.errors == "strict", config.binary, without)
 
 
+def chat_form(source: Sources, config: DataConfig) -> str:
+    """Files -> the form of chats that each of them plainly has, "" if one may be any text."""
+    forms = []
+    for path in source.files[:LOOKED_AT]:
+        try:
+            with path.open("rb") as file:
+                raw = file.read(2 * chats.HEAD)
+        except OSError:
+            # The reading that follows says what is wrong with it.
+            return ""
+        # The last character may have been cut.
+        decoder = codecs.getincrementaldecoder(config.encoding)("replace")
+        forms.append(chats.form_of(decoder.decode(raw)[: chats.HEAD]))
+    return ", ".join(dict.fromkeys(forms)) if all(forms) else ""
+
+
 def recorded_files(
     config: DataConfig, found: dict[str, Sources]
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -81,11 +105,20 @@ class Texts:
 
     @activity("reading the text")
     def __init__(self, config: DataConfig, folder: Path) -> None:
+        self.sources = found_sources(config, folder)
+        self.main = self.sources["train"]
+        self.recognized = ""
+        if config.documents == AUTO:
+            self.recognized = chat_form(self.main, config)
+            config = dataclasses.replace(config, documents=CHAT if self.recognized else "")
+        if config.as_name and config.documents != CHAT:
+            raise UsageError(
+                f"--as {config.as_name} is for a chat, and the text is not read as one",
+                "leave it out, or add --chat",
+            )
         self.config = config
         self.reading = config.reading
         self.tally = Tally()
-        self.sources = found_sources(config, folder)
-        self.main = self.sources["train"]
         if not self.reading.exact:
             for source in self.sources.values():
                 source.refuse_other_formats(config.encoding)
@@ -99,6 +132,9 @@ class Texts:
         if config.documents:
             hashes, lengths = self._measured()
             self.length = int(lengths.sum())
+            if config.documents == CHAT:
+                chats.check(self.tally.chat, ", ".join(config.sources))
+                self.answers = self._answers()
         else:
             self.length = sum(map(len, self._blocks(self.main)))
         if self.length < MINIMUM:
@@ -115,6 +151,14 @@ class Texts:
         """What the user should know of how the text was read."""
         found = [note for source in self.sources.values() for note in source.notes]
         tally = self.tally
+        if self.recognized:
+            found.append(
+                f"read as a chat, because it plainly is one ({self.recognized}); "
+                "--no-chat reads it as any other text"
+            )
+        if self.config.documents == CHAT:
+            how = "as --as says" if self.config.as_name else "which --as NAME changes"
+            found.append(f"in charrnn chat {self.answers} answers, {how}")
         return (*found, *tally.notes(self.reading), *tally.doubts(), *self._leaks())
 
     def _leaks(self) -> Iterator[str]:
@@ -131,6 +175,21 @@ class Texts:
             if both:
                 yield f"{len(both)} of the {name} files are in the training text too: {both[0]}"
         yield from self.leaks.notes()
+
+    def _answers(self) -> str:
+        """Who answers in the chat. UsageError if nobody of that name speaks."""
+        tally, name = self.tally.chat, self.config.as_name
+        if name and clean_name(name) not in tally.speakers:
+            most = ", ".join(each for each, _ in tally.speakers.most_common(5))
+            raise UsageError(
+                f"--as {clean_name(name)}: nobody of that name speaks in the chat",
+                f"those who say most are {most}",
+            )
+        return clean_name(name) if name else tally.answering()
+
+    def chat(self) -> dict[str, Any] | None:
+        """What a checkpoint records of a chat; None of other texts."""
+        return self.tally.chat.record(self.answers) if self.config.documents == CHAT else None
 
     def _blocks(self, source: Sources) -> Iterator[str]:
         return self.reading.text(source, self.tally)

@@ -67,8 +67,8 @@ class PairsTask(Task):
     next_command = "charrnn translate"
     rules = RULES
     refused = frozenset(
-        ("lines", "documents", "newlines", "preset", "tie_weights", "source_vocab_size",
-         "output_penalty", "change_penalty")
+        ("lines", "documents", "chat", "as_name", "newlines", "preset", "tie_weights",
+         "source_vocab_size", "output_penalty", "change_penalty")
     )  # fmt: skip
 
     def prepare(self, config: DataConfig, folder: Path, encoder: Encoder | None = None) -> Pairs:

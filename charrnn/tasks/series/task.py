@@ -42,8 +42,8 @@ class SeriesTask(Task):
     refused = frozenset(
         (
             "tokenizer", "vocab_size", "min_count", "split_words", "lines", "documents", "newlines",
-            "valid", "test", "embedding_size", "embedding_dropout", "tie_weights", "num_lags",
-            "preset", "sample_every",
+            "chat", "as_name", "valid", "test", "embedding_size", "embedding_dropout",
+            "tie_weights", "num_lags", "preset", "sample_every",
         )
     )  # fmt: skip
 
