@@ -122,6 +122,7 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
         ),
         *SAMPLING,
     ),
+    "chat": SAMPLING,
     "evaluate": (
         *(Effect(name, _has("file"), "without --file") for name in ("encoding", "errors")),
         Effect("split", _lacks("file"), "with --file", "give one of them"),

@@ -165,15 +165,15 @@ def sample(
         stop=tuple(unescape(text) if escapes else text for text in stop or ()),
         # Drawn here and not by numpy, so that --json can print it and the sample can be repeated.
         seed=secrets.randbits(32) if seed is None else seed,
-        values=_given(values) | ({"temperature": 0.0} if greedy else {}),
+        values=given_values(values) | ({"temperature": 0.0} if greedy else {}),
         order=tuple(name for name in samplers.split(";") if name),
         logprobs=logprobs,
         resumable=save_state is not None,
     )
     draws = not beam and params.values.get("temperature") != 0
     if seed is None and draws and load_state is None:
-        _tell_seed(params.seed)
-    constraints = Constraints(tuple(ban or ()), allow, _amounts(bias or ()), regex, no_copy, novel)
+        tell_seed(params.seed)
+    constraints = Constraints(tuple(ban or ()), allow, amounts(bias or ()), regex, no_copy, novel)
     write(
         Job(
             texts, num_samples, params, constraints, seed is not None, echo, json, beam,
@@ -184,7 +184,7 @@ def sample(
     )  # fmt: skip
 
 
-def _given(values: Mapping[str, float]) -> dict[str, float]:
+def given_values(values: Mapping[str, float]) -> dict[str, float]:
     """All filter parameters -> those that were given; the others suit the tokenizer."""
     # In a fixed order: it is the order in which --json prints them.
     return {
@@ -194,7 +194,7 @@ def _given(values: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def _tell_seed(seed: int) -> None:
+def tell_seed(seed: int) -> None:
     """Say which seed was drawn, where a person can see it."""
     from charrnn.cli import terminal
 
@@ -230,7 +230,7 @@ def _settings(
     return found | {k: v for k, v in more.items() if v or (k in ("regex", "allow") and v == "")}
 
 
-def _amounts(texts: list[str] | tuple[()]) -> dict[str, float]:
+def amounts(texts: list[str] | tuple[()]) -> dict[str, float]:
     """TEXT=AMOUNT pairs -> text -> amount."""
     found = {}
     for text in texts:
@@ -248,7 +248,7 @@ def _amounts(texts: list[str] | tuple[()]) -> dict[str, float]:
     return found
 
 
-def _filter_option(parameter: Parameter) -> Any:
+def filter_option(parameter: Parameter) -> Any:
     """A filter's parameter -> its option, with the parameter's help and bounds."""
     neutral = f" {parameter.default:g} has no effect." if parameter.switch else ""
     shown: dict[str, Any] = {}
@@ -271,7 +271,7 @@ def _signature() -> inspect.Signature:
             name,
             inspect.Parameter.POSITIONAL_OR_KEYWORD,
             default=each.default,
-            annotation=Annotated[type(each.default), _filter_option(each)],
+            annotation=Annotated[type(each.default), filter_option(each)],
         )
         for name, each in PARAMETERS.items()
     ]

@@ -101,6 +101,12 @@ def say(text: str, style: str = "") -> None:
         console().print(Text(visible(text), style=style))
 
 
+def begin_line(text: str, style: str = "") -> None:
+    """Print the beginning of a line on stderr, which is gone on with by what is printed next."""
+    with contextlib.suppress(OSError):
+        console().print(Text(visible(text), style=style), end="")
+
+
 def note(text: str) -> None:
     """Print a remark on stderr."""
     say(f"charrnn: note: {text}", "yellow")

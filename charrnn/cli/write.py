@@ -129,10 +129,10 @@ class Session:
             case "/edit":
                 raise UsageError("/edit has no text", "give it after a blank")
             case "/temp":
-                draft.temperature = _number(rest, 0, 1e6)
+                draft.temperature = number_of(rest, 0, 1e6)
                 draft.again()
             case "/length":
-                draft.length = int(_number(rest, 1, 1e6, whole=True))
+                draft.length = int(number_of(rest, 1, 1e6, whole=True))
                 draft.again()
             case "/save":
                 self._save(rest.strip())
@@ -159,7 +159,7 @@ class Session:
             if path in files and path.read_bytes() == files[path]:
                 write_durably(path, [data])
             else:
-                _write_new(path, data)
+                write_new(path, data)
         except OSError as error:
             raise UsageError(
                 f"cannot write {path}: {error.strerror}", "give the name of a new file"
@@ -179,7 +179,8 @@ def _end_of(text: str) -> str:
     return "..." + end[word if word < SHOWN // 2 else 0 :]
 
 
-def _number(text: str, low: float, high: float, whole: bool = False) -> float:
+def number_of(text: str, low: float, high: float, whole: bool = False) -> float:
+    """A text -> the number it is, within these bounds. UsageError if it is none."""
     try:
         value = float(text)
     except ValueError:
@@ -195,7 +196,7 @@ def _as_file(text: str) -> bytes:
     return (text if text.endswith("\n") else text + "\n").encode("utf-8")
 
 
-def _write_new(path: Path, data: bytes) -> None:
+def write_new(path: Path, data: bytes) -> None:
     """Write a file that does not exist yet; OSError if it does, or cannot be written."""
     # "x" fails if the file exists, so that no text is overwritten by mistake.
     with path.open("xb") as file:
@@ -219,7 +220,7 @@ def _keep(text: str, folder: Path) -> None:
         for number in range(1, 100):
             path = place / f"draft-{stamp}{f'-{number}' if number > 1 else ''}.txt"
             try:
-                _write_new(path, _as_file(text))
+                write_new(path, _as_file(text))
             except FileExistsError:
                 continue
             except OSError:

@@ -47,12 +47,13 @@ class Constraints:
         corpus_index: Callable[[], SuffixArray],
         corpus_lines: Callable[[], Callable[[str], bool]] | None = None,
         lines: bool = False,
+        end: int | None = None,
     ) -> tuple[list[Filter], Ends | None]:
         """Tokenizer -> the filters of one generation, and what ends a text besides its length.
 
         corpus_index: called only for `no_copy`. corpus_lines: called only for `novel`; it returns
-        whether a line is in the corpus. lines: whether a newline ends every text. UsageError if an
-        option cannot be satisfied.
+        whether a line is in the corpus. lines: whether a newline ends every text. end: the id that
+        does, if it is another. UsageError if an option cannot be satisfied.
         """
         filters: list[Filter] = []
         if self.bias:
@@ -64,7 +65,9 @@ class Constraints:
             filters.append(BanConstraint(self.ban, tokenizer))
         if self.no_copy is not None:
             filters.append(NoCopyConstraint(corpus_index(), self.no_copy, tokenizer))
-        matching = None if self.pattern is None else RegexConstraint(self.pattern, tokenizer, lines)
+        matching = None
+        if self.pattern is not None:
+            matching = RegexConstraint(self.pattern, tokenizer, lines, end)
         if matching:
             filters.append(matching)
         if self.novel:

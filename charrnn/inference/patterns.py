@@ -44,10 +44,14 @@ class RegexConstraint:
 
     name = "regex"
 
-    def __init__(self, pattern: str, tokenizer: Tokenizer, lines: bool = False) -> None:
+    def __init__(
+        self, pattern: str, tokenizer: Tokenizer, lines: bool = False, end: int | None = None
+    ) -> None:
+        """`end`: the id that ends a text, where that is not the one that ends a document."""
         self._tracker = TextTracker(tokenizer)
         ends = document_ends(tokenizer)
-        self._end = ends[0] if ends else tokenizer.newline_id
+        known_end = ends[0] if ends else tokenizer.newline_id
+        self._end = known_end if end is None else end
         self._automaton = _Automaton(pattern, self._tracker.digits)
         digits = self._tracker.digits
         self._half_bytes = [i for i, each in enumerate(digits) if len(each) == 1]
@@ -57,6 +61,8 @@ class RegexConstraint:
         self._excluded = ends or [
             i for i, piece in enumerate(self._tracker.pieces) if lines and "\n" in piece
         ]
+        if end is not None:
+            self._excluded = [*self._excluded, end]
         self._matchers: dict[int, tuple[Any, int]] = {}
         # Rows in which the token that can end a text would continue the match.
         self._continued: set[int] = set()

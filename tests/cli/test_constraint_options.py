@@ -9,7 +9,7 @@ import pytest
 
 from charrnn import api
 from charrnn.checkpoints.run import Run
-from charrnn.cli.sample import _amounts
+from charrnn.cli.sample import amounts
 from charrnn.data.suffix_array import SuffixArray
 from charrnn.errors import CorpusError, UsageError
 from charrnn.inference.constraints import (
@@ -67,7 +67,7 @@ def test_no_options_make_no_filters() -> None:
 
 def test_each_option_makes_its_filter_and_a_pattern_comes_last(run: Run) -> None:
     model = loaded(run)
-    bias = _amounts(["a=1"])
+    bias = amounts(["a=1"])
     asked = Constraints(ban=("cat",), allow="acest \n", bias=bias, pattern="[a-z ]+", no_copy=5)
     made, ends = asked.filters(model.tokenizer, index_of(model))
     assert [type(rule) for rule in made[1:]] == [
@@ -96,7 +96,7 @@ def test_allowing_rules_out_the_other_characters() -> None:
 
 
 def test_a_bias_is_added() -> None:
-    made, _ = Constraints(bias=_amounts(["a=2.5", "e=-3"])).filters(TOKENIZER, no_index)
+    made, _ = Constraints(bias=amounts(["a=2.5", "e=-3"])).filters(TOKENIZER, no_index)
     assert changes(made) == {"a": 2.5, "e": -3.0}
 
 
@@ -105,24 +105,24 @@ def test_a_bias_is_added() -> None:
     [("a=0.5", "a", 0.5), ("\n=-1", "\n", -1.0), (" =1e6", " ", 1e6), ("a=-1000000", "a", -1e6)],
 )
 def test_amounts_are_read_up_to_their_bounds(given: str, text: str, amount: float) -> None:
-    made, _ = Constraints(bias=_amounts([given])).filters(TOKENIZER, no_index)
+    made, _ = Constraints(bias=amounts([given])).filters(TOKENIZER, no_index)
     assert changes(made) == {text: amount}
 
 
 def test_an_equals_sign_can_have_a_bias() -> None:
     tokenizer = smallest_checkpoint(training=False, tokenizer="byte").tokenizer
-    made, _ = Constraints(bias=_amounts(["==5"])).filters(tokenizer, no_index)
+    made, _ = Constraints(bias=amounts(["==5"])).filters(tokenizer, no_index)
     left = made[0](np.zeros((1, 256), np.float32), Context(np.array([[-1]])))
     assert np.flatnonzero(left).tolist() == [ord("=")]
 
 
 def test_the_last_of_two_amounts_counts() -> None:
-    made, _ = Constraints(bias=_amounts(["a=1", "a=2"])).filters(TOKENIZER, no_index)
+    made, _ = Constraints(bias=amounts(["a=1", "a=2"])).filters(TOKENIZER, no_index)
     assert changes(made) == {"a": 2.0}
 
 
 def test_a_bias_does_not_allow_what_is_not_allowed() -> None:
-    made, _ = Constraints(allow="at", bias=_amounts(["c=100", "a=1"])).filters(TOKENIZER, no_index)
+    made, _ = Constraints(allow="at", bias=amounts(["c=100", "a=1"])).filters(TOKENIZER, no_index)
     left = changes(made)
     assert left["c"] == -np.inf
     assert left["a"] == 1.0
@@ -148,7 +148,7 @@ def test_a_bias_does_not_allow_what_is_not_allowed() -> None:
 )
 def test_a_bias_that_cannot_be_used_is_a_usage_error(given: str, problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
-        Constraints(bias=_amounts([given])).filters(TOKENIZER, no_index)
+        Constraints(bias=amounts([given])).filters(TOKENIZER, no_index)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_constraint_that_cannot_be_satisfied_is_a_usage_error(
 def test_all_constraints_are_satisfied_at_once(name: str, tmp_path: Path) -> None:
     model = loaded(tiny_run(tmp_path, name))
     letters = "Thecatmildrsonuw ,.!\n"
-    asked = Constraints(ban=("at",), allow=letters, bias=_amounts(["\n=1"]), no_copy=15)
+    asked = Constraints(ban=("at",), allow=letters, bias=amounts(["\n=1"]), no_copy=15)
     rules, _ = asked.filters(model.tokenizer, index_of(model))
     text = written(model.tokenizer, noise(model.tokenizer.vocab_size), rules, 120)
     assert len(text) > 60
@@ -201,6 +201,6 @@ def test_a_model_without_its_corpus_cannot_say_what_is_a_copy(run: Run, tmp_path
 
 
 def test_only_no_copy_needs_the_corpus() -> None:
-    asked = Constraints(ban=("x",), allow="abc", bias=_amounts(["a=1"]), pattern="a")
+    asked = Constraints(ban=("x",), allow="abc", bias=amounts(["a=1"]), pattern="a")
     made, _ = asked.filters(TOKENIZER, no_index)
     assert len(made) == 4

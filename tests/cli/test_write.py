@@ -270,7 +270,7 @@ def test_text_that_no_folder_takes_is_shown(
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(write, "_write_new", full)
+    monkeypatch.setattr(write, "write_new", full)
     write._keep("the cat", tmp_path)
     assert "could not be saved in any folder; here it is\nthe cat\n" in capsys.readouterr().err
 

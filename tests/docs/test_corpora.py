@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 CORPORA = Path(__file__).resolve().parent.parent.parent / "corpora"
-TEXTS = ("fables.txt", "names.txt", "tunes.abc", "dates.tsv", "load.csv")
+TEXTS = ("fables.txt", "names.txt", "tunes.abc", "dates.tsv", "load.csv", "shop.txt")
 NOTE = re.compile(r"[\^_=]*[A-Ga-gz][,']*(\d*)(/*)(\d*)")
 HEADERS = "XTRMLK"
 
@@ -76,6 +76,7 @@ def test_text_is_long_enough(name: str, least: int) -> None:
         ("make_tunes.py", "tunes.abc"),
         ("make_dates.py", "dates.tsv"),
         ("make_load.py", "load.csv"),
+        ("make_shop.py", "shop.txt"),
     ],
 )
 def test_program_makes_shipped_file(program: str, text: str) -> None:
@@ -159,3 +160,12 @@ def test_readme_names_every_file_and_its_size() -> None:
     for name in TEXTS:
         size = f"{(CORPORA / name).stat().st_size:,}"
         assert re.search(rf"^\| `{re.escape(name)}` \| {size} bytes ", readme, re.MULTILINE), name
+
+
+def test_the_conversations_of_the_shop_are_turns_of_two() -> None:
+    conversations = read("shop.txt").rstrip("\n").split("\n\n")
+    assert len(conversations) == 700
+    assert len(set(conversations)) > 600
+    for conversation in conversations:
+        names = [line.partition(": ")[0] for line in conversation.split("\n")]
+        assert names == ["Guest", "Ida"] * (len(names) // 2)

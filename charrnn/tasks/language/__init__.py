@@ -9,6 +9,8 @@ evaluate        a torch network over a split -> nats, bits per character, perple
 baselines       uniform guess, n-gram model, gzip, xz
 originality     how much of a text is copied from the training data
 copies          which part of the corpus, and which line of its files, a text is copied from
+turns           a reply is one turn and nobody else's; replies that answer
+chat            Chat: a conversation with a model of a chat
 language_model  LanguageModel, what `charrnn.load` returns: sample, stream, score, evaluate
 task            LanguageTask, which makes these a task of `tasks.base`
 """

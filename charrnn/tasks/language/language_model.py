@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ from charrnn.tasks.base import Predictor
 from charrnn.tasks.language.corpus import SPLITS, Corpus, reopen
 from charrnn.tasks.language.texts import reading_of
 from charrnn.tokenizers.base import Ids
+
+if TYPE_CHECKING:
+    from charrnn.tasks.language.chat import Chat
 
 NO_CONSTRAINTS = Constraints()
 
@@ -91,14 +94,7 @@ class LanguageModel(Predictor):
         no_copy, novel: constraints as in `charrnn sample`. values: parameters of the filters, such
         as temperature=0.7, top_p=0.9. UsageError for an unknown one.
         """
-        unknown = sorted(values.keys() - PARAMETERS.keys())
-        if unknown:
-            raise UsageError(
-                f"there is no sampling option {unknown[0]!r}",
-                f"choose from {', '.join(PARAMETERS)}",
-            )
-        for name, value in values.items():
-            check_parameter(name, value)
+        _check_values(values)
         if type(length) is not int or length < 0:
             raise UsageError(f"length is {length!r}", "give a whole number from 0")
         params = SamplingParams(
@@ -128,11 +124,50 @@ class LanguageModel(Predictor):
         interrupted: Callable[[], bool] = lambda: False,
     ) -> Iterator[Chunk]:
         """Continue several starts as one batch, as `inference.generation.generate` does."""
-        filters, ends = self._filters(constraints)
+        filters, ends = self.filters(constraints)
         # U+FFFD is no character that was allowed.
         whole = constraints.allow is not None or constraints.pattern is not None
         params = replace(params, whole=params.whole or whole)
         return generate(self, starts, params, indices, filters, ends, streams, interrupted)
+
+    def chat(
+        self,
+        name: str = "",
+        me: str = "",
+        *,
+        max_length: int = 500,
+        seed: int | None = None,
+        relevance: float = 0.0,
+        greedy: bool = False,
+        ban: str | Sequence[str] = (),
+        allow: str | None = None,
+        bias: Mapping[str, float] | None = None,
+        regex: str | None = None,
+        no_copy: int | None = None,
+        novel: bool = False,
+        **values: float,
+    ) -> "Chat":
+        """A conversation with a model of a chat: `chat().reply("hello")`.
+
+        name: who answers; me: who says what is given to it. max_length: tokens of a reply at most.
+        relevance: as in `Chat`. The others are those of `stream`. UsageError if the model is of no
+        chat, or an option is not valid.
+        """
+        from charrnn.tasks.language.chat import Chat
+
+        _check_values(values)
+        if type(max_length) is not int or max_length < 1:
+            raise UsageError(f"max_length is {max_length!r}", "give a whole number from 1")
+        if not 0 <= relevance <= 1:
+            raise UsageError(f"relevance is {relevance!r}", "give a number from 0 to 1")
+        params = SamplingParams(
+            length=max_length,
+            seed=secrets.randbits(32) if seed is None else seed,
+            values=values | ({"temperature": 0.0} if greedy else {}),
+        )
+        banned = (ban,) if isinstance(ban, str) else tuple(ban)
+        constraints = Constraints(banned, allow, bias or {}, regex, no_copy, novel)
+        return Chat(self, name, me, params, constraints, relevance)
 
     def beam_search(
         self,
@@ -142,16 +177,17 @@ class LanguageModel(Predictor):
         constraints: Constraints = NO_CONSTRAINTS,
     ) -> Hypothesis:
         """The most likely continuation that `width` hypotheses find."""
-        filters, ends = self._filters(constraints)
+        filters, ends = self.filters(constraints)
         return beam_search(self, start, width, params, tuple(filters), ends)
 
     def text_of(self, hypothesis: Hypothesis, start: GenerationState | None = None) -> str:
         """A hypothesis -> its text, without the token or stop text that ends it."""
         return text_of(self.tokenizer, start or begin(self.tokenizer, ""), hypothesis)
 
-    def _filters(
-        self, constraints: Constraints
+    def filters(
+        self, constraints: Constraints, end: int | None = None
     ) -> tuple[list[Filter], Callable[[int, int], bool] | None]:
+        """Constraints -> the filters of one generation, and what ends a text; see `Constraints`."""
         from charrnn.tasks.language.originality import known_lines, open_index
 
         folder = self.path.parent / "corpus"
@@ -161,6 +197,7 @@ class LanguageModel(Predictor):
             lambda: open_index(self.corpus_or_error("leave --no-copy out"), folder),
             lambda: known_lines(self.corpus_or_error("leave --novel out")),
             self.checkpoint.info.lines,
+            end,
         )
 
     def corpus_or_error(self, remedy: str) -> Corpus:
@@ -263,3 +300,15 @@ class LanguageModel(Predictor):
             export(self.checkpoint.without_training_state(), Path(path))
             return Path(path)
         return super().save(path)
+
+
+def _check_values(values: Mapping[str, float]) -> None:
+    """UsageError if these are not parameters of filters, with values within their bounds."""
+    unknown = sorted(values.keys() - PARAMETERS.keys())
+    if unknown:
+        raise UsageError(
+            f"there is no sampling option {unknown[0]!r}",
+            f"choose from {', '.join(PARAMETERS)}",
+        )
+    for name, value in values.items():
+        check_parameter(name, value)

@@ -174,7 +174,9 @@ class Texts:
             both = [path for path in source.files if sources.file_sha256(path) in hashes]
             if both:
                 yield f"{len(both)} of the {name} files are in the training text too: {both[0]}"
-        yield from self.leaks.notes()
+        # Short turns, such as thanks, return in every chat; equal conversations are kept together.
+        if self.config.documents != CHAT:
+            yield from self.leaks.notes()
 
     def _answers(self) -> str:
         """Who answers in the chat. UsageError if nobody of that name speaks."""
