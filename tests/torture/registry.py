@@ -1,6 +1,7 @@
 """All rows by name, in the order of the table."""
 
 from tests.torture import (
+    chats,
     corpora,
     damage,
     environments,
@@ -25,7 +26,8 @@ from tests.torture.rows import Row
 
 GROUPS = (
     kills, power, failing, folders, interruptions, sharing, damage, mutants, untrusted, resuming,
-    environments, pipes, terminals, prompts, corpora, texts, series, limits,
+    environments, pipes, terminals, prompts, corpora, texts, series, chats,
+    limits,
     load,
 )  # fmt: skip
 
