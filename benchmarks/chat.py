@@ -8,8 +8,8 @@ __eou__). A model is trained with --chat and one on the same text without it. Pr
 dialogues:
 
 * the perplexity per character of replies: of both models, and of an n-gram model of order 5;
-* of replies to what was said in them, how many end by themselves and how many have a line that
-  begins with a speaker's name;
+* of replies to what was said in them, with and without --relevance, how many end by themselves,
+  have a line that begins with a speaker's name, and are different;
 * how often the true next turn is the first of ten (the others are turns of other dialogues), by
   log p(reply | said) - r log p(reply) with r chosen on other dialogues, beside TF-IDF.
 """
@@ -127,10 +127,13 @@ def perplexities(
     return {name: math.exp(total / characters) for name, total in nats.items()}
 
 
-def draw_replies(model: Any, test: list[Dialogue], count: int) -> tuple[int, int, int]:
-    """Replies to the turns of dialogues -> how many, ended by themselves, naming a speaker."""
-    chat = model.chat(seed=1, temperature=0.8, max_length=500)
+def draw_replies(
+    model: Any, test: list[Dialogue], count: int, relevance: float = 0.0
+) -> tuple[int, int, int, int]:
+    """Replies to turns -> how many, ended by themselves, naming a speaker, different ones."""
+    chat = model.chat(seed=1, temperature=0.8, max_length=500, relevance=relevance)
     drawn, ended, named = 0, 0, 0
+    different = set()
     prompts = ((d, i) for d in test for i in range(0, len(d) - 1, 2))
     last = None
     for dialogue, place in prompts:
@@ -141,10 +144,11 @@ def draw_replies(model: Any, test: list[Dialogue], count: int) -> tuple[int, int
             last = dialogue
         reply = chat.reply(dialogue[place][1])
         drawn += 1
+        different.add(reply)
         ended += chat.exchanges[-1].finish == "stop"
         lines = reply.split(LINE_BREAK)
         named += any(line.strip().startswith(f"{n}:") for line in lines for n in chat.speakers)
-    return drawn, ended, named
+    return drawn, ended, named, len(different)
 
 
 def questions(
@@ -245,8 +249,14 @@ def report(models: dict[str, Any], parts: dict[str, list[Dialogue]], given: Any)
     found = perplexities(models, parts["train"], test[:300])
     print("perplexity per character of replies: ", end="")
     print(", ".join(f"{name} {value:.3f}" for name, value in found.items()))
-    drawn, ended, named = draw_replies(models["chat"], test, given.replies)
-    print(f"{drawn:,} replies: {ended / drawn:.1%} end by themselves, {named} name a speaker")
+    for relevance in (0.0, 0.5):
+        drawn, ended, named, different = draw_replies(
+            models["chat"], test, given.replies, relevance
+        )
+        print(
+            f"{drawn:,} replies, relevance {relevance:g}: {ended / drawn:.1%} end by themselves, "
+            f"{named} name a speaker, {different:,} different"
+        )
     print(f"the true next turn among {CANDIDATES}, of {given.questions} questions:")
     tried = rank(models["chat"], questions(parts["validation"], given.questions // 2, 1))
     best = int(tried.mean(0).argmax())

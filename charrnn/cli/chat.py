@@ -17,6 +17,7 @@ from charrnn.cli.output import Output
 from charrnn.cli.prompts import note_unseen
 from charrnn.cli.sample import amounts, filter_option, given_values, tell_seed
 from charrnn.cli.write import number_of, write_new
+from charrnn.data.chats.turns import LINE_BREAK
 from charrnn.errors import UsageError
 from charrnn.inference.sampling import FILTERS, PARAMETERS, check_parameter
 
@@ -215,18 +216,20 @@ class Session:
     def _show(self, pieces: Iterator[str]) -> None:
         """Show a reply as it is drawn; Ctrl-C ends it there."""
         self._stopped = False
-        ends_line = False
-        with self._stoppable():
-            for number, piece in enumerate(pieces):
-                if not number and os.isatty(1):
-                    terminal.begin_line(f"{self._chat.name}: ", "bold cyan")
-                text = piece.replace("\u2028", "\n")
-                self._out.write(text)
+        begun = False
+        try:
+            with self._stoppable():
+                for piece in pieces:
+                    if not begun and os.isatty(1):
+                        terminal.begin_line(f"{self._chat.name}: ", "bold cyan")
+                    begun = True
+                    self._out.write(piece.replace(LINE_BREAK, "\n"))
+                    self._out.flush()
+        finally:
+            # A constraint may find its error in the middle of a reply.
+            if begun:
+                self._out.write("\n")
                 self._out.flush()
-                ends_line = text.endswith("\n")
-        if not ends_line:
-            self._out.write("\n")
-            self._out.flush()
         if self._chat.exchanges and self._chat.exchanges[-1].finish == "length":
             terminal.say(f"(cut after {self._chat.params.length:,} tokens: --max-length)", "dim")
 

@@ -119,6 +119,10 @@ def _flat(fields: dict[str, Any]) -> list[tuple[str, Any]]:
     """Nested values -> pairs of name and value, without the parents' names."""
     pairs: list[tuple[str, Any]] = []
     for key, value in fields.items():
+        if key == "speakers" and isinstance(value, dict):
+            # Names are no fields, and there may be a thousand.
+            most = ", ".join(f"{name} {turns}" for name, turns in list(value.items())[:5])
+            value = most + (f" and {len(value) - 5:,} more" if len(value) > 5 else "")
         pairs += _flat(value) if isinstance(value, dict) else [(key, value)]
     return pairs
 

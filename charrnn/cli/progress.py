@@ -192,9 +192,10 @@ class ProgressReporter:
             part = " (on pieces of the validation part)" if event.pieces else ""
             unit = self._task.metric.unit
             best = f"best {event.best:.4f} {unit} at step {event.best_step:,}{part}; "
+        own = self.dataset.next_command if self.dataset else ""
         terminal.say(
             f"done in {terminal.duration(event.seconds)}, {event.epochs:.1f} epochs; {best}"
-            f"now try: {self._task.next_command} {self._run}"
+            f"now try: {own or self._task.next_command} {self._run}"
         )
 
 

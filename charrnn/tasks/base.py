@@ -121,6 +121,11 @@ class Dataset(ABC):
     notes: tuple[str, ...]
     lines: bool = False
 
+    @property
+    def next_command(self) -> str:
+        """What to try with a new run of it; "" for what the task says."""
+        return ""
+
     @abstractmethod
     def size(self, split: str) -> int:
         """Tokens (or what else a step counts) in a split; 0 if there is no such split."""

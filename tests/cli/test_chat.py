@@ -135,9 +135,25 @@ def test_a_chat_is_trained_and_talked_with_from_the_command_line(tmp_path: Path)
     ).succeeded()  # fmt: skip
     assert "read as a chat, because it plainly is one (Name: text)" in done.err
     assert "in charrnn chat Ann answers, as --as says" in done.err
+    assert "now try: charrnn chat" in done.err
+    shown = shell.run("checkpoints", "show").succeeded().out
+    assert f"{'speakers':24} Ann 80, Bob 40\n" in shown
+    shell.run("train", "--resume", "--more-steps", "1", "--threads", "1").succeeded()
     talk = ("chat", "--seed", "1", "--max-length", "20")
     first = shell.run(*talk, stdin=b"fine 1.\n\nfine 1.\n").succeeded().out
     assert len(first.split("\n")) == 4
     assert shell.run(*talk, stdin=b"fine 1.\n\nfine 1.\n").out == first
     shell.run("chat", "--me", "Ann", stdin=b"").failed(2, "Ann cannot speak with Ann")
     shell.run("evaluate", "--file", "log.txt").succeeded()
+
+
+def test_resuming_a_chat_asks_for_nothing_else_and_refuses_another_reading(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.write("log.txt", TALK)
+    options = ("--steps", "4", "--hidden-size", "8", "--num-layers", "1", "--threads", "1")
+    shell.run(
+        "train", "log.txt", "--chat", "--name", "a", "--save-every", "2", *options
+    ).succeeded()
+    # What --chat came to is recorded: resuming asks for nothing else.
+    shell.run("train", "--resume", "--name", "a", "--chat").succeeded()
+    shell.run("train", "--resume", "--name", "a", "--no-chat").failed(2, "cannot be changed")

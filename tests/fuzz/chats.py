@@ -3,6 +3,7 @@
 The first byte of an input is the size of the blocks that are read; the rest is the file.
 """
 
+import json
 from unittest import mock
 
 from charrnn.data import sources
@@ -24,7 +25,7 @@ def seeds() -> list[bytes]:
         for one, two in test_whatsapp.STAMPS
     ]
     exports = [
-        *map(test_exports.json.dumps, (test_exports.TELEGRAM, test_exports.DISCORD)),
+        *map(json.dumps, (test_exports.TELEGRAM, test_exports.DISCORD)),
         test_exports.CSV,
         test_exports.as_lines(test_exports.ROLES),
     ]

@@ -69,6 +69,11 @@ class Corpus(Dataset):
         return self.encoder
 
     @property
+    def next_command(self) -> str:
+        """A model of a chat is talked with."""
+        return "charrnn chat" if self.documents == CHAT else ""
+
+    @property
     def reset_id(self) -> int:
         """The id that begins a document, before which the state starts anew; -1 for none."""
         return self.tokenizer.start_id if self.documents else -1
