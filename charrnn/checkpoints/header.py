@@ -72,8 +72,9 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
 def schema_of(task: Any) -> Schema:
     """Task name -> its schema. CheckpointError if this program does not have the task."""
     if not isinstance(task, str) or task not in SCHEMAS:
+        claimed = repr(task)[:40]  # of any length: the file is a stranger's
         raise CheckpointError(
-            f"its task is {task!r} and this program knows {', '.join(SCHEMAS)}",
+            f"its task is {claimed} and this program knows {', '.join(SCHEMAS)}",
             "use the version of charrnn that wrote it, or a newer one",
         )
     return SCHEMAS[task]()
@@ -117,7 +118,9 @@ def check(data: dict[str, Any]) -> dict[str, Shape]:
         if data["training"] is not None:
             shapes |= _training_shapes(schema, config, data["training"], info["step"])
     except UsageError as error:
-        raise broken(f"its configuration is wrong ({error.problem})") from None
+        # A file may claim to be of another task than it is.
+        of_task = f" of the task {data['task']}" if number > 1 else ""
+        raise broken(f"its configuration{of_task} is wrong ({error.problem})") from None
     return shapes
 
 

@@ -128,7 +128,8 @@ def gradients(
         model = checkpoints.load(path)
         if model.task != LANGUAGE:
             raise UsageError(
-                f"{path} is a model of the task {model.task}, not {LANGUAGE}", "give another run"
+                f"{path} is a model of the task {model.task}, and gradients are measured on texts",
+                "name a run of a language model, or give texts for fresh models with --corpus",
             )
         tokens, config = _read_for(model, path, files, encoding, errors), model.config
         network = from_weights(config, model.weights)

@@ -64,6 +64,16 @@ def refuse_other_formats(path: Path, encoding: str) -> None:
         raise CorpusError(f"{path} is {found[0]}", found[1])
 
 
+def marked_encoding(path: Path, encoding: str) -> str:
+    """The encoding that a file's mark names, if it is to be read as UTF-8; else the given one."""
+    if codecs.lookup(encoding).name == "utf-8":
+        head = read_head(path)
+        for mark, name in MARKS:
+            if head.startswith(mark) and len(head) > len(mark):
+                return name
+    return encoding
+
+
 def recognize(path: Path, encoding: str) -> tuple[str, str] | None:
     """A file -> what it is and the way out; None if it may be text in this encoding."""
     head = read_head(path)

@@ -24,6 +24,7 @@ from charrnn.training.distributed import Group
 from charrnn.training.learner import Learner, make_learner
 from charrnn.training.planner.plan import Plan
 from charrnn.training.trainer import train
+from tests.support import forge
 from tests.support.shell import Shell
 from tests.support.tiny import TEXT
 
@@ -280,6 +281,24 @@ def test_a_checkpoint_of_an_unknown_task_is_refused(
             checkpoint.load(path)
     finally:
         header.SCHEMAS[task.name] = schema
+
+
+def test_a_file_that_claims_another_task_is_refused_in_one_line(
+    task: Task, dataset: Dataset, tmp_path: Path
+) -> None:
+    found = forge.draft(finished(task, dataset, tmp_path / "run").path_of(12))
+    if task.name == header.LANGUAGE:
+        found = forge.as_format_2(found)
+    path = tmp_path / "claims.safetensors"
+    for claim in (*(set(DATA) - {task.name}), "poems", "x" * 9999, "", None, 7, [task.name]):
+        found.info["task"] = claim
+        path.write_bytes(found.sealed())
+        with pytest.raises(CheckpointError) as error:
+            checkpoint.load(path)
+        assert len(str(error.value)) < 500
+    verbs = {get_task(name).next_command.split()[-1] for name in TASKS}
+    for words in [["checkpoints", "show"], ["evaluate"], *([verb] for verb in sorted(verbs))]:
+        Shell(tmp_path).run(*words, str(path)).failed(4, f"its task is ['{task.name}']")
 
 
 def test_a_run_is_trained_and_loaded_through_the_api(

@@ -1,8 +1,11 @@
 """Series: numbers in time -> a model that forecasts them, with quantiles.
 
+numbers        a cell -> its number: decimal signs, thousands, units
 tables         a file -> columns of cells: delimiter, header, footers, decimal signs
+date_words     words in dates -> English names of months
 dates          cells -> dates: day or month first, names, quarters, weeks
 frequency      dates -> the step between them; steps -> dates and calendar inputs
+date_columns   which columns of a table have its dates
 columns        which column of a table is what
 reading        a table -> series on a regular step: layouts, gaps, duplicates
 config         SeriesDataConfig, SeriesConfig, the shapes of the parameters

@@ -1,6 +1,5 @@
 """Which column of a table is what: dates, names of series, values, or only numbers of rows."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,16 +9,15 @@ from numpy.typing import NDArray
 from charrnn.errors import CorpusError, UsageError
 from charrnn.tasks.series import dates as dates_
 from charrnn.tasks.series.dates import ParsedDates
-from charrnn.tasks.series.tables import LOOK, Table, is_missing, number, read_table
+from charrnn.tasks.series.numbers import is_missing, number
+from charrnn.tasks.series.tables import LOOK, Table, read_table
 
-INDEX_NAMES = ("", "index", "id", "t", "step", "no", "nr", "row", "n", "unnamed: 0", "column 1")
+INDEX_NAMES = ("index", "t", "step", "no", "nr", "row", "unnamed: 0", "ds", "time", "period", "idx",
+               "timestep", "time_idx", "time step")  # fmt: skip
 """Names of a column that only numbers the rows."""
 
-TIME_NAMES = ("year", "date", "time", "period", "timestamp", "datetime", "unix", "epoch", "month",
-              "day", "ds", "column 1")  # fmt: skip
-"""Names of a column whose whole numbers may be years, or seconds since 1970."""
-
-CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
+FIRST_INDEX = ("", "id", "n", "column 1")
+"""The same, for the first column only."""
 
 FEW_DUPLICATES = 0.01
 """So many rows may repeat a date: a clock that is put back in autumn repeats an hour."""
@@ -78,59 +76,21 @@ def is_by_rows(table: Table, columns: Columns) -> bool:
     return len(filled) > 2 and all(is_numeric(table, i) for i in filled)
 
 
-def find_dates(table: Table, columns: Columns) -> tuple[list[int], ParsedDates | None]:
-    """The columns of the dates, and their values (one for each row)."""
-    asked = [find_column(table, columns.date)] if columns.date else list(range(len(table.names)))
-    skipped = {find_column(table, name) for name in (*columns.target, *columns.covariates)}
-    for column in asked:
-        cells = table.columns[column]
-        if column in skipped or not any(c.isdigit() for c in cells[0]):
-            continue
-        after = column + 1
-        if after < len(table.names) and all(map(CLOCK.fullmatch, table.columns[after])):
-            joined = [f"{a} {b}" for a, b in zip(cells, table.columns[after], strict=True)]
-            if (parsed := dates_.parse_dates(joined)) is not None:
-                return [column, after], parsed
-        if (parsed := dates_.parse_dates(cells)) is not None:
-            return [column], parsed
-        if (parsed := _numeric_dates(table, column, bool(columns.date))) is not None:
-            return [column], parsed
-    if columns.date:
-        wrong = next((c for c in table.columns[asked[0]] if dates_.parse_dates([c]) is None), "")
-        raise CorpusError(
-            f"the column {columns.date} has cells that are no dates, such as {wrong[:40]!r}",
-            "correct them, or write dates as 2024-01-31",
-        )
-    return [], None
-
-
-def _numeric_dates(table: Table, column: int, is_asked: bool) -> ParsedDates | None:
-    if not is_asked and table.names[column].lower() not in TIME_NAMES:
-        return None
-    cells = table.columns[column]
-    if not all(cell.isdigit() and len(cell) < 15 for cell in cells):
-        return None
-    values = np.array(cells, float)
-    # Series below each other repeat their years.
-    if (years := dates_.parse_years(np.unique(values))) is not None and len(np.unique(values)) > 1:
-        found = (values.astype(np.int64) - 1970).astype("datetime64[Y]").astype("datetime64[s]")
-        return ParsedDates(found, years.form, has_day=False)
-    return dates_.parse_seconds(values)
-
-
 def index_column(table: Table, used: set[int], notes: list[str]) -> set[int]:
-    """The first column, if it only numbers the rows."""
-    cells = table.columns[0]
-    is_index = (
-        0 not in used
-        and len(table.names) > 1
-        and table.names[0].lower() in INDEX_NAMES
-        and all(cell.isdigit() and len(cell) < 12 for cell in cells)
-        and bool((np.diff(np.array(cells, float)) == 1).all())
-    )
-    if is_index:
-        notes.append(f"the column {table.names[0]} numbers the rows and is left out")
-    return {0} if is_index else set()
+    """A column that only numbers the rows, or those of each series below each other."""
+    for i, name in enumerate(table.names):
+        cells = table.columns[i]
+        if i in used or len(table.names) < 2 or not all(c.isdigit() and len(c) < 12 for c in cells):
+            continue
+        if name.lower() not in INDEX_NAMES + (FIRST_INDEX if i == 0 else ()):
+            continue
+        steps = np.diff(np.array(cells, float))
+        again = int((steps < 0).sum())
+        if ((steps == 1) | (steps < 0)).all() and again < len(cells) / 3:
+            rows = "the rows of each series" if again else "the rows"
+            notes.append(f"the column {name} numbers {rows} and is left out")
+            return {i}
+    return set()
 
 
 def names_column(
@@ -162,6 +122,8 @@ def names_column(
         whole = []  # the only numbers are the values
     # Texts first, alone and then together; numbers such as those of shops last.
     tries = [[i] for i in varying] + ([varying] if len(varying) > 1 else []) + [[i] for i in whole]
+    few = [i for i in whole if len(set(table.columns[i])) <= table.rows / 4]
+    tries += [varying + few[:k] for k in range(1, len(few) + 1) if len(varying) + k > 1]
     for columns in tries:
         if (
             len({tuple(table.columns[i][r] for i in columns) for r in range(table.rows)})

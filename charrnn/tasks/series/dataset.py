@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from charrnn.activity import activity
 from charrnn.checkpoints.atomic import write_durably
 from charrnn.data.batches import rows_per_rank
+from charrnn.data.decoding import decode
+from charrnn.data.formats import marked_encoding, refuse_other_formats
 from charrnn.data.reading import Reading, Tally
-from charrnn.data.sources import Sources, find
+from charrnn.data.sources import BLOCK, Sources, find
 from charrnn.errors import CorpusError
 from charrnn.tasks.base import Dataset
 from charrnn.tasks.series.columns import Columns
@@ -200,10 +202,12 @@ def read_files(found: Sources, config: SeriesDataConfig, frequency: Any = None) 
     tally, parts, notes = Tally(), [], []
     reading = Reading(config.encoding, config.errors, "convert")
     columns = Columns(config.target, config.date, config.covariate)
-    for path, blocks in zip(
-        found.files, found.by_file(reading.encoding, False, reading.errors, tally), strict=True
-    ):
-        table = read_table("".join(blocks), str(path))
+    for path in found.files:
+        # Spreadsheets write "Unicode text" in UTF-16; its mark says so, and nobody has to.
+        encoding = marked_encoding(path, reading.encoding)
+        refuse_other_formats(path, encoding)
+        text = "".join(decode(path, encoding, False, reading.errors, tally, BLOCK))
+        table = read_table(text, str(path))
         parts.append(read_series(table, columns, frequency))
         frequency = frequency or parts[0].frequency
     many = len(parts) > 1
@@ -260,13 +264,13 @@ def _encoder(config: SeriesDataConfig, data: SeriesData, notes: list[str]) -> Se
     lengths = np.array([len(each) for each in values])
     length = int(np.median(lengths))
     usual = data.frequency.season
-    season = config.season or usual or find_season(values)
     # A season of which there are not two is none that could be learned.
-    if not config.season and season > length // 2:
-        season = 1
-    if not usual and not config.season:
+    is_known = bool(config.season) or 0 < usual <= length // 2
+    season = config.season or (usual if is_known else find_season(values))
+    if not is_known:
         shown = f"a season of {season} steps" if season > 1 else "no season"
-        notes.append(f"no dates: {shown}, by the autocorrelation (--season overrides)")
+        why = f"too short for a season of {usual}" if usual else "no season by the dates"
+        notes.append(f"{why}: {shown}, by the autocorrelation (--season overrides)")
     horizon = config.horizon or default_horizon(data.frequency, season, length)
     lags = choose_lags(season, length - horizon, horizon)
     # A week of seasons, but not most of a short series: the scale is taken from it too.

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.tasks.series.date_words import plain_words
+
 Dates = NDArray[np.datetime64]
 
 ISO = re.compile(r"\d{4}-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d)?)?)?)?")
@@ -22,10 +24,22 @@ TIME = r"(?:[ T,]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(?:\s*([AaPp])\.?[Mm]\
 
 PARTS = re.compile(r"(\d{1,4})[/.\-](\d{1,2})[/.\-](\d{1,4})\.?" + TIME)
 
+POINTS = "months after a point"
+"""A form that numbers have too, so the months must be one after the other."""
+
 PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?P<year>\d{4})[ \-/]?Q(?P<quarter>[1-4])", re.IGNORECASE), "quarters"),
     (re.compile(r"Q(?P<quarter>[1-4])[ \-/]?(?P<year>\d{4})", re.IGNORECASE), "quarters"),
-    (re.compile(r"(?P<year>\d{4})[M/.](?P<month>\d{1,2})", re.IGNORECASE), "months"),
+    (
+        re.compile(
+            r"(?P<quarter>[1-4])\.? ?(?:quarter|qtr|quartal|quart|trimestre|trim|kwartaal|[QTK])\.?"
+            r"[ \-/]?(?P<year>\d{4})",
+            re.IGNORECASE,
+        ),
+        "quarters",
+    ),
+    (re.compile(r"(?P<year>\d{4})[M/](?P<month>\d{1,2})", re.IGNORECASE), "months"),
+    (re.compile(r"(?P<year>1[5-9]\d\d|20\d\d)\.(?P<month>\d\d)"), POINTS),
     (re.compile(r"(?P<month>\d{1,2})[/.\-](?P<year>\d{4})"), "months"),
     (re.compile(r"(?P<year>\d{4})-?W(?P<week>\d{2})", re.IGNORECASE), "weeks"),
     (re.compile(r"(?P<year>(19|20)\d{2})(?P<month>\d{2})(?P<day>\d{2})"), "days"),
@@ -34,14 +48,18 @@ PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 NAMED = (
     "%b %Y", "%B %Y", "%b-%y", "%b-%Y", "%B-%Y", "%Y %b", "%Y-%b", "%Y %B", "%d %b %Y", "%d %B %Y",
     "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%d %b %Y %H:%M",
+    "%Y %b %d", "%Y-%b-%d", "%d/%b/%Y", "%d/%b/%Y:%H:%M:%S", "%b %d %H:%M:%S %Y",
+    "%d %b %Y %H:%M:%S", "%b %d, %Y %I:%M %p", "%d %b %y", "%b %y", "%b/%Y", "%b/%y",
     "%d-%b-%Y %H:%M", "%d-%b-%Y %H:%M:%S", "%b %d, %Y %H:%M", "%a, %d %b %Y", "%a %d %b %Y",
 )  # fmt: skip
 """Formats with names of months, in English."""
 
+DAYS = re.compile(r"\d{5}(\.\d{1,12})?")
+
 ORDERS = {"year first": (0, 1, 2), "day first": (2, 1, 0), "month first": (2, 0, 1)}
 """How a date of three numbers is written -> the places of year, month and day in it."""
 
-WITHOUT_DAY = ("months", "quarters")
+WITHOUT_DAY = ("months", "quarters", POINTS)
 
 
 @dataclass(frozen=True)
@@ -65,7 +83,9 @@ def parse_dates(cells: Sequence[str]) -> ParsedDates | None:
         # One cell first, because a column of numbers would be tried five times over.
         if read(cells[:1]) is not None and (found := read(cells)) is not None:
             return found
-    return None
+    first = plain_words(cells[0])
+    # Once more in plain words: of another language, with names of days, in UTC.
+    return parse_dates(list(map(plain_words, cells))) if first != cells[0] else None
 
 
 def parse_years(values: NDArray[np.float64]) -> ParsedDates | None:
@@ -90,6 +110,24 @@ def parse_seconds(values: NDArray[np.float64]) -> ParsedDates | None:
             seconds = (values // unit).astype(np.int64).astype("datetime64[s]")
             return ParsedDates(seconds, "seconds since 1970")
     return None
+
+
+def parse_days(cells: Sequence[str], low: float, high: float) -> ParsedDates | None:
+    """Spreadsheets' days since 1899-12-30, all between the bounds and each once -> dates, or None.
+
+    >>> parse_days(["44927", "44928"], 2e4, 8e4).values.astype("datetime64[D]").astype(str).tolist()
+    ['2023-01-01', '2023-01-02']
+    """
+    if len(cells) < 2 or not all(map(DAYS.fullmatch, cells)):
+        return None
+    days = np.array(cells, float)
+    steps = np.diff(days)
+    if not (low <= days.min() and days.max() <= high and ((steps > 0).all() or (steps < 0).all())):
+        return None
+    seconds = np.round(days * 86_400).astype(np.int64)
+    return ParsedDates(
+        np.datetime64("1899-12-30", "s") + seconds, "days as spreadsheets count them"
+    )
 
 
 def _iso(cells: Sequence[str]) -> ParsedDates | None:
@@ -132,7 +170,7 @@ def _parts(cells: Sequence[str]) -> ParsedDates | None:
         # A year of two digits is never written first, and one of four nowhere else then.
         if all(long) != (name == "year first") or (any(long) and not all(long)):
             continue
-        values = _dates(*(numbers[:, place] for place in order))
+        values = from_parts(*(numbers[:, place] for place in order))
         if values is not None:
             found.append((_regularity(values + seconds), name, values + seconds))
     if not found:
@@ -149,7 +187,7 @@ def _seconds(match: re.Match[str]) -> int:
     return 3600 * hour + 60 * minute + second
 
 
-def _dates(
+def from_parts(
     years: NDArray[np.int64], months: NDArray[np.int64], days: NDArray[np.int64]
 ) -> Dates | None:
     """Numbers -> dates; None if one of them is no date."""
@@ -187,7 +225,10 @@ def _patterns(cells: Sequence[str]) -> ParsedDates | None:
                 [int(each.get("month") or 3 * int(each.get("quarter", 1)) - 2) for each in parts]
             )
             days = np.array([int(each.get("day") or 1) for each in parts])
-            if (values := _dates(years, months, days)) is not None:
+            steps = np.diff(12 * years + months)
+            if form == POINTS and len(steps) and (steps != steps[0]).any():
+                return None
+            if (values := from_parts(years, months, days)) is not None:
                 return ParsedDates(values, form, has_day=form not in WITHOUT_DAY)
     return None
 

@@ -1,5 +1,6 @@
 """Dates -> the step between them, found and named; steps -> dates and calendar inputs."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,13 @@ NAMES = {1: "second", 60: "minute", 3600: "hour", DAY: "day", 7 * DAY: "week"}
 MONTHS = {1: "month", 3: "quarter", 12: "year"}
 
 KINDS = ("step", "second", "month", "business")
+
+LATE = 0.25
+"""So much of a step a date may be beside it."""
+
+USUAL_STEPS = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10_800,
+               14_400, 21_600, 28_800, 43_200, DAY, 7 * DAY, 14 * DAY)  # fmt: skip
+"""Seconds between values that are measured by a clock which is late now and then."""
 
 MOST_STEPS = 50_000_000
 """Steps between the first and the last date of a file; more are dates of different kinds."""
@@ -66,7 +74,7 @@ class Frequency:
         if self.kind == "month":
             return 12 // self.count if 12 % self.count == 0 else 1
         if self.count < DAY:
-            return DAY // self.count if DAY % self.count == 0 else 1
+            return DAY // self.count if DAY % self.count == 0 else 0
         if self.count % DAY == 0 and 7 % (self.count // DAY) == 0 and self.count < 7 * DAY:
             return 7 // (self.count // DAY)
         return 52 if self.count == 7 * DAY else 1
@@ -103,7 +111,9 @@ class Frequency:
             found = np.busday_count(origin.astype("datetime64[D]"), days).astype(np.int64)
             return found, np.is_busday(days)
         seconds = (dates - origin).astype(np.int64)
-        return seconds // self.count, seconds % self.count == 0
+        found = (seconds + self.count // 2) // self.count
+        # Clocks are late by seconds, and weeks with a holiday by a day.
+        return found, np.abs(seconds - found * self.count) <= LATE * self.count
 
     def labels(self, index: Index) -> list[str]:
         """Indices -> dates as they are written out; the numbers from 1 on where there are none."""
@@ -198,10 +208,14 @@ def find_frequency(columns: list[Dates], has_day: bool = True) -> Frequency:
     origin = int(joined[0].astype(np.int64))
     found = _months(joined, columns) or _business(joined, np.concatenate(steps))
     kind, count = found or ("second", _common(np.concatenate(steps)))
+    if found is None:
+        origin = _phase(joined.astype(np.int64), count)
+    if kind == "month" and not _same_days(joined):
+        has_day = False
     frequency = Frequency(kind, count, origin, has_day)
     _, fits = frequency.index(joined)
     if not fits.all():
-        wrong = int(np.flatnonzero(~fits)[0])
+        wrong = max(1, int(np.flatnonzero(~fits)[0]))
         before, after = (str(joined[i]).replace("T", " ") for i in (wrong - 1, wrong))
         raise CorpusError(
             f"the dates have no regular step: most are a {frequency.name} apart, "
@@ -217,26 +231,51 @@ def find_frequency(columns: list[Dates], has_day: bool = True) -> Frequency:
 
 
 def _common(steps: Index) -> int:
-    """The step that most neighbours have, in seconds."""
+    """The step that most neighbours have, in seconds; of a clock that is late, what it means."""
     values, counts = np.unique(steps, return_counts=True)
-    return int(values[counts.argmax()])
+    if counts.max() > 0.9 * len(steps):
+        return int(values[counts.argmax()])
+    middle = float(np.median(steps))
+    nearest = min(USUAL_STEPS, key=lambda usual: abs(math.log(middle / usual)))
+    return nearest if abs(middle - nearest) <= 0.02 * nearest else int(values[counts.argmax()])
+
+
+def _phase(seconds: Index, count: int) -> int:
+    """Rising seconds and their step -> where index 0 is: near the first one, on the step."""
+    phases, counts = np.unique(seconds % count, return_counts=True)
+    if counts.max() > len(seconds) / 2:
+        phase = int(phases[counts.argmax()])
+    else:
+        # A mean of angles: just before a step and just after it are near to each other.
+        angles = 2 * np.pi * (seconds % count) / count
+        mean = math.atan2(float(np.sin(angles).mean()), float(np.cos(angles).mean()))
+        unit = max(1, count // 24 if count <= DAY else DAY)
+        phase = round(mean / (2 * np.pi) * count / unit) * unit
+    return int(seconds[0]) - (int(seconds[0]) - phase + count // 2) % count + count // 2
+
+
+def _same_days(joined: Dates) -> bool:
+    """Whether dates are the same day of their month, or the last one where it is too short."""
+    months = joined.astype("datetime64[M]")
+    days = (joined - months.astype("datetime64[s]")).astype(np.int64)
+    ends = ((months + 1).astype("datetime64[s]") - joined).astype(np.int64) <= DAY
+    return bool((days == days[0]).all() or ends.all() or (ends | (days == days.max())).all())
 
 
 def _months(joined: Dates, columns: list[Dates]) -> tuple[str, int] | None:
-    """A step of months, if all dates are the same day of their month, or the last one."""
-    months = joined.astype("datetime64[M]")
-    days = (joined - months.astype("datetime64[s]")).astype(np.int64)
-    rest = days % DAY
-    ends = ((months + 1).astype("datetime64[s]") - joined).astype(np.int64) <= DAY
-    is_regular = (days == days[0]).all() or ends.all()
-    # The same day, or where a month is too short for it its last one.
-    if not ((is_regular or (ends | (days == days.max())).all()) and (rest == rest[0]).all()):
-        return None
+    """A step of months, if dates are the same day of their month, or the last one, or near it."""
+    rest = joined.astype(np.int64) % DAY
     each_months = [each.astype("datetime64[M]").astype(np.int64) for each in columns]
     steps = np.concatenate([np.diff(each) for each in each_months])
     if not len(steps) or (steps == 0).any():
         return None
-    return "month", _common(steps)
+    count = _common(steps) if (steps == np.median(steps)).mean() > 0.5 else 0
+    if _same_days(joined) and (rest == rest[0]).all():
+        return "month", count or _common(steps)
+    # On the first working day of each month, or a quarter: the day says nothing.
+    days = np.concatenate([np.diff(each.astype(np.int64)) for each in columns]) / DAY
+    near = np.abs(days - 30.44 * steps) <= 5
+    return ("month", count) if count in MONTHS and near.all() else None
 
 
 def _business(joined: Dates, steps: Index) -> tuple[str, int] | None:

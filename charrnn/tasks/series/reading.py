@@ -16,12 +16,12 @@ from charrnn.tasks.series.columns import (
     FEW_DUPLICATES,
     Columns,
     find_column,
-    find_dates,
     index_column,
     is_by_rows,
     names_column,
     numeric_columns,
 )
+from charrnn.tasks.series.date_columns import by_years, find_dates
 from charrnn.tasks.series.dates import Dates, ParsedDates
 from charrnn.tasks.series.frequency import Frequency, find_frequency
 from charrnn.tasks.series.tables import Table
@@ -72,9 +72,11 @@ def read_series(
     """
     if not table.rows:
         raise CorpusError("the table has a header and no rows", "give some")
+    if columns == ALL_COLUMNS and (unrolled := by_years(table)) is not None:
+        table = unrolled
     if is_by_rows(table, columns):
         return _read_rows(table, frequency)
-    date_columns, parsed = find_dates(table, columns)
+    table, date_columns, parsed = find_dates(table, columns)
     used = set(date_columns)
     covariates = [find_column(table, name) for name in columns.covariates]
     used |= set(covariates)
@@ -171,6 +173,7 @@ def _on_step(
         found = frequency or find_frequency(
             [np.unique(parsed.values[rows]) for rows in long.rows], parsed.has_day
         )
+        notes += _lateness(found, parsed.values)
     repeated = backwards = 0
     series = []
     for name, rows, values in zip(long.names, long.rows, long.values, strict=True):
@@ -206,6 +209,18 @@ def _on_step(
         series, found, tuple(table.names[i] for i in targets),
         tuple(table.names[i] for i in covariates), notes,
     )  # fmt: skip
+
+
+def _lateness(frequency: Frequency, dates: Dates) -> list[str]:
+    """A note, if dates are near their steps and not on them."""
+    if frequency.kind == "month" and not frequency.has_day:
+        days = (dates - dates.astype("datetime64[M]").astype("datetime64[s]")).astype(np.int64)
+        late = int((days != days[0]).sum())
+    elif frequency.kind == "second":
+        late = int(((dates.astype(np.int64) - frequency.origin) % frequency.count != 0).sum())
+    else:
+        late = 0
+    return [f"{late:,} dates are moved to the nearest {frequency.name}"] if late else []
 
 
 def _dense(

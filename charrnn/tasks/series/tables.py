@@ -13,14 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.errors import CorpusError
+from charrnn.tasks.series.numbers import decimal_sign, is_missing, number
 
 DELIMITERS = (";", "\t", "|", ",")
 """A comma comes last: it may be a decimal sign between the others."""
-
-MISSING = frozenset(
-    ("", "na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", ".", "#n/a", "missing", "*")
-)
-"""Cells, in lower case, that say that there is no value."""
 
 MOST_COLUMNS = 200_000
 """More would be a file of another kind."""
@@ -31,14 +27,14 @@ LARGEST = 1e100
 LOOK = 400
 """Lines from which the delimiter is found."""
 
-THOUSANDS = {
-    ".": re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?"),
-    ",": re.compile(r"[-+]?\d{1,3}([. \u00a0']\d{3})+(,\d*)?"),
-}
+SPACED = {"  ": re.compile(r"\s{2,}|\t"), " ": re.compile(r"\s+")}
+"""Columns that are set apart by spaces: two or more, where single ones are within the cells."""
 
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?")
+REGULAR = 0.8
+"""The share of lines that must have equally many cells to be taken as set apart by spaces."""
 
-DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+")
+MOST_HEADERS = 3
+"""Lines of a header."""
 
 
 @dataclass(frozen=True)
@@ -78,30 +74,6 @@ def _is_wrong(cell: str, value: float) -> bool:
     return not abs(value) <= LARGEST and not is_missing(cell)
 
 
-def is_missing(cell: str) -> bool:
-    """Whether a cell says that there is no value."""
-    return cell.lower() in MISSING
-
-
-def number(cell: str, decimal: str = ".") -> float:
-    """A cell -> its number; NaN if it is none, infinity for one too large for a float.
-
-    >>> number("1,234.5"), number("1.234,5", ","), number("$12"), number("45 %")
-    (1234.5, 1234.5, 12.0, 45.0)
-    """
-    # The common case; `float` alone would also take 1_000 and nan.
-    if decimal == "." and cell[-1:].isdigit() and NUMBER.fullmatch(cell):
-        return float(cell)
-    text = cell.strip("$€£¥% \u00a0")
-    if THOUSANDS[decimal].fullmatch(text):
-        text = re.sub(r"[ \u00a0']" + ("|," if decimal == "." else r"|\."), "", text)
-    if decimal == ",":
-        text = text.replace(",", ".")
-    if NUMBER.fullmatch(text):
-        return float(text)
-    return np.inf if text.lower().lstrip("+-") in ("inf", "infinity") else np.nan
-
-
 def read_table(text: str, name: str = "the file") -> Table:
     r"""The text of a file -> its table. CorpusError if it has none.
 
@@ -135,10 +107,11 @@ def read_table(text: str, name: str = "the file") -> Table:
                 "correct it",
             )
     padded = [(row + [""] * width)[:width] for row in kept]
-    names, has_header = _names(padded, decimal)
-    body, numbers = padded[has_header:], numbers[has_header:]
+    count = _header_lines(padded, decimal)
+    names = _names(padded[:count], width, notes)
+    body, numbers = padded[count:], numbers[count:]
     columns = tuple(zip(*body, strict=True)) if body else tuple(() for _ in names)
-    return Table(names, columns, tuple(numbers), decimal, has_header, tuple(notes))
+    return Table(names, columns, tuple(numbers), decimal, count > 0, tuple(notes))
 
 
 def find_delimiter(text: str) -> str:
@@ -161,14 +134,30 @@ def find_delimiter(text: str) -> str:
         # A later one has to be clearly more regular: commas may be decimal signs.
         if share > best + 0.05:
             best, found = share, delimiter
-    return found
+    return found if best >= 0.5 else _spaces(sample) or found
+
+
+def _spaces(sample: list[str]) -> str:
+    """Lines without another delimiter -> the key of SPACED that cuts them regularly, or nothing."""
+    if sum(not np.isnan(number(line.strip())) for line in sample) > len(sample) / 2:
+        return ""  # spaces between thousands
+    for key, pattern in SPACED.items():
+        counts = Counter(len(pattern.split(line.strip())) for line in sample)
+        several = max((count for width, count in counts.items() if width > 1), default=0)
+        if several >= REGULAR * len(sample):
+            return key
+    return ""
 
 
 def _rows(text: str, delimiter: str, name: str) -> tuple[list[list[str]], list[int]]:
     """The rows that are not blank, and the line of each."""
     rows, lines = [], []
     # `splitlines` would also cut at characters that are no line ends of a CSV file.
-    reader = csv.reader(re.split(r"\r\n|\n|\r", text), delimiter=delimiter, skipinitialspace=True)
+    found = re.split(r"\r\n|\n|\r", text)
+    if delimiter in SPACED:
+        kept = [(i + 1, line.strip()) for i, line in enumerate(found) if line.strip()]
+        return [SPACED[delimiter].split(line) for _, line in kept], [i for i, _ in kept]
+    reader = csv.reader(found, delimiter=delimiter, skipinitialspace=True)
     try:
         for row in reader:
             cells = [cell.strip() for cell in row]
@@ -193,12 +182,7 @@ def _decimal(rows: list[list[str]], delimiter: str) -> str:
         quoted = [cell for row in rows[:LOOK] for cell in row if "," in cell]
         if not quoted:
             return "."
-    cells = [cell for row in rows[:LOOK] for cell in row]
-    commas = sum(bool(DECIMAL_COMMA.fullmatch(cell)) for cell in cells)
-    thousands = sum(bool(THOUSANDS["."].fullmatch(cell)) for cell in cells)
-    points = sum("." in cell and bool(NUMBER.fullmatch(cell)) for cell in cells)
-    grouped = sum(bool(THOUSANDS[","].fullmatch(cell)) for cell in cells)
-    return "," if commas > thousands and commas + grouped > points else "."
+    return decimal_sign(cell for row in rows[:LOOK] for cell in row)
 
 
 def _is_number(cell: str, decimal: str) -> bool:
@@ -226,31 +210,65 @@ def _extent(rows: list[list[str]], width: int, decimal: str) -> tuple[int, int]:
     return begin, end
 
 
-def _names(rows: list[list[str]], decimal: str) -> tuple[tuple[str, ...], bool]:
-    """The columns' names, and whether the first row has them."""
-    first, rest = rows[0], rows[1 : LOOK + 1]
-    has_header = False
+def _header_lines(rows: list[list[str]], decimal: str) -> int:
+    """How many of the first rows name the columns, 0 for none."""
+    if not _is_header(rows[0], rows[1 : LOOK + 1], decimal):
+        return 1 if _is_sequence(rows[0], decimal) and len(rows) > 1 else 0
+    count = 1
+    # Further lines have units, or names below those of groups: no number in a column of numbers.
+    while count < min(MOST_HEADERS, len(rows) - 2):
+        row, rest = rows[count], rows[count + 1 : count + LOOK]
+        numeric = [i for i in range(len(row)) if _are_numbers([r[i] for r in rest], decimal)]
+        filled = [row[i] for i in numeric if not is_missing(row[i])]
+        if not filled or any(any(c.isdigit() for c in cell) for cell in filled):
+            break
+        count += 1
+    return count
+
+
+def _are_numbers(cells: list[str], decimal: str) -> bool:
+    """Whether nearly all of the cells that are not missing are numbers; one may be of a header."""
+    known = [cell for cell in cells if not is_missing(cell)]
+    good = sum(_is_number(cell, decimal) for cell in known)
+    return bool(known) and good >= min(0.95 * len(known), max(1, len(known) - 1))
+
+
+def _is_header(first: list[str], rest: list[list[str]], decimal: str) -> bool:
     for column, cell in enumerate(first):
         others = [row[column] for row in rest if not is_missing(row[column])]
         if not others or is_missing(cell):
             continue
-        numeric = sum(_is_number(other, decimal) for other in others) >= 0.95 * len(others)
+        numeric = _are_numbers(others, decimal)
         dated = sum(any(c.isdigit() for c in other) for other in others) == len(others)
-        if numeric or dated:
-            has_header = (
-                has_header
-                or not any(c.isdigit() for c in cell)
-                or (numeric and not _is_number(cell, decimal))
-            )
-    if not has_header and _is_sequence(first, decimal) and len(rows) > 1:
-        has_header = True
-    if not has_header:
-        return tuple(f"column {i + 1}" for i in range(len(first))), False
+        if (numeric or dated) and (
+            not any(c.isdigit() for c in cell) or (numeric and not _is_number(cell, decimal))
+        ):
+            return True
+    return False
+
+
+def _names(headers: list[list[str]], width: int, notes: list[str]) -> tuple[str, ...]:
+    """The columns' names, from one line or several; `column 1` and so on without any."""
+    if not headers:
+        return tuple(f"column {i + 1}" for i in range(width))
+    first = headers[0]
+    named = [cell for cell in first if cell]
+    if len(headers) > 1 and len(set(named)) == len(first):
+        # Its names are enough; what is below them are units and the like.
+        lines = len(headers) - 1
+        notes.append(f"{lines} line{'s' * (lines > 1)} below the header left out")
+    elif len(headers) > 1:
+        # A name that is written once stands for the empty cells to its right too.
+        grouped = [first[max((j for j in range(i + 1) if first[j]), default=i)]
+                   for i in range(width)]  # fmt: skip
+        rows = [grouped, *headers[1:]]
+        first = [" ".join(dict.fromkeys(row[i] for row in rows if row[i])) for i in range(width)]
+        notes.append(f"the header has {len(headers)} lines")
     names: list[str] = []
     for i, cell in enumerate(first):
         name = cell or f"column {i + 1}"
         names.append(name if name not in names else f"{name} {i + 1}")
-    return tuple(names), True
+    return tuple(names)
 
 
 def _is_sequence(row: list[str], decimal: str) -> bool:

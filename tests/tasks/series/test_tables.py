@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from charrnn.errors import CorpusError
-from charrnn.tasks.series.tables import MOST_COLUMNS, find_delimiter, number, read_table
+from charrnn.tasks.series.numbers import number
+from charrnn.tasks.series.tables import MOST_COLUMNS, find_delimiter, read_table
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
