@@ -23,6 +23,7 @@ from charrnn.tasks.series.columns import Columns
 from charrnn.tasks.series.config import SeriesDataConfig
 from charrnn.tasks.series.encoder import (
     SeriesEncoder,
+    better_naive,
     choose_lags,
     default_horizon,
     find_season,
@@ -236,6 +237,9 @@ def prepare(
     notes = list(data.notes)
     made = encoder or _encoder(config, data, notes)
     parts = _parts(config, made, lengths, notes)
+    if encoder is None:
+        trained = [s.values[:n] for s, n in zip(data.series, parts["train"], strict=True)]
+        made = dataclasses.replace(made, naive_season=better_naive(made, trained))
     write_durably(folder / "values.npy", [_npy(np.concatenate([s.values for s in data.series]))])
     width = len(made.covariates)
     others = [s.covariates.reshape(len(s.covariates), width) for s in data.series]

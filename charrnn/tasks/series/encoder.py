@@ -26,6 +26,9 @@ MULTIPLES = (1, 2, 3, 7)
 PEAK, NEAR = 0.3, 0.75
 """Least autocorrelation at a season, and the share of the highest that an earlier peak needs."""
 
+FEWEST_COMPARED = 3
+"""Places of a series from which two naive forecasts are compared."""
+
 SHOWN_SERIES = 50
 """Series of many from which the season is found."""
 
@@ -37,8 +40,8 @@ class SeriesEncoder:
     season: steps, 1 for none. lags: steps back of the values that are inputs, rising. context:
     steps that are read before a forecast, from which the scale is taken too. covariates, centers
     and spreads: names, means and standard deviations. lowest: a bound of all values, None for none.
-    naive_weight: of the seasonal naive forecast in the model's, and widening: of its intervals;
-    both are found on the validation part.
+    naive_weight: of a naive forecast in the model's, and widening: of its intervals; both are found
+    on the validation part. naive_season: steps back of that forecast, 0 for the season.
     """
 
     frequency: Frequency
@@ -54,6 +57,7 @@ class SeriesEncoder:
     lowest: float | None = None
     naive_weight: float = 0.0
     widening: float = 1.0
+    naive_season: int = 0
     name: str = dataclasses.field(default="series", init=False)
 
     @property
@@ -69,12 +73,15 @@ class SeriesEncoder:
     def to_json(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
         names = [item.name for item in dataclasses.fields(self) if item.name != "name"]
-        return {n: getattr(self, n) for n in names} | {"frequency": self.frequency.to_json()}
+        found = {n: getattr(self, n) for n in names} | {"frequency": self.frequency.to_json()}
+        return {n: v for n, v in found.items() if n != "naive_season" or v}
 
 
 def encoder_from_json(data: Mapping[str, Any]) -> SeriesEncoder:
     """The inverse of `SeriesEncoder.to_json`. CheckpointError if it is damaged."""
     names = {item.name for item in dataclasses.fields(SeriesEncoder) if item.name != "name"}
+    if isinstance(data, Mapping) and set(data) == names - {"naive_season"}:
+        data = {**data, "naive_season": 0}
     if not isinstance(data, Mapping) or set(data) != names or not _is_valid(data):
         raise CheckpointError("its description of the series is damaged", "use another checkpoint")
     values: dict[str, Any] = {
@@ -97,6 +104,7 @@ def _is_valid(data: Mapping[str, Any]) -> bool:
     lags = data["lags"]
     return (
         whole(data["season"], 1, 100_000)
+        and whole(data["naive_season"], 0, 100_000)
         and whole(data["horizon"], 1, 10_000)
         and whole(data["context"], 1, MOST_LAG)
         and listed("lags", lambda lag: whole(lag, 1, MOST_LAG))
@@ -172,3 +180,24 @@ def default_horizon(frequency: Frequency, season: int, length: int) -> int:
     usual = {"month": 12, "quarter": 8, "year": 6, "week": 13, "day": 14, "business day": 10}
     wanted = usual.get(frequency.name, season if season > 1 else 10)
     return max(1, min(wanted, length // 5))
+
+
+def better_naive(encoder: SeriesEncoder, series: list[NDArray[np.float64]]) -> int:
+    """Training parts -> 1 if the last value forecasts them better than the season before, else 0.
+
+    Both are compared at all places of the series, a quarter of the horizon apart.
+    """
+    season, horizon = encoder.season, encoder.horizon
+    errors: list[tuple[float, float]] = []
+    for values in series[:: max(1, len(series) // SHOWN_SERIES)]:
+        scale = np.nanmean(np.abs(values)) or 1.0
+        for place in range(season, len(values) - horizon + 1, max(1, horizon // 4)):
+            ahead = values[place : place + horizon]
+            known = values[np.arange(place - season, place)][np.arange(horizon) % season]
+            both = [np.abs(ahead - known), np.abs(ahead - values[place - 1])]
+            if np.isfinite(both).any(1).all():
+                errors.append((np.nanmean(both[0]) / scale, np.nanmean(both[1]) / scale))
+    if season < 2 or len(errors) < FEWEST_COMPARED:
+        return 0
+    seasonal, last = np.mean(errors, axis=0)
+    return int(last < seasonal)

@@ -42,7 +42,7 @@ class SeriesStepper(Protocol):
 
 @dataclass(frozen=True)
 class Paths:
-    """Sampled paths (N, P, H) of N forecasts, the seasonal naive ones (N, H), and what came (N, H).
+    """Sampled paths (N, P, H) of N forecasts, the naive ones (N, H), and what came (N, H).
 
     actual: NaN where it is not known.
     """
@@ -52,7 +52,7 @@ class Paths:
     actual: Floats
 
     def calibrated(self, encoder: SeriesEncoder) -> Floats:
-        """The paths, wider or narrower around their median, and nearer to the seasonal naive."""
+        """The paths, wider or narrower around their median, and nearer to the naive one."""
         middle = np.median(self.values, axis=1, keepdims=True)
         weight, found = encoder.naive_weight, self.values
         # The paths are moved to the mean of both forecasts, and stay as far apart: a single value
@@ -84,9 +84,8 @@ def sample_paths(
         generator = np.random.default_rng([seed, begin])
         parts.append(_sample(stepper, encoder, tape, some, horizon, count, generator))
     offsets = firsts[:, None] + np.arange(horizon)
-    return Paths(
-        np.concatenate(parts), seasonal_naive(encoder, tape, firsts, horizon), tape.values[offsets]
-    )
+    naive = seasonal_naive(encoder, tape, firsts, horizon, encoder.naive_season)
+    return Paths(np.concatenate(parts), naive, tape.values[offsets])
 
 
 def _sample(

@@ -162,7 +162,11 @@ def exported(checkpoint: Checkpoint) -> bytes:
         calibration=(
             f"Last, a path becomes {1 - encoder.naive_weight:g} * m + {encoder.naive_weight:g} * n "
             f"+ {encoder.widening:.6g} * (path - m): m is the median of the paths at this step, n "
-            "the last known value a whole number of seasons before it."
+            + (
+                "the last known value before the forecast."
+                if encoder.naive_season
+                else "the last known value a whole number of seasons before it."
+            )
         ),
     )
     more = {"distribution": config.distribution, "members": config.members}

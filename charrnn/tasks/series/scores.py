@@ -13,11 +13,15 @@ from charrnn.tasks.series.windows import Floats
 COVERED = (0.1, 0.9)
 """The quantiles between which 80% of the values should be."""
 
-WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Weights of the seasonal naive forecast that are tried."""
+STEP = 0.05
+"""Weights of the naive forecast that are tried are multiples of it."""
 
-WORTH = 0.97
-"""The error must become so much smaller before the seasonal naive forecast is mixed in."""
+USUAL_WEIGHT, USUAL_COUNTS = 0.3, 8.0
+"""The naive forecast's weight where nothing is held out, and how many forecasts that is worth.
+
+A weight that is chosen by a few held-out forecasts is worse than a fixed one (the forecast
+combination puzzle: Stock & Watson 2004; Smith & Wallis 2009), so it is shrunk towards that.
+"""
 
 WIDEST = 4.0
 """Intervals become at most so many times as wide, and as many times narrower."""
@@ -120,7 +124,7 @@ def scored(
 
 
 def calibration(paths: Paths, scales: Floats, independent: float) -> tuple[float, float]:
-    """Paths of held-out forecasts -> weight of the seasonal naive one, widening of intervals.
+    """Paths of held-out forecasts -> weight of the naive one, widening of intervals.
 
     independent: how many of the forecasts do not overlap: of few not much is believed. The widening
     makes the 80% interval hold 80% of what came (split conformal: Vovk et al. 2005).
@@ -128,11 +132,11 @@ def calibration(paths: Paths, scales: Floats, independent: float) -> tuple[float
     middle = np.median(paths.values, axis=1)
     errors = {
         weight: mase(np.abs(paths.actual - (1 - weight) * middle - weight * paths.naive), scales)
-        for weight in WEIGHTS
+        for weight in np.arange(0, 1 + STEP / 2, STEP).tolist()
     }
-    weight = min(errors, key=lambda each: errors[each])
-    if errors[weight] > WORTH * errors[0.0]:
-        weight = 0.0
+    found = min(errors, key=lambda each: errors[each])
+    believed = independent / (independent + USUAL_COUNTS)
+    weight = round((believed * found + (1 - believed) * USUAL_WEIGHT) / STEP) * STEP
     place = (1 - weight) * middle + weight * paths.naive
     low, high = (np.quantile(paths.values, level, axis=1) for level in COVERED)
     half = np.where(paths.actual > place, high - middle, middle - low)
@@ -140,9 +144,9 @@ def calibration(paths: Paths, scales: Floats, independent: float) -> tuple[float
     if not known.any():
         return weight, 1.0
     ratios = np.abs(paths.actual - place)[known] / half[known]
-    found = float(np.quantile(ratios, min(1.0, 0.8 * (1 + 1 / max(1.0, independent)))))
+    ratio = float(np.quantile(ratios, min(1.0, 0.8 * (1 + 1 / max(1.0, independent)))))
     # Intervals of one series are mostly too narrow, so a few forecasts may widen them; to narrow
     # them takes more.
-    believed = independent / (independent + (CONVINCING if found < 1 else CONVINCING / 4))
-    widening = math.exp(believed * math.log(max(found, 1e-3)))
+    believed = independent / (independent + (CONVINCING if ratio < 1 else CONVINCING / 4))
+    widening = math.exp(believed * math.log(max(ratio, 1e-3)))
     return weight, float(min(WIDEST, max(1 / WIDEST, widening)))

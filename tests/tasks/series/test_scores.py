@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from charrnn.tasks.series.dataset import SeriesDataset
+from charrnn.tasks.series.encoder import better_naive
 from charrnn.tasks.series.forecasting import QUANTILES, Paths, seasonal_naive
 from charrnn.tasks.series.scores import calibration, figures, mase
 
@@ -35,9 +36,8 @@ def test_intervals_that_are_too_narrow_are_widened() -> None:
     generator = np.random.default_rng(0)
     drawn = generator.normal(size=(200, 100, 4))
     actual = 3 * generator.normal(size=(200, 4))
-    paths = Paths(drawn, np.full((200, 4), 50.0), actual)
-    weight, widening = calibration(paths, np.ones(200), 200.0)
-    assert weight == 0.0
+    paths = Paths(drawn, np.zeros((200, 4)), actual)
+    _, widening = calibration(paths, np.ones(200), 200.0)
     assert 2.6 < widening < 3.4
     # Of one forecast less is believed.
     assert calibration(paths, np.ones(200), 1.0)[1] < widening
@@ -47,8 +47,10 @@ def test_a_seasonal_naive_forecast_that_is_better_is_mixed_in(dataset: SeriesDat
     generator = np.random.default_rng(0)
     naive = np.zeros((50, 4))
     paths = Paths(8 + generator.normal(size=(50, 100, 4)), naive, generator.normal(size=(50, 4)))
-    weight, widening = calibration(paths, np.ones(50), 50.0)
+    weight, widening = calibration(paths, np.ones(50), 5000.0)
     assert weight == 1.0
+    # Of a few forecasts not much is believed, whichever is better in them.
+    assert calibration(paths, np.ones(50), 2.0)[0] == pytest.approx(0.45)
     encoder = dataclasses.replace(dataset.encoder, naive_weight=1.0, widening=1.0, lowest=None)
     moved = paths.calibrated(encoder)
     assert abs(np.median(moved)) < 0.2
@@ -71,3 +73,12 @@ def test_the_seasonal_naive_forecast_repeats_the_last_season(dataset: SeriesData
     np.testing.assert_array_equal(found[0, 7:], values[43:45])
     last = seasonal_naive(dataset.encoder, dataset.tape, firsts, 3, season=1)
     np.testing.assert_array_equal(last[0], [values[49]] * 3)
+
+
+@pytest.mark.parametrize(("walk", "season"), [(True, 1), (False, 0)])
+def test_the_naive_forecast_is_the_one_that_the_training_part_prefers(
+    dataset: SeriesDataset, walk: bool, season: int
+) -> None:
+    steps = np.random.default_rng(0).normal(size=120)
+    values = steps.cumsum() if walk else np.tile([1.0, 5, 2, 8, 3, 9, 4], 18)[:120]
+    assert better_naive(dataset.encoder, [values]) == season
