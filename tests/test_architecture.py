@@ -29,6 +29,7 @@ HOMES = {
     "pydivsufsort": ("data.suffix_array",),
     "matplotlib": ("cli.plotting.picture",),
     "sacrebleu": ("tasks.pairs.metrics",),
+    "statsforecast": ("tasks.series.ets",),
     "typer": ("cli",),
     "rich": ("cli.terminal",),
     "prompt_toolkit": ("cli.line_editor",),

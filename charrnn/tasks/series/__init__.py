@@ -20,6 +20,7 @@ engine         the network, step by step, by ONNX Runtime
 forecasting    contexts -> sampled paths -> Forecast
 scores         MASE, weighted quantile loss, sMAPE, coverage; calibration
 evaluate       the score over a part, and the baselines
+ets            exponential smoothing as a baseline, where statsforecast is installed
 rules          the planner's rules
 forecaster     Forecaster, what `charrnn.load` returns
 task           SeriesTask, which makes these a task of `tasks.base`

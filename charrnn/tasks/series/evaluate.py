@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from charrnn.activity import activity
 from charrnn.tasks.series.dataset import SeriesDataset
 from charrnn.tasks.series.encoder import SeriesEncoder
+from charrnn.tasks.series.ets import MOST_FITS, ets_quantiles, has_statsforecast
 from charrnn.tasks.series.forecasting import (
     QUANTILES,
     Paths,
@@ -31,8 +32,11 @@ def evaluate(
     encoder: SeriesEncoder,
     split: str,
     limit: int = 0,
+    more: bool = False,
 ) -> SeriesScore:
     """The score over a part, or over as many evenly spread forecasts as `limit` tokens are.
+
+    more: whether to fit baselines that take long, where what they need is installed.
 
     On the validation part the calibration is found, and so part of the score; on others the
     encoder's is used.
@@ -44,7 +48,8 @@ def evaluate(
         origins = [origins[i] for i in dict.fromkeys(chosen.tolist())]
     which = np.array([i for i, _ in origins])
     places = np.array([place for _, place in origins])
-    return evaluate_at(stepper, dataset.tape, encoder, which, places, fits=split == "valid")
+    fits = split == "valid"
+    return evaluate_at(stepper, dataset.tape, encoder, which, places, fits, more=more)
 
 
 def evaluate_at(
@@ -55,10 +60,11 @@ def evaluate_at(
     places: NDArray[np.int64],
     fits: bool,
     horizon: int = 0,
+    more: bool = False,
 ) -> SeriesScore:
     """Series (N,) and places in them (N,) -> the score of the forecasts from there.
 
-    fits: whether to find the calibration on them.
+    fits: whether to find the calibration on them. more: as in `evaluate`.
     """
     horizon = horizon or encoder.horizon
     firsts = tape.starts[which] + places
@@ -68,7 +74,11 @@ def evaluate_at(
         independent = len(places) / max(1, _overlap(which, places, horizon))
         weight, widening = calibration(paths, scales, independent)
         encoder = dataclasses.replace(encoder, naive_weight=weight, widening=widening)
-    return scored(paths, encoder, scales, baseline_figures(tape, encoder, firsts, paths, scales))
+    baselines = baseline_figures(tape, encoder, firsts, paths, scales)
+    if more and len(firsts) <= MOST_FITS and has_statsforecast():
+        quantiles = ets_quantiles(tape, encoder, firsts, horizon)
+        baselines["auto_ets"] = figures(quantiles, paths.actual, scales)
+    return scored(paths, encoder, scales, baselines)
 
 
 def _overlap(which: NDArray[np.int64], places: NDArray[np.int64], horizon: int) -> float:

@@ -33,6 +33,9 @@ LEVELS = (0.1, 0.5, 0.9)
 PATHS = 500
 """Paths of a forecast, unless another number is asked for."""
 
+NAMES = {"seasonal_naive": "seasonal naive", "auto_ets": "AutoETS (statsforecast)"}
+"""Baselines as they are printed, where that is not their name."""
+
 SHOWN = 4
 """Seasons or horizons before a forecast that a picture shows."""
 
@@ -229,7 +232,7 @@ class Forecaster(Predictor):
     def baseline_lines(self, score: Any) -> list[str]:
         """The figures of the simple forecasts, a line each."""
         return [
-            f"{name.replace('_', ' ')}: {each['mase']:.4f} MASE, wQL {each['wql']:.4f}, "
+            f"{NAMES.get(name, name)}: {each['mase']:.4f} MASE, wQL {each['wql']:.4f}, "
             f"sMAPE {each['smape']:.2f}%"
             for name, each in score.baselines.items()
         ]
@@ -252,7 +255,7 @@ class Forecaster(Predictor):
                 f"there is no {split} part that forecasts could be compared with",
                 "choose valid, or give the values that came with --file",
             )
-        return evaluate(self.engine, dataset, self.encoder, split)
+        return evaluate(self.engine, dataset, self.encoder, split, more=True)
 
     def _evaluate_file(self, dataset: SeriesDataset, file: str | Path) -> SeriesScore:
         from charrnn.tasks.series.evaluate import evaluate_at
@@ -288,8 +291,9 @@ class Forecaster(Predictor):
         horizon = min(horizon, self.encoder.horizon)
         tape = make_tape(self.encoder, values, begins, covariates, ahead=horizon)
         return evaluate_at(
-            self.engine, tape, self.encoder, np.arange(len(ends)), np.array(ends), False, horizon
-        )
+            self.engine, tape, self.encoder, np.arange(len(ends)), np.array(ends), False, horizon,
+            more=True,
+        )  # fmt: skip
 
     def paths(self, horizon: int | None = None, count: int = PATHS, seed: int = 0) -> Paths:
         """Sampled paths after the run's series, before calibration."""
