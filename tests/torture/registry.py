@@ -18,6 +18,7 @@ from tests.torture import (
     resuming,
     series,
     sharing,
+    tasks,
     terminals,
     texts,
     untrusted,
@@ -26,7 +27,7 @@ from tests.torture.rows import Row
 
 GROUPS = (
     kills, power, failing, folders, interruptions, sharing, damage, mutants, untrusted, resuming,
-    environments, pipes, terminals, prompts, corpora, texts, series, chats,
+    environments, pipes, terminals, prompts, corpora, texts, series, chats, tasks,
     limits,
     load,
 )  # fmt: skip

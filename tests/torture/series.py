@@ -39,6 +39,7 @@ TABLES: dict[str, tuple[Callable[[], bytes], tuple[int, ...]]] = {
     "1e99": (lambda: dated([*PLAIN[:-1], "1e99"]), TRAINED),
     "a number of a million digits": (lambda: dated([*PLAIN[:-1], "9" * 1_000_000]), REFUSED),
     "a number of 4,000 digits": (lambda: dated([*PLAIN[:-1], "9" * 4_000]), REFUSED),
+    "a number of 30 million digits": (lambda: dated([*PLAIN[:-1], "9" * 30_000_000]), REFUSED),
     "a million columns": (lambda: b",".join([b"1"] * 1_000_000), REFUSED),
     "ten thousand columns": (lambda: b"\n".join([b",".join([b"1"] * 10_000)] * 3), REFUSED),
     "NUL": (lambda: dated(PLAIN).replace(b"1", b"\0"), REFUSED),

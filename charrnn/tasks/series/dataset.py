@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +43,9 @@ MOST_ORIGINS = 3
 
 CONTEXT = 168
 """Most steps that are read before a forecast; the lags reach further back."""
+
+MOST_LINE = 20_000_000
+"""Characters of a line: the header of as many columns as are read has fewer."""
 
 EVALUATION_COST = 50
 """Tokens that a step of a forecast counts as in an evaluation, for its many paths."""
@@ -207,8 +211,8 @@ def read_files(found: Sources, config: SeriesDataConfig, frequency: Any = None) 
         # Spreadsheets write "Unicode text" in UTF-16; its mark says so, and nobody has to.
         encoding = marked_encoding(path, reading.encoding)
         refuse_other_formats(path, encoding)
-        text = "".join(decode(path, encoding, False, reading.errors, tally, BLOCK))
-        table = read_table(text, str(path))
+        blocks = decode(path, encoding, False, reading.errors, tally, BLOCK)
+        table = read_table(_whole(blocks, path), str(path))
         parts.append(read_series(table, columns, frequency))
         frequency = frequency or parts[0].frequency
     many = len(parts) > 1
@@ -223,6 +227,21 @@ def read_files(found: Sources, config: SeriesDataConfig, frequency: Any = None) 
         notes += [f"{path.name}: {note}" if many else note for note in part.notes]
     first = parts[0]
     return SeriesData(tuple(series), first.frequency, first.targets, first.covariates, tuple(notes))
+
+
+def _whole(blocks: Iterable[str], path: Path) -> str:
+    """The text of a table. CorpusError for a line without end, before it fills the memory."""
+    kept, length = [], 0
+    for block in blocks:
+        place = block.rfind("\n")
+        length = length + len(block) if place < 0 else len(block) - place
+        if length > MOST_LINE:
+            raise CorpusError(
+                f"{path} has a line of more than {MOST_LINE:,} characters, so it is no table",
+                "give a CSV file",
+            )
+        kept.append(block)
+    return "".join(kept)
 
 
 @activity("reading the series")

@@ -27,7 +27,7 @@ def test_few_series_are_learned_by_several_networks_and_with_dropout_unless_very
     assert all(dropouts(long, two, 9.0).values())
     # Nothing is between layers where there is one.
     assert dropouts(long, one, 9.0) == dropouts(long, two, 9.0) | {"dropout": 0.0}
-    assert (default_members(dataset), default_members(many)) == (5, 1)
+    assert (default_members(dataset), default_members(many)) == (5, 2)
     assert not dropouts(dataset, two, 9.0)
     assert not dropouts(many, two, 9.0)
     assert most_steps(dataset) < most_steps(many)
