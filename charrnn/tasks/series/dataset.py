@@ -38,8 +38,9 @@ SPLITS = ("train", "valid", "test")
 FEWEST = 8
 """A series with fewer values for training cannot teach anything."""
 
-MOST_ORIGINS = 3
-"""Horizons that validate at most, however long the series is."""
+MOST_ORIGINS, MOST_OF_FEW = 3, 12
+"""Horizons of each series that validate at most, of many series and of few: one needs more to say
+how good its forecasts are, and how wide their intervals have to be."""
 
 CONTEXT = 168
 """Most steps that are read before a forecast; the lags reach further back."""
@@ -331,7 +332,8 @@ def _parts(
         sizes = {}
         for name, fraction in (("test", config.test_fraction), ("valid", config.valid_fraction)):
             wanted = round(length * fraction / horizon)
-            origins = max(1, min(MOST_ORIGINS, wanted)) if fraction else 0
+            most = MOST_OF_FEW if few else MOST_ORIGINS
+            origins = max(1, min(most, wanted)) if fraction else 0
             if few and name == "valid" and origins == 1 and length >= 8 * horizon:
                 origins = 2
             least = max(FEWEST, 2 * horizon, min(encoder.season + 1, length // 2))
