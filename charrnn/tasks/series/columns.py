@@ -79,10 +79,11 @@ def is_by_rows(table: Table, columns: Columns) -> bool:
 def index_column(table: Table, used: set[int], notes: list[str]) -> set[int]:
     """A column that only numbers the rows, or those of each series below each other."""
     for i, name in enumerate(table.names):
-        cells = table.columns[i]
-        if i in used or len(table.names) < 2 or not all(c.isdigit() and len(c) < 12 for c in cells):
+        named = name.lower() in INDEX_NAMES + (FIRST_INDEX if i == 0 else ())
+        if not named or i in used or len(table.names) < 2:
             continue
-        if name.lower() not in INDEX_NAMES + (FIRST_INDEX if i == 0 else ()):
+        cells = table.columns[i]
+        if not all(cell.isdigit() and len(cell) < 12 for cell in cells):
             continue
         steps = np.diff(np.array(cells, float))
         again = int((steps < 0).sum())

@@ -55,6 +55,8 @@ def find_dates(table: Table, columns: Columns) -> tuple[Table, list[int], Parsed
             continue
         if (found := _dates_of(table, column, bool(columns.date))) is not None:
             return table, *found
+        if dates_.parse_dates(table.columns[column][:1]) is None:
+            continue
         if (count := _before_footer(table.columns[column])) < table.rows:
             shorter = _without_footer(table, count)
             if (found := _dates_of(shorter, column, bool(columns.date))) is not None:

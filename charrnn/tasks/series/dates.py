@@ -245,6 +245,8 @@ def _weeks(years: NDArray[np.int64], weeks: NDArray[np.int64]) -> ParsedDates | 
 
 
 def _named(cells: Sequence[str]) -> ParsedDates | None:
+    if not any(map(str.isalpha, cells[0])):
+        return None
     parse: Callable[[str, str], datetime.datetime] = datetime.datetime.strptime
     for form in NAMED:
         try:

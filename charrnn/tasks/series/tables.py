@@ -5,6 +5,7 @@ where the table begins and ends, and whether its first row names the columns.
 """
 
 import csv
+import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -259,15 +260,16 @@ def _names(headers: list[list[str]], width: int, notes: list[str]) -> tuple[str,
         notes.append(f"{lines} line{'s' * (lines > 1)} below the header left out")
     elif len(headers) > 1:
         # A name that is written once stands for the empty cells to its right too.
-        grouped = [first[max((j for j in range(i + 1) if first[j]), default=i)]
-                   for i in range(width)]  # fmt: skip
+        grouped = list(itertools.accumulate(first, lambda before, cell: cell or before))
         rows = [grouped, *headers[1:]]
         first = [" ".join(dict.fromkeys(row[i] for row in rows if row[i])) for i in range(width)]
         notes.append(f"the header has {len(headers)} lines")
-    names: list[str] = []
+    names: dict[str, None] = {}
     for i, cell in enumerate(first):
         name = cell or f"column {i + 1}"
-        names.append(name if name not in names else f"{name} {i + 1}")
+        while name in names:
+            name = f"{name} {i + 1}"
+        names[name] = None
     return tuple(names)
 
 

@@ -93,3 +93,8 @@ def test_hostile_files_are_errors_of_one_line(text: str) -> None:
         read_table(text).numbers(0)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+def test_a_header_of_many_equal_names_takes_no_time() -> None:
+    table = read_table(",".join(["v"] * 50_000) + "\n" + ("1," * 49_999 + "1\n") * 2)
+    assert len(set(table.names)) == 50_000

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from charrnn.errors import CorpusError
 from charrnn.tasks.series.config import SeriesDataConfig
 from charrnn.tasks.series.dataset import SeriesDataset, prepare
 from charrnn.tasks.series.encoder import choose_lags, find_season
 from charrnn.tasks.series.windows import scale_of
+from tests.tasks.series.conftest import write_days
 
 
 def test_the_scale_is_the_mean_seasonal_difference() -> None:
@@ -81,3 +83,20 @@ def test_lags_are_those_that_the_series_is_long_enough_for() -> None:
     assert choose_lags(24, 700, 48) == (1, 24, 48, 72, 168)
     assert choose_lags(12, 60, 12) == (1, 12, 24)
     assert choose_lags(12, 3, 1) == (1,)
+
+
+def test_a_few_series_hold_back_more_horizons_than_many(tmp_path: Path) -> None:
+    for columns, horizons in ((1, 6), (12, 3)):
+        source = write_days(tmp_path / f"{columns}.csv", 300, columns)
+        config = SeriesDataConfig((str(source),), horizon=5)
+        data = prepare(config, tmp_path / str(columns))
+        assert data.parts["valid"].tolist() == [5 * horizons] * columns
+
+
+def test_a_line_without_end_is_refused_before_it_fills_the_memory(
+    days: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charrnn.tasks.series.dataset.MOST_LINE", 1000)
+    days.write_text(days.read_text() + "9" * 2000)
+    with pytest.raises(CorpusError, match="a line of more than 1,000 characters"):
+        prepare(SeriesDataConfig((str(days),)), tmp_path / "corpus")
