@@ -24,7 +24,7 @@ from charrnn.training.events import (
 from charrnn.training.planner.heuristics import SECONDS_BETWEEN_SAMPLES
 from charrnn.training.planner.plan import Plan
 
-EXHAUSTED = "more time would only overfit so short a text (--epochs overrides)"
+EXHAUSTED = "more time would only overfit so {little} (--epochs overrides)"
 
 BUSY = "this machine is busy with other work: training is slower than it could be"
 
@@ -232,6 +232,7 @@ def plan_lines(plan: Plan) -> list[str]:
     """What will be done, and what it costs."""
     model, train = plan.model_config, plan.train_config
     dropout = f", dropout {model.dropout:g}" if model.dropout else ""
+    little = "short a text" if plan.task == LANGUAGE else "little data"
     # 4 bytes per parameter: weights are saved as float32, whatever the precision of training.
     return [
         f"model   {model.cell}, {model.num_layers} x {model.hidden_size} units, "
@@ -241,7 +242,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"{plan.epochs:.1f} epochs{dropout}, about {terminal.duration(plan.seconds)}, "
         f"{terminal.size(plan.memory)} of memory",
         *([f"        {BUSY}"] if plan.busy else []),
-        *([f"        {EXHAUSTED}"] if plan.exhausted else []),
+        *([f"        {EXHAUSTED.format(little=little)}"] if plan.exhausted else []),
     ]
 
 
@@ -267,7 +268,8 @@ def hint(plan: Plan) -> str:
     # better above both. A very short training would be rounded to 0.0, which --minutes refuses.
     planned = plan.seconds / 60
     minutes = max(plan.minutes or planned, 0.2)
-    better = "more text" if plan.exhausted else f"--minutes {_rounded(minutes * 4)}"
+    more = "more text" if plan.task == LANGUAGE else "more data"
+    better = more if plan.exhausted else f"--minutes {_rounded(minutes * 4)}"
     least = min(minutes, max(planned, 0.2))
     third = _rounded(least / 3)
     is_quicker = plan.seconds > SHORT and float(third) < least
