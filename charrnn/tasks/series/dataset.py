@@ -45,6 +45,10 @@ how good its forecasts are, and how wide their intervals have to be."""
 CONTEXT = 168
 """Most steps that are read before a forecast; the lags reach further back."""
 
+ENOUGH = 100
+"""Of many series about so many validate, evenly spread, and the others are learned to their end:
+what came last is what says most of what comes next."""
+
 MOST_LINE = 20_000_000
 """Characters of a line: the header of as many columns as are read has fewer."""
 
@@ -327,13 +331,15 @@ def _parts(
     horizon = encoder.horizon
     parts: dict[str, list[int]] = {name: [] for name in SPLITS}
     few = len(lengths) < 10
-    for length in lengths:
+    apart = max(1, len(lengths) // ENOUGH)
+    for i, length in enumerate(lengths):
         left = length
         sizes = {}
         for name, fraction in (("test", config.test_fraction), ("valid", config.valid_fraction)):
             wanted = round(length * fraction / horizon)
             most = MOST_OF_FEW if few else MOST_ORIGINS
-            origins = max(1, min(most, wanted)) if fraction else 0
+            is_held = name == "test" or i % apart == 0
+            origins = max(1, min(most, wanted)) if fraction and is_held else 0
             if few and name == "valid" and origins == 1 and length >= 8 * horizon:
                 origins = 2
             least = max(FEWEST, 2 * horizon, min(encoder.season + 1, length // 2))

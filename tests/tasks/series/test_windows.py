@@ -100,3 +100,12 @@ def test_a_line_without_end_is_refused_before_it_fills_the_memory(
     days.write_text(days.read_text() + "9" * 2000)
     with pytest.raises(CorpusError, match="a line of more than 1,000 characters"):
         prepare(SeriesDataConfig((str(days),)), tmp_path / "corpus")
+
+
+def test_of_hundreds_of_series_every_other_one_validates(tmp_path: Path) -> None:
+    source = write_days(tmp_path / "many.csv", 40, 200)
+    config = SeriesDataConfig((str(source),), horizon=4, test_fraction=0.1)
+    data = prepare(config, tmp_path / "corpus")
+    assert data.parts["valid"].tolist() == [4, 0] * 100
+    assert data.parts["test"].tolist() == [4] * 200
+    assert len(data.origins("valid")) == 100
