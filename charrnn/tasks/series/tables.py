@@ -5,7 +5,6 @@ where the table begins and ends, and whether its first row names the columns.
 """
 
 import csv
-import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -260,7 +259,9 @@ def _names(headers: list[list[str]], width: int, notes: list[str]) -> tuple[str,
         notes.append(f"{lines} line{'s' * (lines > 1)} below the header left out")
     elif len(headers) > 1:
         # A name that is written once stands for the empty cells to its right too.
-        grouped = list(itertools.accumulate(first, lambda before, cell: cell or before))
+        grouped: list[str] = []
+        for cell in first:
+            grouped.append(cell or (grouped[-1] if grouped else ""))
         rows = [grouped, *headers[1:]]
         first = [" ".join(dict.fromkeys(row[i] for row in rows if row[i])) for i in range(width)]
         notes.append(f"the header has {len(headers)} lines")
