@@ -78,8 +78,8 @@ def dropouts(dataset: Dataset, config: ModelConfig, epochs: float) -> dict[str, 
 
 RULES = Rules(
     sizes=((1, 32), (1, 64), (2, 64), (2, 128)),
-    # Of all members together, each of which reads all tokens: 500 for one of them.
-    tokens_per_parameter=250.0,
+    # Of two members together, each of which reads all tokens: 300 for one of them.
+    tokens_per_parameter=150.0,
     parameters_per_token=2.0,
     batch=batch,
     most_steps=most_steps,
