@@ -9,7 +9,7 @@ dialogues:
 
 * the perplexity per character of replies: of both models, and of an n-gram model of order 5;
 * of replies to what was said in them, with and without --relevance, how many end by themselves,
-  have a line that begins with a speaker's name, and are different;
+  have a line that begins with a speaker's name, and take up a longer word of what was said;
 * how often the true next turn is the first of ten (the others are turns of other dialogues), by
   log p(reply | said) - r log p(reply) with r chosen on other dialogues, beside TF-IDF.
 """
@@ -130,10 +130,10 @@ def perplexities(
 def draw_replies(
     model: Any, test: list[Dialogue], count: int, relevance: float = 0.0
 ) -> tuple[int, int, int, int]:
-    """Replies to turns -> how many, ended by themselves, naming a speaker, different ones."""
+    """Replies to turns -> how many, ended by themselves, naming a speaker, taking a word up."""
     chat = model.chat(seed=1, temperature=0.8, max_length=500, relevance=relevance)
     drawn, ended, named = 0, 0, 0
-    different = set()
+    taken_up = 0
     prompts = ((d, i) for d in test for i in range(0, len(d) - 1, 2))
     last = None
     for dialogue, place in prompts:
@@ -144,11 +144,12 @@ def draw_replies(
             last = dialogue
         reply = chat.reply(dialogue[place][1])
         drawn += 1
-        different.add(reply)
+        said = {word for word in dialogue[place][1].lower().split() if len(word) > 4}
+        taken_up += bool(said & set(reply.lower().split()))
         ended += chat.exchanges[-1].finish == "stop"
         lines = reply.split(LINE_BREAK)
         named += any(line.strip().startswith(f"{n}:") for line in lines for n in chat.speakers)
-    return drawn, ended, named, len(different)
+    return drawn, ended, named, taken_up
 
 
 def questions(
@@ -250,12 +251,10 @@ def report(models: dict[str, Any], parts: dict[str, list[Dialogue]], given: Any)
     print("perplexity per character of replies: ", end="")
     print(", ".join(f"{name} {value:.3f}" for name, value in found.items()))
     for relevance in (0.0, 0.5):
-        drawn, ended, named, different = draw_replies(
-            models["chat"], test, given.replies, relevance
-        )
+        drawn, ended, named, taken_up = draw_replies(models["chat"], test, given.replies, relevance)
         print(
             f"{drawn:,} replies, relevance {relevance:g}: {ended / drawn:.1%} end by themselves, "
-            f"{named} name a speaker, {different:,} different"
+            f"{named} name a speaker, {taken_up / drawn:.1%} take up a word of five letters"
         )
     print(f"the true next turn among {CANDIDATES}, of {given.questions} questions:")
     tried = rank(models["chat"], questions(parts["validation"], given.questions // 2, 1))

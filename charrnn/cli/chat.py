@@ -54,7 +54,7 @@ def chat(
         float,
         option(
             min=0,
-            max=1,
+            max=0.95,
             help="Prefer replies that are less likely without what you said. 0 has no effect.",
         ),
     ] = 0.0,

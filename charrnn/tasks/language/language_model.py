@@ -154,12 +154,15 @@ class LanguageModel(Predictor):
         chat, or an option is not valid.
         """
         from charrnn.tasks.language.chat import Chat
+        from charrnn.tasks.language.turns import MOST_RELEVANCE
 
         _check_values(values)
         if type(max_length) is not int or max_length < 1:
             raise UsageError(f"max_length is {max_length!r}", "give a whole number from 1")
-        if not 0 <= relevance <= 1:
-            raise UsageError(f"relevance is {relevance!r}", "give a number from 0 to 1")
+        if not 0 <= relevance <= MOST_RELEVANCE:
+            raise UsageError(
+                f"relevance is {relevance!r}", f"give a number from 0 to {MOST_RELEVANCE}"
+            )
         params = SamplingParams(
             length=max_length,
             seed=secrets.randbits(32) if seed is None else seed,

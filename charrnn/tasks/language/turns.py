@@ -17,6 +17,9 @@ from charrnn.inference.sampling.base import RULED_OUT, Context, Logits
 from charrnn.inference.text_tracker import TextTracker, document_ends
 from charrnn.tokenizers import Tokenizer
 
+MOST_RELEVANCE = 0.95
+"""The formula divides by 1 less it."""
+
 PLAUSIBLE = 0.1
 """Of the most likely token's probability, below which relevance lifts no token (Li et al. 2023)."""
 
@@ -82,12 +85,12 @@ def _folded(name: str) -> str:
 
 @dataclass
 class RelevantStepper:
-    """A stepper whose first logits are log p(token | said) - relevance * log p(token).
+    """A stepper whose first logits are (log p(token | said) - r * log p(token)) / (1 - r).
 
     engine: what is stepped, both rows in one call. alone: (T,) ids that begin a reply to nothing.
-    tokens: of a reply, how many have these logits; those after them have the engine's own. A state
-    is that of the conversation, then that of the reply alone. Source: Li et al. 2015, with the
-    weight only on the first tokens as there in section 4.5.1.
+    relevance: r, from 0 to below 1. tokens: of a reply, how many have these logits; those after
+    them have the engine's own. A state is that of the conversation, then that of the reply alone.
+    Source: the anti-language model of Li et al. 2015, which also weighs the first tokens only.
     """
 
     engine: Stepper
@@ -123,9 +126,11 @@ class RelevantStepper:
     def _weighed(self, said: Logits, unsaid: Logits) -> Logits:
         self.left -= 1
         known = log_softmax(said)
-        # What is nearly impossible here would gain most, where it is even rarer alone.
+        # Half of it of what was said, so that nothing gains more than it, however rare alone.
+        alone = np.logaddexp(known, log_softmax(unsaid)) - np.log(2)
         plausible = known >= known.max(axis=1, keepdims=True) + np.log(PLAUSIBLE)
-        weighed = known - self.relevance * log_softmax(unsaid)
+        # Over 1 - r: where both agree, the probabilities stay what they were.
+        weighed = (known - self.relevance * alone) / (1 - self.relevance)
         # The others keep their places below, for constraints that leave none of these.
         lowest = np.where(plausible, weighed, np.inf).min(axis=1, keepdims=True)
         found: Logits = np.where(plausible, weighed, known + lowest - known.max() - 20.0).astype(
