@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from charrnn.data.chats.turns import NAME_LENGTH, ChatTally, Message
+from charrnn.data.chats.turns import NAME_LENGTH, TURNS, ChatTally, Message
 
 TURN = re.compile(rf"(?P<name>[^\s:][^:\n]{{0,{NAME_LENGTH - 1}}}):(?:[ \t]+(?P<text>.*)|\Z)")
 
@@ -51,7 +51,11 @@ def is_plain(lines: list[str]) -> bool:
     if len(written) < LEAST_LINES or len(names) < len(written) or not few:
         return False
     blocks, again = 0, 0
-    for block in "\n".join(lines).strip("\n").split("\n\n"):
+    split = "\n".join(lines).strip("\n").split("\n\n")
+    # Of one conversation none could be held out, so it is better read as any other text.
+    if len(split) < 3 and len(written) <= 3 * TURNS:
+        return False
+    for block in split:
         said = [line.partition(":")[0] for line in block.split("\n") if line]
         blocks += len(said) > 2
         again += len(said) > 2 and len(set(said)) < len(said)

@@ -22,7 +22,7 @@ TEXT_LENGTH = 20_000
 PAUSE = 6 * 3600.0
 """Seconds of silence after which another conversation begins."""
 
-TURNS = 200
+TURNS = 50
 """Turns of a conversation at most; a longer one is cut, so that some can be held out."""
 
 RECORDED = 1000
@@ -123,7 +123,7 @@ def clean_text(text: str) -> str:
 def conversations(messages: Iterable[Message | None], tally: ChatTally) -> Iterator[str]:
     """Messages, None where a conversation ends -> conversations in the strict form.
 
-    Each turn ends in a newline. A pause ends a conversation, too, and so do 200 turns.
+    Each turn ends in a newline. A pause ends a conversation, too, and so do TURNS turns.
     """
     turns: list[tuple[str, list[str]]] = []
     last: float | None = None

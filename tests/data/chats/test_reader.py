@@ -36,6 +36,7 @@ def test_lines_of_turns_with_blank_lines_between_conversations() -> None:
         "Ann: x\n" * 20,
         "",
         "Ann: hi\nBob: hi\n",
+        "Ann: hi\nBob: hi\n" * 20,
     ],
 )
 def test_what_may_be_another_text_is_not_taken_for_a_chat(text: str) -> None:
@@ -69,4 +70,4 @@ def test_a_text_without_turns_and_a_chat_of_one_are_errors_of_one_line() -> None
 def test_many_speakers_are_read_in_a_moment() -> None:
     found, tally = read("".join(f"n{i}: x\n" for i in range(20_000)))
     assert len(tally.speakers) == 20_000
-    assert len(found) == 100
+    assert len(found) == 400

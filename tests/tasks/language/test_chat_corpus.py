@@ -101,7 +101,7 @@ def test_what_cannot_be_together_is_a_usage_error(
         ("Ann: hi\n" * 100, "one speaker, 'Ann'"),
         ("no turns here\n" * 100, "has no turn of a conversation"),
         ('{"type": "x", "messages": [{"type": "message", "text"', "ends too early"),
-        ("Ann: hello\nBob: hello to you\n" * 40, "1 different document"),
+        ("Ann: hello\nBob: hello to you\n" * 20, "1 different document"),
     ],
 )
 def test_what_is_no_chat_is_a_corpus_error(text: str, message: str, tmp_path: Path) -> None:
