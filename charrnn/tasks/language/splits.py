@@ -77,12 +77,12 @@ def chat_form(source: Sources, config: DataConfig) -> str:
         try:
             with path.open("rb") as file:
                 raw = file.read(2 * chats.HEAD)
-        except OSError:
+            # Incremental, because the last character may have been cut.
+            decoder = codecs.getincrementaldecoder(config.encoding)("replace")
+            forms.append(chats.form_of(decoder.decode(raw)[: chats.HEAD]))
+        except (OSError, UnicodeError):
             # The reading that follows says what is wrong with it.
             return ""
-        # The last character may have been cut.
-        decoder = codecs.getincrementaldecoder(config.encoding)("replace")
-        forms.append(chats.form_of(decoder.decode(raw)[: chats.HEAD]))
     return ", ".join(dict.fromkeys(forms)) if all(forms) else ""
 
 
