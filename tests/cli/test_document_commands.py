@@ -11,7 +11,7 @@ from charrnn.checkpoints import checkpoint
 from charrnn.data.reading import DOCUMENTS
 from tests.support.shell import Shell
 
-POEMS = "".join(f"the cat of {n}\nsat on a mill\nof {n * n} cats\n\n" for n in range(60))
+POEMS = "".join(f"the cat: of {n}\nthe mill: sat on {n * n} cats\n\n" for n in range(60))
 
 
 @pytest.fixture(scope="module")

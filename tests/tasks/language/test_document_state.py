@@ -46,11 +46,23 @@ def poems(count: int = 30) -> str:
     return "\n\n".join("\n".join(each) for each in [*cuts, ["the mill " * 40] * 2]) + "\n"
 
 
+def written(documents: str, count: int = 30) -> str:
+    """The poems; as conversations they have the cat and the mill speak by turns."""
+    if documents != "chat":
+        return poems(count)
+    blocks = (block.split("\n") for block in poems(count).strip().split("\n\n"))
+    names = ("cat", "mill")
+    said = ("\n".join(f"{names[i % 2]}: {x}" for i, x in enumerate(each)) for each in blocks)
+    return "\n\n".join(said) + "\n"
+
+
 def corpus(folder: Path, documents: str, tokenizer: str = "char") -> Corpus:
     """A corpus of documents of each kind."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for number, text in enumerate(poems().split("\n\n") if documents == "file" else [poems()]):
+    for number, text in enumerate(
+        poems().split("\n\n") if documents == "file" else [written(documents)]
+    ):
         files.append(folder / f"text{number}.txt")
         files[-1].write_text(text)
     size = 300 if tokenizer == "subword" else None
@@ -76,11 +88,11 @@ def test_score_and_evaluate_read_alike_and_sum_documents_that_begin_anew(
 ) -> None:
     own = model(tmp_path, corpus(tmp_path, documents, tokenizer), cell)
     file = tmp_path / "new.txt"
-    file.write_text(poems(12))
+    file.write_text(written(documents, 12))
     reading = own.reading()
     with opened(file, reading) as found:
         each = list(reading.read(found, Tally()))
-    assert len(each) == {"line": 32, "file": 1, "blank": 13}[documents]
+    assert len(each) == {"line": 32, "file": 1, "blank": 13, "chat": 13}[documents]
     whole = own.score("".join(each))
     evaluated = own.evaluate(file=file)
     assert (whole.tokens, whole.characters) == (evaluated.tokens, evaluated.characters)
