@@ -76,7 +76,8 @@ LOGS: dict[str, tuple[Callable[[], bytes], tuple[int, ...]]] = {
     "empty turns": (lambda: lines(("Ann", ""), ("Bob", "")) + b"Ann:\nBob:\n", TRAINED),
     "marks of direction alone": (lambda: b"Ann: \xe2\x80\x8f\nBob: \xe2\x80\x8e\n" * 40, REFUSED),
     "impossible dates": (
-        lambda: b"99/99/99, 99:99 - Ann: hello\n99/99/99, 99:99 - Bob: hello\n" * 150, TRAINED,
+        lambda: b"".join(b"99/99/99, 99:99 - %c: hello %d\n" % (65 + i % 2, i) for i in range(300)),
+        TRAINED,
     ),
     "WhatsApp without a text": (
         lambda: b"31.12.23, 21:45 - Ann created a group: x\n31.12.23, 21:46 - Ann left\n" * 40,
