@@ -1,6 +1,6 @@
 """Models of two public sets of dialogues: perplexity of replies, replies as drawn, ranking.
 
-    python benchmarks/chat.py FOLDER [--set everyday|dailydialog] [--minutes 3] [--replies 1000]
+    python benchmarks/chat.py FOLDER [--set everyday|dailydialog] [--minutes 3 | --steps N]
 
 FOLDER holds everyday.txt (conversations of `User:` and `Bot:` lines, a blank line between them) and
 dailydialog-{train,validation,test}.txt.xz (Li et al. 2017: a dialogue a line, turns parted by
@@ -77,7 +77,9 @@ def written(dialogue: Dialogue) -> str:
     return "".join(turn_line(name, said) for name, said in dialogue)
 
 
-def train(parts: dict[str, list[Dialogue]], folder: Path, minutes: float, chat: bool) -> Any:
+def train(
+    parts: dict[str, list[Dialogue]], folder: Path, budget: dict[str, Any], chat: bool
+) -> Any:
     """The model of the training part, validated on the validation part."""
     files = {}
     for name in ("train", "validation"):
@@ -85,7 +87,7 @@ def train(parts: dict[str, list[Dialogue]], folder: Path, minutes: float, chat: 
         files[name].write_text("\n".join(map(written, parts[name])), encoding="utf-8")
     run = charrnn.train(
         files["train"], valid=[str(files["validation"])], name="chat" if chat else "text",
-        runs_dir=folder, minutes=minutes, chat=chat, threads=1, seed=1,
+        runs_dir=folder, chat=chat, threads=1, seed=1, **budget,
     )  # fmt: skip
     return charrnn.load(run, threads=1)
 
@@ -226,25 +228,29 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--set", choices=("everyday", "dailydialog"), default="everyday")
     parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--steps", type=int, help="instead of minutes, of a model of 1x192 units")
     parser.add_argument("--replies", type=int, default=1000)
     parser.add_argument("--questions", type=int, default=500)
     parser.add_argument("--chat-alone", action="store_true", help="train no model without --chat")
     parser.add_argument("--runs", type=Path, help="where the runs are kept; a folder of its own")
     given = parser.parse_args()
+    fixed = {"steps": given.steps, "num_layers": 1, "hidden_size": 192}
+    budget = fixed if given.steps else {"minutes": given.minutes}
     parts = (everyday if given.set == "everyday" else dailydialog)(given.folder)
     with tempfile.TemporaryDirectory() as spare:
         folder = given.runs or Path(spare)
         folder.mkdir(parents=True, exist_ok=True)
         names = ("chat",) if given.chat_alone else ("chat", "text")
-        models = {name: train(parts, folder, given.minutes, chat=name == "chat") for name in names}
+        models = {name: train(parts, folder, budget, chat=name == "chat") for name in names}
         report(models, parts, given)
 
 
 def report(models: dict[str, Any], parts: dict[str, list[Dialogue]], given: Any) -> None:
     """Print the figures."""
     test = parts["test"]
+    how = f"{given.steps:,} steps" if given.steps else f"{given.minutes:g} minutes"
     sizes = ", ".join(f"{len(each):,} {name}" for name, each in parts.items())
-    print(f"{given.set}: dialogues {sizes}; {given.minutes:g} minutes a model")
+    print(f"{given.set}: dialogues {sizes}; {how} a model")
     for name, model in models.items():
         print(f"  {name:6} {model!r}")
     found = perplexities(models, parts["train"], test[:300])
