@@ -11,6 +11,7 @@ work            long work of the library, shown on stderr
 progress        the events of a training as lines on stderr
 lines           the arguments RUN and TEXT, and the lines of stdin as they arrive
 prompts         prompts from options, files and pipes
+chain           options of filters and constraints that sample, write and chat share
 sample_output   samples as text or JSON
 draft           the text of `charrnn write`: its revisions, undo and redo
 line_editor     lines with editing keys and history in a terminal; plain lines from a pipe

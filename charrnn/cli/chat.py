@@ -1,7 +1,6 @@
 """`charrnn chat`: a conversation with a model of chats, in the terminal or through a pipe."""
 
 import contextlib
-import inspect
 import os
 import secrets
 import signal
@@ -11,15 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli import terminal
+from charrnn.cli.chain import (
+    SAMPLERS,
+    Samplers,
+    add_chain,
+    constraints_of,
+    given_values,
+    order_of,
+)
 from charrnn.cli.line_editor import LineReader, line_reader
 from charrnn.cli.options import Precision, RunName, RunsDir, Threads, Which, option
 from charrnn.cli.output import Output
 from charrnn.cli.prompts import note_unseen
-from charrnn.cli.sample import amounts, filter_option, given_values, tell_seed
+from charrnn.cli.sample import tell_seed
 from charrnn.cli.write import number_of, write_new
 from charrnn.data.chats.turns import LINE_BREAK
 from charrnn.errors import UsageError
-from charrnn.inference.sampling import FILTERS, PARAMETERS, check_parameter
+from charrnn.inference.sampling import check_parameter
 
 if TYPE_CHECKING:
     from charrnn.tasks.language.chat import Chat
@@ -65,45 +72,11 @@ def chat(
     greedy: Annotated[
         bool, option("--greedy", help="Always take the most likely token: --temperature 0.")
     ] = False,
-    samplers: Annotated[
-        str, option(help="The filters in the order in which they are applied, separated by ;.")
-    ] = ";".join(FILTERS),
-    ban: Annotated[
-        list[str] | None,
-        option(help="Never generate this text; may be given several times.", show_default="none"),
-    ] = None,
-    allow: Annotated[
-        str | None, option(help="Generate only these characters.", show_default="all")
-    ] = None,
-    bias: Annotated[
-        list[str] | None,
-        option(
-            metavar="TEXT=AMOUNT",
-            help="Add AMOUNT to the logit of the token TEXT; may be given several times.",
-            show_default="none",
-        ),
-    ] = None,
-    regex: Annotated[
-        str | None,
-        option(help="Only replies that match this regular expression.", show_default="none"),
-    ] = None,
-    no_copy: Annotated[
-        int | None,
-        option(
-            min=1,
-            max=10**6,
-            help="Copy at most N characters in a row from the corpus.",
-            metavar="N",
-            show_default="no limit",
-        ),
-    ] = None,
-    novel: Annotated[
-        bool, option("--novel", help="Generate no turn that is in the corpus.")
-    ] = False,
+    samplers: Samplers = SAMPLERS,
     precision: Precision = "float32",
     checkpoint: Which = "best",
     threads: Threads = None,
-    **values: float,
+    **values: Any,
 ) -> None:
     """Talk with a model that was trained on a chat.
 
@@ -111,10 +84,10 @@ def chat(
     conversation, and gets one.
     """
     from charrnn import api
-    from charrnn.inference.constraints import Constraints
     from charrnn.inference.generation import SamplingParams
     from charrnn.tasks.language.chat import Chat
 
+    constraints = constraints_of(values)
     model = api.load(
         run,
         checkpoint=checkpoint,
@@ -127,9 +100,8 @@ def chat(
         length=max_length,
         seed=secrets.randbits(32) if seed is None else seed,
         values=given_values(values) | ({"temperature": 0.0} if greedy else {}),
-        order=tuple(name for name in samplers.split(";") if name),
+        order=order_of(samplers),
     )
-    constraints = Constraints(tuple(ban or ()), allow, amounts(bias or ()), regex, no_copy, novel)
     conversation = Chat(model, as_name, me, params, constraints, relevance)
     lines = line_reader()
     if not lines.editable:
@@ -282,24 +254,4 @@ SIMPLE: dict[str, Callable[["Chat"], None]] = {
 """Commands that take nothing after them."""
 
 
-def _signature() -> inspect.Signature:
-    """The signature that typer reads: that of `chat`, with an option per filter parameter."""
-    own = inspect.signature(chat)
-    listed = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    place = [p.name for p in listed].index("greedy") + 1
-    options = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            default=each.default,
-            annotation=Annotated[type(each.default), filter_option(each)],
-        )
-        for name, each in PARAMETERS.items()
-    ]
-    return own.replace(parameters=listed[:place] + options + listed[place:])
-
-
-# Typer reads the signature for names and defaults, and the annotations for types and help.
-SIGNATURE: Any = _signature()
-chat.__signature__ = SIGNATURE  # type: ignore[attr-defined]
-chat.__annotations__ = {name: each.annotation for name, each in SIGNATURE.parameters.items()}
+add_chain(chat, filters_after="greedy", constraints_after="samplers")

@@ -1,9 +1,11 @@
 """The text of `charrnn write`: what can be offered, added, replaced and taken back."""
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from charrnn.errors import UsageError
+from charrnn.inference.constraints import Ends
 from charrnn.inference.engine import TextModel
 from charrnn.inference.generation import (
     GenerationState,
@@ -12,6 +14,7 @@ from charrnn.inference.generation import (
     generate,
     resume,
 )
+from charrnn.inference.sampling import FILTERS, Filter
 
 SEAM = 64
 """Characters before an addition whose tokens could change by it: a word or a piece is shorter."""
@@ -26,13 +29,33 @@ class Revision:
     base: "Revision | None" = None
 
 
+@dataclass(frozen=True)
+class Chain:
+    """What shapes the continuations besides the temperature.
+
+    values, order: of the filters, as in SamplingParams. constraints: called for each continuation;
+    it returns filters and what ends a text. whole: as in SamplingParams.
+    """
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    order: tuple[str, ...] = tuple(FILTERS)
+    constraints: Callable[[], tuple[Sequence[Filter], Ends | None]] = lambda: ((), None)
+    whole: bool = False
+
+
 class Draft:
     """A text in progress: its revisions, one per change, and the continuation on offer."""
 
     def __init__(
-        self, model: TextModel, prompt: str, temperature: float, length: int, seed: int
+        self,
+        model: TextModel,
+        prompt: str,
+        temperature: float,
+        length: int,
+        seed: int,
+        chain: Chain = Chain(),
     ) -> None:
-        self.temperature, self.length = temperature, length
+        self.temperature, self.length, self._chain = temperature, length, chain
         self._model, self._seed = model, seed
         self._revisions = [Revision(prompt, begin(model.tokenizer, prompt))]
         self._undone: list[Revision] = []
@@ -68,15 +91,21 @@ class Draft:
     def again(self) -> None:
         """Draw another continuation to offer; Ctrl-C offers what was drawn until then."""
         self._tries += 1
-        values = {"temperature": self.temperature}
-        params = SamplingParams(self.length, seed=self._seed, values=values)
+        chain = self._chain
+        values = {**chain.values, "temperature": self.temperature}
+        params = SamplingParams(
+            self.length, seed=self._seed, values=values, order=chain.order, whole=chain.whole
+        )
         self.offer, self._after, self.ended = "", None, False
         # A long continuation may take minutes, which are no reason to lose the session.
         with contextlib.suppress(KeyboardInterrupt):
-            for chunk in generate(self._model, [self._revisions[-1].state], params, [self._tries]):
+            filters, ends = chain.constraints()
+            for chunk in generate(
+                self._model, [self._revisions[-1].state], params, [self._tries], filters, ends
+            ):
                 self.offer += chunk.text
                 # The state behind the end of a document would begin another one.
-                self.ended = chunk.finish == "end"
+                self.ended = chunk.finish == "end" or (chunk.finish == "stop" and ends is not None)
                 self._after = None if self.ended else chunk.end
         # The last character lacks some of its bytes; they would come too late, after the text.
         if self.offer.endswith("\ufffd") and len(self.offer) > 1:

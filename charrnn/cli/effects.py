@@ -6,7 +6,7 @@ that were typed or set by an environment variable with the table of what each of
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from os.path import isfile
+from os.path import exists, isdir, isfile
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +16,7 @@ from typer.core import TyperCommand
 
 from charrnn.checkpoints.checkpoint import SUFFIX
 from charrnn.errors import UsageError
+from charrnn.inference.constraints import CORPUS
 from charrnn.inference.sampling import FILTERS, PARAMETERS, Parameter
 from charrnn.training.effects import TRAINING, Effect, Values, without_effect
 from charrnn.training.planner.presets import PRESETS
@@ -123,6 +124,7 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
         *SAMPLING,
     ),
     "chat": SAMPLING,
+    "write": tuple(_filter_effects()),
     "evaluate": (
         *(Effect(name, _has("file"), "without --file") for name in ("encoding", "errors")),
         Effect("split", _lacks("file"), "with --file", "give one of them"),
@@ -170,6 +172,10 @@ class Checked(TyperCommand):
                 # Instead of the method of the same name.
                 parameter.split_envvar_value = split_lines  # type: ignore[method-assign, assignment]
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments, after options without their value have got it."""
+        return super().parse_args(ctx, with_values(args))
+
     def invoke(self, ctx: Any) -> Any:
         """Check the options, then run the command."""
         given = _given(ctx)
@@ -186,6 +192,35 @@ def split_lines(value: str) -> list[str]:
     (['. The'], ['a', 'b'])
     """
     return [line for line in value.split("\n") if line] or [value]
+
+
+OPTIONAL_VALUE = {"--known-words": CORPUS}
+"""Options with a value that may be left out -> the value that they then have."""
+
+
+def with_values(arguments: list[str]) -> list[str]:
+    """Arguments -> the same, where an option without its value has the one it stands for.
+
+    What follows it is its value only if it is a file.
+
+    >>> with_values(["--known-words", "--greedy"])
+    ['--known-words=corpus', '--greedy']
+    """
+    found: list[str] = []
+    for number, argument in enumerate(arguments):
+        following = "".join(arguments[number + 1 : number + 2])
+        is_option = argument in OPTIONAL_VALUE and "--" not in arguments[:number]
+        is_plain = not is_option or _is_file(following)
+        found.append(argument if is_plain else f"{argument}={OPTIONAL_VALUE[argument]}")
+    return found
+
+
+def _is_file(argument: str) -> bool:
+    """Whether an argument can only be a file of text: no option, and no run or checkpoint."""
+    if argument.startswith("-"):
+        return argument == "-"
+    suffix = Path(argument).suffix
+    return suffix != SUFFIX and (bool(suffix) or (exists(argument) and not isdir(argument)))
 
 
 def _given(context: typer.Context) -> dict[str, str]:

@@ -4,11 +4,16 @@ import codecs
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from charrnn.data.decoding import undecodable
 from charrnn.errors import CharRNNError, CorpusError, UsageError
 from charrnn.inference.generation import is_character_level
 from charrnn.tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from charrnn.inference.constraints import Constraints
+    from charrnn.tasks.language.language_model import LanguageModel
 
 STDIN = "-"
 
@@ -112,4 +117,20 @@ def note_blank(prompts: list[str], tokenizer: Tokenizer) -> None:
         terminal.note(
             "the prompt ends in a blank, with which words of this model begin; leave it out for a "
             "better continuation"
+        )
+
+
+def note_unfinished(prompts: list[str], model: "LanguageModel", constraints: "Constraints") -> None:
+    """Print a note if a prompt ends inside a word that is none of --known-words."""
+    if constraints.known_words is None:
+        return
+    from charrnn.cli import terminal
+    from charrnn.inference.word_automaton import WordAutomaton
+
+    automaton = WordAutomaton(model.words(constraints.known_words))
+    found = [word for word in map(automaton.unknown_end, prompts) if word]
+    if found:
+        terminal.note(
+            f"the prompt ends in {found[0]!r}, with which no known word begins; the text goes on "
+            "with another word"
         )

@@ -1,6 +1,7 @@
 """`charrnn write`: a text written together with a model, one continuation at a time."""
 
 import contextlib
+import functools
 import os
 import secrets
 import signal
@@ -9,15 +10,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 from charrnn.checkpoints.atomic import write_durably
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli import terminal
-from charrnn.cli.draft import Draft
+from charrnn.cli.chain import SAMPLERS, Samplers, add_chain, constraints_of, given_values, order_of
+from charrnn.cli.draft import Chain, Draft
 from charrnn.cli.line_editor import LineReader, line_reader
 from charrnn.cli.options import RunName, RunsDir, Threads, Which, option
 from charrnn.errors import InterruptedTraining, StorageError, UsageError
+from charrnn.inference.sampling import resolve
 
 HELP = """\
 Type more text to add it, exactly as you type it, or one of these:
@@ -54,25 +57,37 @@ def write(
         int | None,
         option(min=0, max=2**63 - 1, help="Seed of the random draws.", show_default="random"),
     ] = None,
+    samplers: Samplers = SAMPLERS,
     checkpoint: Which = "best",
     threads: Threads = None,
+    **values: Any,
 ) -> None:
     """Write a text together with a model, in the terminal.
 
     It offers a continuation; you accept it, ask for another, edit, undo, or type your own.
     """
     from charrnn import api
-    from charrnn.cli.prompts import STDIN, note_unseen, read_prompt
+    from charrnn.cli.prompts import STDIN, note_unfinished, note_unseen, read_prompt
 
     if STDIN in (prompt, str(prompt_file)):
         raise UsageError(
             "stdin is where the lines are typed", "give the text by --prompt-file FILE"
         )
+    constraints = constraints_of(values)
     prompt = read_prompt(prompt, prompt_file, escapes=False)
     model = api.load(run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads, task=LANGUAGE)
     note_unseen([prompt], model.tokenizer)
     seed = secrets.randbits(32) if seed is None else seed
-    draft = Draft(model, prompt, temperature, length, seed)
+    note_unfinished([prompt], model, constraints)
+    chain = Chain(
+        given_values({**values, "temperature": temperature}),
+        order_of(samplers),
+        functools.partial(model.filters, constraints),
+        constraints.writes_characters,
+    )
+    # A filter that does not exist, or cannot be satisfied, is an error before anything is offered.
+    resolve(chain.values, chain.order)
+    draft = Draft(model, prompt, temperature, length, seed, chain)
     terminal.say(HELP, "dim")
     lines = line_reader()
     try:
@@ -259,3 +274,5 @@ SIMPLE: dict[str, Callable[[Draft], None]] = {
     "/help": lambda draft: terminal.say(HELP, "dim"),
 }
 """Commands that take nothing after them, except /quit."""
+
+add_chain(write, filters_after="seed", constraints_after="samplers")

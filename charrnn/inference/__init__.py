@@ -10,6 +10,9 @@ text_tracker the characters behind the ids that filters see, whatever tokens spe
 generation   prompts -> text, for many samples side by side
 beam_search  the most likely continuation
 patterns     text that matches a regular expression
+word_automaton where words begin and end, character by character
+known_words  only words of a list, whatever tokens spell them
+word_pattern known words as a regular expression, for a pattern to agree with
 constraints  banned texts, an alphabet, a pattern, no copies and no lines of the corpus
 state_file   the end of a sample in a file
 """

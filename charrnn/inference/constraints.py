@@ -6,7 +6,7 @@ used for one generation only; `state` and `restore` carry it over to the next. `
 the options and makes the filters.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,11 +14,16 @@ from numpy.typing import NDArray
 
 from charrnn.data.suffix_array import SuffixArray
 from charrnn.errors import UsageError
+from charrnn.inference.known_words import KnownWordsConstraint
 from charrnn.inference.patterns import RegexConstraint
 from charrnn.inference.sampling import Filter, bias
 from charrnn.inference.sampling.base import RULED_OUT, Context, Logits
 from charrnn.inference.text_tracker import Saved, TextTracker, document_ends, is_spelled
+from charrnn.inference.word_automaton import WordAutomaton
 from charrnn.tokenizers import Tokenizer
+
+CORPUS = "corpus"
+"""The value of `known_words` that stands for the words of the training text."""
 
 Ends = Callable[[int, int], bool]
 """Sample index and drawn id -> whether the id ends the text instead of belonging to it."""
@@ -31,7 +36,7 @@ class Constraints:
     ban: texts that are never written. allow: the only characters written. bias: text -> amount
     added to its token's logit. pattern: a regular expression that the text matches. no_copy: the
     longest run of characters copied from the training text. novel: whether no line of the corpus
-    is written.
+    is written. known_words: CORPUS, or the file whose words are the only ones written.
     """
 
     ban: tuple[str, ...] = ()
@@ -40,6 +45,12 @@ class Constraints:
     pattern: str | None = None
     no_copy: int | None = None
     novel: bool = False
+    known_words: str | None = None
+
+    @property
+    def writes_characters(self) -> bool:
+        """Whether U+FFFD, for a part of a character, is no text that may be written."""
+        return any(each is not None for each in (self.allow, self.pattern, self.known_words))
 
     def filters(
         self,
@@ -48,12 +59,14 @@ class Constraints:
         corpus_lines: Callable[[], Callable[[str], bool]] | None = None,
         lines: bool = False,
         end: int | None = None,
+        words: Callable[[str], Iterable[str]] | None = None,
     ) -> tuple[list[Filter], Ends | None]:
         """Tokenizer -> the filters of one generation, and what ends a text besides its length.
 
         corpus_index: called only for `no_copy`. corpus_lines: called only for `novel`; it returns
         whether a line is in the corpus. lines: whether a newline ends every text. end: the id that
-        does, if it is another. UsageError if an option cannot be satisfied.
+        does, if it is another. words: called with `known_words`; it returns the words. UsageError
+        if an option cannot be satisfied.
         """
         filters: list[Filter] = []
         if self.bias:
@@ -63,12 +76,18 @@ class Constraints:
             filters.append(AllowConstraint(self.allow, tokenizer))
         if self.ban:
             filters.append(BanConstraint(self.ban, tokenizer))
+        known = None
+        if self.known_words is not None:
+            assert words is not None
+            # It knows what is banned and allowed: a word that cannot be finished is not begun.
+            automaton = WordAutomaton(words(self.known_words), self.ban, self.allow)
+            known = KnownWordsConstraint(automaton, tokenizer)
+            filters.append(known)
         if self.no_copy is not None:
             filters.append(NoCopyConstraint(corpus_index(), self.no_copy, tokenizer))
         matching = None
         if self.pattern is not None:
-            matching = RegexConstraint(self.pattern, tokenizer, lines, end)
-        if matching:
+            matching = RegexConstraint(self.pattern, tokenizer, lines, end, known)
             filters.append(matching)
         if self.novel:
             assert corpus_lines is not None

@@ -5,17 +5,22 @@ in time that does not depend on how the expression is written. What an automaton
 (lookaround, back-references) is refused.
 """
 
+import copy
 import functools
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.errors import UsageError
+from charrnn.inference.known_words import KnownWordsConstraint
 from charrnn.inference.sampling.base import RULED_OUT, Context, Logits
 from charrnn.inference.text_tracker import Saved, TextTracker, document_ends, is_spelled
+from charrnn.inference.word_automaton import WordState
+from charrnn.inference.word_pattern import rest_of_text
 from charrnn.tokenizers import Tokenizer
 
 PATTERN_TOKEN = re.compile(
@@ -45,9 +50,19 @@ class RegexConstraint:
     name = "regex"
 
     def __init__(
-        self, pattern: str, tokenizer: Tokenizer, lines: bool = False, end: int | None = None
+        self,
+        pattern: str,
+        tokenizer: Tokenizer,
+        lines: bool = False,
+        end: int | None = None,
+        words: KnownWordsConstraint | None = None,
     ) -> None:
-        """`end`: the id that ends a text, where that is not the one that ends a document."""
+        """end: the id that ends a text, where that is not the one that ends a document.
+
+        words: the constraint to known words, with which the text has to agree; or None.
+        """
+        self._words, self._restored = words, set[int | None]()
+        self._automata: dict[WordState | None, _Automaton] = {}
         self._tracker = TextTracker(tokenizer)
         ends = document_ends(tokenizer)
         known_end = ends[0] if ends else tokenizer.newline_id
@@ -73,6 +88,8 @@ class RegexConstraint:
         for place, text in enumerate(self._tracker.update(context)):
             row = context.rows[place]
             begun = self._tracker.begun(row)
+            if row not in self._matchers:
+                self._matchers[row] = self._start(row, context.history[place]), 0
             kept, is_match = self._continuing(row, text, begun)
             kept &= np.isfinite(logits[place])
             self._continued.discard(row)
@@ -90,12 +107,24 @@ class RegexConstraint:
             left[place, kept] = np.maximum(logits[place, kept], np.float32(-1e30))
         return left
 
+    def _start(self, row: int, history: NDArray[np.integer]) -> Any:
+        """A matcher at the beginning of a row, and in the word that its prompt ends in."""
+        if self._words is None:
+            return self._automaton.start()
+        state = None
+        # A text that goes on may have begun inside of any word.
+        if not {row, None} & self._restored:
+            prompt = history[: len(history) - self._tracker.tokens]
+            state = self._words.state_after(prompt)._replace(recent="")
+        if state not in self._automata:
+            more = rest_of_text(self._words.automaton, state)
+            self._automata[state] = self._automaton.within(more)
+        return self._automata[state].start()
+
     def _continuing(self, row: int, text: str, begun: str) -> tuple[NDArray[np.bool_], bool]:
         """A row and its text -> the tokens (V,) that continue a match, and whether it is one."""
         whole = text.encode() + bytes.fromhex(begun[: len(begun) // 2 * 2])
-        matcher, read = self._matchers.get(row, (None, 0))
-        if matcher is None:
-            matcher = self._automaton.start()
+        matcher, read = self._matchers[row]
         self._automaton.consume(matcher, whole[read:])
         self._matchers[row] = matcher, len(whole)
         kept, following, is_match = self._automaton.mask(matcher)
@@ -131,6 +160,7 @@ class RegexConstraint:
                 f"the saved text {saved[0][-40:]!r} begins no match of --regex",
                 "give the --regex that it was begun with",
             ) from None
+        self._restored.add(row)
         self._tracker.restore(row, saved)
 
 
@@ -150,17 +180,35 @@ class _Automaton:
 
         self._size = len(digits)
         tokens = [bytes.fromhex(each) if len(each) > 1 else b"" for each in digits]
+        self._pattern, self._is_wide = pattern, False
         self._tokenizer = LLTokenizer(TokenizerWrapper(_Vocabulary(tokens)))
         self._grammar = _grammar(pattern)
         error = self.start().get_error()
         if error:
             raise UsageError(f"--regex cannot be read: {_reason(error)}", "correct the pattern")
 
+    def within(self, patterns: list[str]) -> "_Automaton":
+        """The same for a text that matches these patterns too; ~ before one: that does not."""
+        found = copy.copy(self)
+        found._grammar, found._is_wide = _grammar(self._pattern, patterns), True
+        error = found.start().get_error()
+        # What matches nothing at all has no automaton.
+        if "NoExtensionBias" in error:
+            return found
+        if error:
+            raise UsageError(
+                f"--regex and --known-words are too much together ({_reason(error)})",
+                "give fewer words in a file, or a simpler pattern",
+            )
+        return found
+
     def start(self) -> Any:
         """A matcher at the beginning of a text."""
         from llguidance import LLMatcher
 
-        return LLMatcher(self._tokenizer, self._grammar, log_level=0)
+        # A list of words is larger than what a person writes, and known to be finite.
+        wide = _wide_limits() if self._is_wide else None
+        return LLMatcher(self._tokenizer, self._grammar, log_level=0, limits=wide)
 
     def consume(self, matcher: Any, text: bytes) -> None:
         """Let a matcher read bytes. UsageError if no match begins so."""
@@ -178,6 +226,19 @@ class _Automaton:
         return kept.astype(bool), following.astype(bool), bool(is_match)
 
 
+def _wide_limits() -> Any:
+    """Limits of an automaton of a pattern and all known words."""
+    from llguidance import LLParserLimits
+
+    return LLParserLimits(
+        initial_lexer_fuel=10**8,
+        step_lexer_fuel=10**8,
+        max_lexer_states=10**7,
+        max_grammar_size=10**8,
+        precompute_large_lexemes=False,
+    )
+
+
 class _Vocabulary:
     """What llguidance asks of a tokenizer: the model's tokens, after them every byte, an end."""
 
@@ -193,17 +254,33 @@ class _Vocabulary:
         return [self._first_byte + byte for byte in text]
 
 
-def _grammar(pattern: str) -> str:
+def _grammar(pattern: str, also: Sequence[str] = ()) -> str:
     """Regular expression -> a grammar of llguidance, where a mask has every token that fits.
 
     By itself it would offer, where only one text can follow, the one token that begins it best.
+    also: as in `_Automaton.within`.
     """
     # Lark puts an expression between slashes. A backslash at the end would escape the last one.
     if re.search(r"(?<!\\)(?:\\\\)*\\\Z", pattern):
         raise UsageError("--regex cannot be read: it ends in a backslash", "correct the pattern")
-    written = re.sub(r"\\?/", r"\\x2F", re.sub(r"(\\\\)", r"\\x5C", pattern))
-    lark = '%llguidance {"no_forcing": true}\nstart: /' + written.replace("\n", r"\n") + "/"
+    lark = '%llguidance {"no_forcing": true}\nstart: '
+    if also:
+        names = [f"PART{number}" for number in range(len(also) + 1)]
+        lark += "ALL\nALL: " + " & ".join(
+            "~" * each.startswith("~") + name
+            for name, each in zip(names, (pattern, *also), strict=True)
+        )
+        for name, each in zip(names, (pattern, *also), strict=True):
+            lark += f"\n{name}: {_written(each.removeprefix('~') if name != names[0] else each)}"
+    else:
+        lark += _written(pattern)
     return json.dumps({"grammars": [{"lark_grammar": lark}]})
+
+
+def _written(pattern: str) -> str:
+    """A regular expression as it stands in a grammar."""
+    written = re.sub(r"\\?/", r"\\x2F", re.sub(r"(\\\\)", r"\\x5C", pattern))
+    return "/" + written.replace("\n", r"\n") + "/"
 
 
 def _reason(error: str) -> str:

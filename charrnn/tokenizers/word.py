@@ -36,8 +36,11 @@ EXAMPLES = 2_000
 NEWEST = 2
 """The rules by which words are split today; 1 are those of checkpoints that do not say."""
 
-_JOIN = "'’\u02bc\u05f3\u05f4\u00b7\u2011\\-"
-_LETTER = r"\w\p{M}\u200c\u200d\u00ad\u2060"
+JOINERS = "'’\u02bc\u05f3\u05f4\u00b7\u2011\\-"
+"""Characters that join two parts of a word, inside a set of a pattern."""
+
+LETTERS = r"\w\p{M}\u200c\u200d\u00ad\u2060"
+"""Characters of which a word consists, inside a set of a pattern."""
 
 PATTERNS: Mapping[int, Mapping[str, str]] = {
     # Each pattern matches every character of a text, so tokens join back to the text: the last
@@ -50,7 +53,7 @@ PATTERNS: Mapping[int, Mapping[str, str]] = {
     # With marks and joiners (ZWNJ, ZWJ, soft hyphen, word joiner), which are no word characters for
     # Python, as parts of words; and a symbol with what belongs to it, such as an emoji, in one.
     2: {
-        "punctuation": rf" ?[\w\p{{M}}][{_LETTER}]*(?:[{_JOIN}][{_LETTER}]+)*| ?(?!\s)\X|\s",
+        "punctuation": rf" ?[\w\p{{M}}][{LETTERS}]*(?:[{JOINERS}][{LETTERS}]+)*| ?(?!\s)\X|\s",
         "spaces": r" ?[^\s]+| ?\n|\s",
     },
 }
@@ -183,8 +186,12 @@ class WordTokenizer(Tokenizer):
 
     def byte_decoder(self) -> Callable[[int], bytes]:
         """Each id -> its word; the unknown one reads `<unk>`."""
+        return self._encoded.__getitem__
+
+    @cached_property
+    def _encoded(self) -> list[bytes]:
         # All words are encoded once, so that decoding an id is one look-up.
-        return [to_bytes(word) for word in (self.unknown, *self.words)].__getitem__
+        return [to_bytes(word) for word in (self.unknown, *self.words)]
 
     def encoding_json(self) -> dict[str, Any]:
         """The pattern of a token, and the tokens whose letters price unknown ones."""

@@ -9,7 +9,7 @@ import pytest
 
 from charrnn import api
 from charrnn.checkpoints.run import Run
-from charrnn.cli.sample import amounts
+from charrnn.cli.chain import amounts
 from charrnn.data.suffix_array import SuffixArray
 from charrnn.errors import CorpusError, UsageError
 from charrnn.inference.constraints import (

@@ -8,6 +8,7 @@ network         CharRNN: embedding -> recurrent layers -> logits
 evaluate        a torch network over a split -> nats, bits per character, perplexity
 baselines       uniform guess, n-gram model, gzip, xz
 originality     how much of a text is copied from the training data
+words           the words of a training text or a file
 copies          which part of the corpus, and which line of its files, a text is copied from
 turns           a reply is one turn and nobody else's; replies that answer
 chat            Chat: a conversation with a model of a chat

@@ -16,7 +16,7 @@ from charrnn.data.reading import Reading, Tally
 from charrnn.errors import CorpusError, UsageError
 from charrnn.evaluation.scores import Score, log_probabilities, read_text, score_tokens
 from charrnn.inference.beam_search import Hypothesis, beam_search, text_of
-from charrnn.inference.constraints import Constraints
+from charrnn.inference.constraints import CORPUS, Constraints
 from charrnn.inference.engine import Engine, default_threads
 from charrnn.inference.generation import (
     Chunk,
@@ -58,6 +58,7 @@ class LanguageModel(Predictor):
         self.tokenizer = checkpoint.tokenizer
         self.threads, self.precision = threads or default_threads(), precision
         self._given_threads = threads
+        self._words: dict[str, list[str]] = {}
         self.engine = Engine(checkpoint, threads, precision)
 
     @cached_property
@@ -85,13 +86,15 @@ class LanguageModel(Predictor):
         regex: str | None = None,
         no_copy: int | None = None,
         novel: bool = False,
+        known_words: bool | str | Path = False,
         **values: float,
     ) -> Iterator[str]:
         """Prompt -> its continuation, in pieces as they are drawn.
 
         length: tokens at most. seed: None draws one. stop: texts to end before. greedy: always take
         the most likely token. beam: width of a beam search, 0 to sample. ban, allow, bias, regex,
-        no_copy, novel: constraints as in `charrnn sample`. values: parameters of the filters, such
+        no_copy, novel, known_words: constraints as in `charrnn sample`; known_words is True or a
+        file. values: parameters of the filters, such
         as temperature=0.7, top_p=0.9. UsageError for an unknown one.
         """
         _check_values(values)
@@ -106,7 +109,8 @@ class LanguageModel(Predictor):
             values=values | ({"temperature": 0.0} if greedy else {}),
         )
         banned = (ban,) if isinstance(ban, str) else tuple(ban)
-        constraints = Constraints(banned, allow, bias or {}, regex, no_copy, novel)
+        words = CORPUS if known_words is True else str(known_words) if known_words else None
+        constraints = Constraints(banned, allow, bias or {}, regex, no_copy, novel, words)
         start = begin(self.tokenizer, prompt)
         if beam:
             yield self.text_of(self.beam_search(start, beam, params, constraints), start)
@@ -125,8 +129,7 @@ class LanguageModel(Predictor):
     ) -> Iterator[Chunk]:
         """Continue several starts as one batch, as `inference.generation.generate` does."""
         filters, ends = self.filters(constraints)
-        # U+FFFD is no character that was allowed.
-        whole = constraints.allow is not None or constraints.pattern is not None
+        whole = constraints.writes_characters
         params = replace(params, whole=params.whole or whole)
         return generate(self, starts, params, indices, filters, ends, streams, interrupted)
 
@@ -201,7 +204,27 @@ class LanguageModel(Predictor):
             lambda: known_lines(self.corpus_or_error("leave --novel out")),
             self.checkpoint.info.lines,
             end,
+            self.words,
         )
+
+    def words(self, source: str = CORPUS) -> list[str]:
+        """CORPUS, or a file -> the words of the training text, or of the file.
+
+        CorpusError if the training text is not next to the checkpoint; the ids of a word tokenizer
+        are words too.
+        """
+        if source not in self._words:
+            from charrnn.tasks.language.words import corpus_words, file_words, vocabulary_words
+
+            if source != CORPUS:
+                found = file_words(source)
+            elif self.corpus is None and self.tokenizer.name == "word":
+                found = vocabulary_words(self.tokenizer)
+            else:
+                corpus = self.corpus_or_error("give a text or a list of words: --known-words FILE")
+                found = corpus_words(corpus, self.path.parent / "corpus")
+            self._words[source] = found
+        return self._words[source]
 
     def corpus_or_error(self, remedy: str) -> Corpus:
         """The run's corpus. CorpusError if it is not next to the checkpoint."""
