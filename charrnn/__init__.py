@@ -16,7 +16,7 @@ TYPE_CHECKING = False  # type checkers take it for true; importing typing would 
 if TYPE_CHECKING:
     from typing import Any
 
-    from charrnn.api import load, plan, resume, train
+    from charrnn.api import blend, load, plan, resume, train
     from charrnn.checkpoints.run import Run
     from charrnn.errors import (
         CharRNNError,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from charrnn.evaluation.scores import Score
+    from charrnn.tasks.language.blend import Blend
     from charrnn.tasks.language.language_model import LanguageModel
     from charrnn.tasks.pairs.translator import Translator
     from charrnn.tasks.series.forecaster import Forecaster
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 __all__ = [
+    "Blend",
     "CharRNNError",
     "CheckpointError",
     "CorpusError",
@@ -54,6 +56,7 @@ __all__ = [
     "Translator",
     "UsageError",
     "__version__",
+    "blend",
     "load",
     "plan",
     "resume",
@@ -61,13 +64,14 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Blend": "tasks.language.blend",
     "Forecaster": "tasks.series.forecaster",
     "LanguageModel": "tasks.language.language_model",
     "Plan": "training.planner.plan",
     "Run": "checkpoints.run",
     "Score": "evaluation.scores",
     "Translator": "tasks.pairs.translator",
-} | dict.fromkeys(("load", "plan", "resume", "train"), "api")
+} | dict.fromkeys(("blend", "load", "plan", "resume", "train"), "api")
 """Name -> the module that defines it; the others are in `errors`."""
 
 

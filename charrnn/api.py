@@ -5,7 +5,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from charrnn.errors import UsageError
 from charrnn.tasks import get_task
 
 if TYPE_CHECKING:
+    from charrnn.tasks.language.blend import Blend
     from charrnn.tasks.language.language_model import LanguageModel
     from charrnn.training.events import Event
     from charrnn.training.planner.plan import Plan
@@ -158,6 +159,42 @@ def load(
     )
     result: LanguageModel = predictor
     return result
+
+
+def blend(
+    models: "Sequence[str | Path | Run | LanguageModel]",
+    weights: Sequence[float] = (),
+    *,
+    checkpoint: str = "best",
+    runs_dir: str | Path = RUNS,
+    threads: int | None = None,
+    precision: str = "float32",
+) -> "Blend":
+    """Language models, or what `load` takes, and weights -> a model in which they write together.
+
+    It samples and scores like a LanguageModel: the logarithm of a token's probability is the
+    weighted mean of theirs. weights: numbers above 0, of which the proportions count; equal if left
+    out. The other arguments are those of `load`. UsageError if the models do not agree on what a
+    token is.
+    """
+    from charrnn.tasks.language.blend import Blend, checked_weights
+    from charrnn.tasks.language.language_model import LanguageModel
+
+    checked_weights(len(models), weights)
+    loaded = [
+        each
+        if isinstance(each, LanguageModel)
+        else load(
+            each,
+            checkpoint=checkpoint,
+            runs_dir=runs_dir,
+            threads=threads,
+            precision=precision,
+            task="language",
+        )
+        for each in models
+    ]
+    return Blend(loaded, weights)
 
 
 def _name(run: str | Path | Run | None) -> str | None:

@@ -21,7 +21,14 @@ from numpy.typing import NDArray
 from charrnn.checkpoints import container, header
 from charrnn.checkpoints.atomic import DISK, Disk, write_durably
 from charrnn.checkpoints.header import LANGUAGE, Encoder
-from charrnn.config import ModelConfig, TrainConfig, config_to_json, read_config
+from charrnn.config import (
+    ModelConfig,
+    Shape,
+    TrainConfig,
+    config_to_json,
+    read_config,
+    state_shapes,
+)
 from charrnn.errors import CheckpointError
 from charrnn.tokenizers import Tokenizer
 
@@ -111,6 +118,10 @@ class Checkpoint:
         """The encoder of a language model."""
         assert isinstance(self.encoder, Tokenizer)
         return self.encoder
+
+    def state_shapes(self) -> dict[str, Shape]:
+        """Name of each part of the hidden state of one text -> its shape, as in a state file."""
+        return state_shapes(self.config, 1)
 
     def without_training_state(self) -> "Checkpoint":
         """The same model without what only resuming needs."""

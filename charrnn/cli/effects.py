@@ -114,6 +114,7 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
         Effect("task", _lacks("resume"), "with --resume: a run keeps its task"),
     ),
     "sample": (
+        Effect("blend", _has("more"), "on a single model", "name two runs or more"),
         Effect("logprobs", _has("json"), "without --json", "add --json", neutral=-1),
         Effect(
             "escapes",

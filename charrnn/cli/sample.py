@@ -4,6 +4,8 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli.chain import (
     SAMPLERS,
@@ -27,7 +29,19 @@ if TYPE_CHECKING:
 
 def sample(
     run: RunName = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="More models, for --blend.", show_default=False),
+    ] = None,
     runs_dir: RunsDir = Path("runs"),
+    blend: Annotated[
+        str | None,
+        option(
+            metavar="WEIGHTS",
+            help="Let several models write together, with these weights: 0.7,0.3.",
+            show_default="none",
+        ),
+    ] = None,
     prompt: Annotated[
         str, option(help="Text to continue; - reads it from stdin.", show_default="none")
     ] = "",
@@ -128,14 +142,16 @@ def sample(
     texts = (
         read_prompts(prompts, escapes) if prompts else [read_prompt(prompt, prompt_file, escapes)]
     )
-    model = api.load(
-        run,
-        checkpoint=checkpoint,
-        runs_dir=runs_dir,
-        threads=threads,
-        precision=precision,
-        task=LANGUAGE,
-    )
+    how: dict[str, Any] = {
+        "checkpoint": checkpoint,
+        "runs_dir": runs_dir,
+        "threads": threads,
+        "precision": precision,
+    }
+    if run and more:
+        model: LanguageModel = api.blend([run, *more], _weights(blend, 1 + len(more)), **how)
+    else:
+        model = api.load(run, **how, task=LANGUAGE)
     note_unseen(texts, model.tokenizer)
     note_blank(texts, model.tokenizer)
     note_unfinished(texts, model, constraints)
@@ -163,6 +179,21 @@ def sample(
     )  # fmt: skip
 
 
+def _weights(text: str | None, count: int) -> list[float]:
+    """--blend -> the weights of so many models. UsageError unless they are numbers."""
+    if text is None:
+        raise UsageError(
+            f"{count} models write together only with weights",
+            f"add --blend {','.join(['1'] * count)}, or name one model",
+        )
+    try:
+        return [float(each) for each in text.split(",")]
+    except ValueError:
+        raise UsageError(
+            f"--blend {text!r} has a weight that is no number", "write it as 0.7,0.3"
+        ) from None
+
+
 def tell_seed(seed: int) -> None:
     """Say which seed was drawn, where a person can see it."""
     from charrnn.cli import terminal
@@ -183,7 +214,9 @@ def _settings(
     for each in () if beam else used.values():
         found |= each
     found |= {"length": params.length, "checkpoint": str(model.path)}
+    members = zip(getattr(model, "models", ()), getattr(model, "weights", ()), strict=True)
     more = {
+        "blend": {str(member.path): weight for member, weight in members},
         "samplers": ";".join(params.order) if params.order != tuple(FILTERS) and not beam else "",
         "precision": model.precision if model.precision != "float32" else "",
         "beam": beam,

@@ -15,7 +15,6 @@ import numpy as np
 from charrnn.checkpoints import container
 from charrnn.checkpoints.atomic import write_durably
 from charrnn.checkpoints.checkpoint import Checkpoint, digest
-from charrnn.config import state_shapes
 from charrnn.errors import CheckpointError
 from charrnn.inference.generation import HISTORY, GenerationState
 
@@ -51,7 +50,7 @@ def save(path: Path, end: GenerationState, seed: int, model: Checkpoint) -> None
         "drawn": end.drawn,
         "seed": seed,
     }
-    names = state_shapes(model.config, 1)
+    names = model.state_shapes()
     state = end.state or [np.zeros(shape, np.float32) for shape in names.values()]
     tensors = {f"state.{name}": part for name, part in zip(names, state, strict=True)}
     write_durably(path, container.serialize(metadata, tensors))
@@ -65,7 +64,7 @@ def load(path: Path, model: Checkpoint) -> tuple[GenerationState, int]:
     file = container.read(path, wanted=("",), check=lambda data: _check(data, model))
     data = file.metadata
     # The arrays are views, which would keep the buffer of the whole file in memory.
-    state = [file.arrays[f"state.{name}"].copy() for name in state_shapes(model.config, 1)]
+    state = [file.arrays[f"state.{name}"].copy() for name in model.state_shapes()]
     ids, history = np.array(data["ids"], np.int64), np.array(data["history"], np.int64)
     start = GenerationState(
         ids, state, history, data["drawn"], data.get("held", ""),
@@ -105,7 +104,7 @@ def _check(data: dict[str, Any], model: Checkpoint) -> dict[str, tuple[int, ...]
     )
     if not valid:
         raise CheckpointError("its fields are not those of a state", "use another state file")
-    return {f"state.{name}": shape for name, shape in state_shapes(model.config, 1).items()}
+    return {f"state.{name}": shape for name, shape in model.state_shapes().items()}
 
 
 def _are_filters(value: Any, vocab_size: int) -> bool:
