@@ -6,7 +6,7 @@ used for one generation only; `state` and `restore` carry it over to the next. `
 the options and makes the filters.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,6 @@ from charrnn.inference.patterns import RegexConstraint
 from charrnn.inference.sampling import Filter, bias
 from charrnn.inference.sampling.base import RULED_OUT, Context, Logits
 from charrnn.inference.text_tracker import Saved, TextTracker, document_ends, is_spelled
-from charrnn.inference.word_automaton import WordAutomaton
 from charrnn.tokenizers import Tokenizer
 
 CORPUS = "corpus"
@@ -27,6 +26,10 @@ CORPUS = "corpus"
 
 Ends = Callable[[int, int], bool]
 """Sample index and drawn id -> whether the id ends the text instead of belonging to it."""
+
+
+KnownWords = Callable[[str, tuple[str, ...], str | None], KnownWordsConstraint]
+"""What `Constraints.known_words`, `ban` and `allow` are -> the constraint to known words."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,14 @@ class Constraints:
         corpus_lines: Callable[[], Callable[[str], bool]] | None = None,
         lines: bool = False,
         end: int | None = None,
-        words: Callable[[str], Iterable[str]] | None = None,
+        known_words: KnownWords | None = None,
     ) -> tuple[list[Filter], Ends | None]:
         """Tokenizer -> the filters of one generation, and what ends a text besides its length.
 
         corpus_index: called only for `no_copy`. corpus_lines: called only for `novel`; it returns
         whether a line is in the corpus. lines: whether a newline ends every text. end: the id that
-        does, if it is another. words: called with `known_words`; it returns the words. UsageError
-        if an option cannot be satisfied.
+        does, if it is another. known_words: called with what is known, banned and
+        allowed; it returns the filter. UsageError if an option cannot be satisfied.
         """
         filters: list[Filter] = []
         if self.bias:
@@ -78,10 +81,9 @@ class Constraints:
             filters.append(BanConstraint(self.ban, tokenizer))
         known = None
         if self.known_words is not None:
-            assert words is not None
+            assert known_words is not None
             # It knows what is banned and allowed: a word that cannot be finished is not begun.
-            automaton = WordAutomaton(words(self.known_words), self.ban, self.allow)
-            known = KnownWordsConstraint(automaton, tokenizer)
+            known = known_words(self.known_words, self.ban, self.allow)
             filters.append(known)
         if self.no_copy is not None:
             filters.append(NoCopyConstraint(corpus_index(), self.no_copy, tokenizer))

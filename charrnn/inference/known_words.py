@@ -4,6 +4,7 @@ What may follow a state of the automaton is found once and kept, so that a step 
 token is left only if some tokens lead from it to the end of a word: there is no dead end.
 """
 
+import copy
 import functools
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -106,14 +107,21 @@ class KnownWordsConstraint:
         self._rows = nodes
         kept = [node.kept for node in nodes.values()]
         left = np.where(kept[0] if len(kept) == 1 else np.stack(kept), logits, RULED_OUT)
-        if left.max(1).min() == RULED_OUT:
-            number = int(left.max(1).argmin())
+        best = left.max(1).tolist()
+        if RULED_OUT in best:
+            number = best.index(RULED_OUT)
             word = nodes[context.rows[number]].place.state.word
             raise UsageError(
                 f"--known-words leaves nothing to write after {word!r}",
                 "leave out another constraint, or give more words",
             )
         return left
+
+    def renewed(self) -> "KnownWordsConstraint":
+        """The same for another generation, with all that has been found."""
+        found = copy.copy(self)
+        found._rows = {}
+        return found
 
     def state_after(self, history: NDArray[np.integer]) -> WordState:
         """The ids so far -> the state of the automaton after them."""
@@ -172,7 +180,7 @@ class KnownWordsConstraint:
 
     def _is_alive(self, state: WordState) -> bool:
         """Whether the word that a text is in can be brought to its end."""
-        if not state.word:
+        if not state.word or self._all_alive:
             return True
         place = Place(state)
         found = self._alive.get(place)
@@ -181,6 +189,14 @@ class KnownWordsConstraint:
             found = self._can_end(state) or next(self._inside(place), None) is not None
             self._alive[place] = found
         return found
+
+    @functools.cached_property
+    def _all_alive(self) -> bool:
+        """Whether each character of a word is a token, so that no beginning of a word is an end."""
+        if self.automaton.ban or not (self._between_words or self._begin_between):
+            return False
+        characters = set("".join(self.automaton.words))
+        return all(IDS in self._tree.get(character, ()) for character in characters)
 
     def _can_end(self, state: WordState) -> bool:
         """Whether a word may end, and there is something to write behind it."""

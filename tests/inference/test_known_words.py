@@ -42,7 +42,12 @@ def continued(
     """Samples of a model that knows nothing, and how each ended."""
     tokenizer = tokenizer_of(name)
     filters, ends = asked.filters(
-        tokenizer, _nothing, _known_line, words=lambda _: sorted(find_words(TEXT))
+        tokenizer,
+        _nothing,
+        _known_line,
+        known_words=lambda _, ban, allow: KnownWordsConstraint(
+            WordAutomaton(find_words(TEXT), ban, allow), tokenizer
+        ),
     )
     params = SamplingParams(length, seed=3, whole=True)
     texts = [""] * seeds

@@ -49,7 +49,7 @@ class Blend(LanguageModel):
         self.tokenizer = tokenizer
         self.path, self.precision = models[0].path, models[0].precision
         self.threads, self._given_threads = models[0].threads, None
-        self._words: dict[str, list[str]] = {}
+        self._words, self._known = {}, {}
         maps = [ids_of(tokenizer, model.tokenizer) for model in models]
         # No member can write these. What they cost where a text has them is as in each model.
         lacked = np.logical_and.reduce([own[1] < 0 for own in maps])
@@ -107,7 +107,7 @@ class Blend(LanguageModel):
             return lambda line: any(is_known(line) for is_known in known)
 
         return constraints.filters(
-            self.tokenizer, index, lines, self.checkpoint.info.lines, end, self.words
+            self.tokenizer, index, lines, self.checkpoint.info.lines, end, self.known_words
         )
 
     def words(self, source: str = CORPUS) -> list[str]:

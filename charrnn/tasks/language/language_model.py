@@ -25,7 +25,9 @@ from charrnn.inference.generation import (
     begin,
     generate,
 )
+from charrnn.inference.known_words import KnownWordsConstraint
 from charrnn.inference.sampling import PARAMETERS, Filter, check_parameter
+from charrnn.inference.word_automaton import WordAutomaton
 from charrnn.tasks.base import Predictor
 from charrnn.tasks.language.corpus import SPLITS, Corpus, reopen
 from charrnn.tasks.language.texts import reading_of
@@ -59,6 +61,7 @@ class LanguageModel(Predictor):
         self.threads, self.precision = threads or default_threads(), precision
         self._given_threads = threads
         self._words: dict[str, list[str]] = {}
+        self._known: dict[tuple[str, tuple[str, ...], str | None], KnownWordsConstraint] = {}
         self.engine = Engine(checkpoint, threads, precision)
 
     @cached_property
@@ -204,8 +207,18 @@ class LanguageModel(Predictor):
             lambda: known_lines(self.corpus_or_error("leave --novel out")),
             self.checkpoint.info.lines,
             end,
-            self.words,
+            self.known_words,
         )
+
+    def known_words(
+        self, source: str, ban: tuple[str, ...] = (), allow: str | None = None
+    ) -> KnownWordsConstraint:
+        """The constraint to known words; what it has found is kept for the next generation."""
+        key = (source, ban, allow)
+        if key not in self._known:
+            automaton = WordAutomaton(self.words(source), ban, allow)
+            self._known[key] = KnownWordsConstraint(automaton, self.tokenizer)
+        return self._known[key].renewed()
 
     def words(self, source: str = CORPUS) -> list[str]:
         """CORPUS, or a file -> the words of the training text, or of the file.
