@@ -114,6 +114,7 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
         Effect("task", _lacks("resume"), "with --resume: a run keeps its task"),
     ),
     "sample": (
+        Effect("label", _lacks("more"), "on a blend of several models", "name one model"),
         Effect("blend", _has("more"), "on a single model", "name two runs or more"),
         Effect("logprobs", _has("json"), "without --json", "add --json", neutral=-1),
         Effect(
@@ -136,8 +137,8 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
     "score": (
         Effect(
             "yardsticks",
-            lambda v: not (v.get("per_line") or v.get("color")),
-            "with --per-line and --color",
+            lambda v: not (v.get("per_line") or v.get("color") or v.get("labels")),
+            "with --per-line, --labels and --color",
             neutral=False,
         ),
     ),

@@ -31,6 +31,15 @@ Which = Annotated[
     ),
 ]
 
+Conditions = Annotated[
+    bool,
+    option(
+        "--conditions/--no-conditions",
+        help="Each line is label<TAB>text, or each folder of a folder is a label, which the model "
+        "learns to write in.",
+    ),
+]
+
 Errors = Annotated[
     Literal["strict", "replace", "skip"],
     option(help="Bytes of the text that are not valid in its encoding: strict is an error."),

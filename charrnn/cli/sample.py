@@ -42,6 +42,14 @@ def sample(
             show_default="none",
         ),
     ] = None,
+    label: Annotated[
+        list[str] | None,
+        option(
+            metavar="NAME[=WEIGHT]",
+            help="Write in this label of a model of --conditions; several with weights mix.",
+            show_default="none",
+        ),
+    ] = None,
     prompt: Annotated[
         str, option(help="Text to continue; - reads it from stdin.", show_default="none")
     ] = "",
@@ -152,6 +160,10 @@ def sample(
         model: LanguageModel = api.blend([run, *more], _weights(blend, 1 + len(more)), **how)
     else:
         model = api.load(run, **how, task=LANGUAGE)
+    if label:
+        from charrnn.tasks.language.conditions import Conditioned, parse_labels
+
+        model = Conditioned(model, parse_labels(label, model))
     note_unseen(texts, model.tokenizer)
     note_blank(texts, model.tokenizer)
     note_unfinished(texts, model, constraints)
@@ -217,6 +229,7 @@ def _settings(
     members = zip(getattr(model, "models", ()), getattr(model, "weights", ()), strict=True)
     more = {
         "blend": {str(member.path): weight for member, weight in members},
+        "label": getattr(model, "labels", {}),
         "samplers": ";".join(params.order) if params.order != tuple(FILTERS) and not beam else "",
         "precision": model.precision if model.precision != "float32" else "",
         "beam": beam,

@@ -1,6 +1,7 @@
 """`charrnn score`: how well a model predicts a text. torch, which loads slowly, is not imported."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +44,13 @@ def score(
     color: Annotated[
         bool, option("--color", help="Show the text, with unlikely characters on red.")
     ] = False,
+    labels: Annotated[
+        bool,
+        option(
+            "--labels",
+            help="For each line, which label of a model of --conditions it is likelier of.",
+        ),
+    ] = False,
     yardsticks: Annotated[
         bool, option(help="Compare with baselines: a 5-gram model, gzip and xz.")
     ] = True,
@@ -59,8 +67,8 @@ def score(
 
     With --per-line each line is scored by itself, otherwise the text as a whole.
     """
-    if color and (per_line or json):
-        other = "--per-line" if per_line else "--json"
+    if color and (per_line or json or labels):
+        other = "--labels" if labels else "--per-line" if per_line else "--json"
         raise UsageError(f"{other} and --color contradict each other", "give one of them")
     from charrnn import api
 
@@ -75,8 +83,11 @@ def score(
     )
     asked = encoding if "encoding" in GIVEN.get() else None
     reading, tally = model.reading(asked, errors), Tally()
+    if labels:
+        # Lines of text without labels, whatever the documents of the training text were.
+        reading = replace(reading, documents="")
     with opened(file, reading) as found:
-        if per_line:
+        if per_line or labels:
             lines = list(reading.numbered_lines(reading.text(found, tally), tally))
             text = ""
         else:
@@ -85,7 +96,9 @@ def score(
         terminal.note(note)
     if not (text or lines):
         raise CorpusError(f"{file} is empty", "give a text")
-    if per_line:
+    if labels:
+        _print_labels(model, lines, json)
+    elif per_line:
         _print_lines(model, lines, json)
     elif color:
         _print_colored(model, text)
@@ -148,6 +161,26 @@ def _print_lines(model: "LanguageModel", lines: list[tuple[int, str]], as_json: 
             out.json(each)
         else:
             out.write(f"{each['bits_per_char']:8.4f}  {each['text']}\n")
+    out.flush()
+
+
+def _print_labels(model: "LanguageModel", lines: list[tuple[int, str]], as_json: bool) -> None:
+    """For each line that is not blank how likely it is of each label, the likeliest first."""
+    from charrnn.tasks.language.conditions import compare_labels, compared_labels, posterior
+
+    names = compared_labels(model)
+    out = Output()
+    for number, line in lines:
+        if not line.strip():
+            continue
+        found = compare_labels(model, line, names)
+        share = posterior(found)
+        if as_json:
+            each = {n: {"log_likelihood": v, "probability": share[n]} for n, v in found.items()}
+            out.json({"line": number, "text": _shown(line), "labels": each})
+        else:
+            best = [f"{name} {share[name]:.3f}" for name in list(found)[:3]]
+            out.write(f"{'  '.join(best)}\t{_shown(line)}\n")
     out.flush()
 
 

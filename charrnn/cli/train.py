@@ -11,7 +11,7 @@ import typer
 from charrnn.activity import listen
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli.effects import GIVEN
-from charrnn.cli.options import Device, Json, RunsDir, config_option, option
+from charrnn.cli.options import Conditions, Device, Json, RunsDir, config_option, option
 from charrnn.cli.output import broken_pipe
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import UsageError
@@ -134,6 +134,7 @@ def train(
             show_default="where it plainly is one",
         ),
     ] = None,
+    conditions: Conditions = False,
     as_name: Annotated[
         str | None,
         option(

@@ -3,6 +3,7 @@
     config        DataConfig: which files, how to read and split them
     sources       files, folders, globs and pipes -> blocks of text
     folders       a folder -> its text files in natural order
+    conditions    documents with a label: label<TAB>text, or the folder of a file
     formats       the first bytes of a file -> what it is, if it is no text
     decoding      bytes -> text in blocks; errors that name the byte, its offset and its line
     reading       encoding, line ends, documents: one reader for training and for measuring

@@ -2,6 +2,7 @@
 
 import codecs
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from charrnn.data import sources
 from charrnn.data.reading import CHAT, DOCUMENTS, Reading
 from charrnn.errors import UsageError
 
-ADDED = ("errors", "newlines", "documents", "folders", "files", "chat", "as_name")
+ADDED = ("errors", "newlines", "documents", "folders", "files", "chat", "as_name", "conditions")
 """Fields that run.json of earlier versions does not have."""
 
 AUTO = "auto"
@@ -37,7 +38,8 @@ class DataConfig:
     documents are those of `Reading`. folders: "names" as earlier versions read them, "text" in
     natural order and without what is no text in the encoding. files: what folders and globs stood
     for when the run began, by part. chat: asks for documents "chat", or not for them; None leaves
-    it to the text. as_name: who answers in a chat, "" for who usually does. UsageError if the
+    it to the text. as_name: who answers in a chat, "" for who usually does. conditions: whether
+    each document has a label, as in `data.conditions`. UsageError if the
     values contradict each other.
 
     The defaults are what runs of earlier versions did; `for_new_run` gives what new runs do.
@@ -64,6 +66,7 @@ class DataConfig:
     files: tuple[tuple[str, tuple[str, ...]], ...] = ()
     chat: bool | None = None
     as_name: str = ""
+    conditions: bool = False
 
     def __post_init__(self) -> None:
         if self.valid_fraction + self.test_fraction > 0.9:
@@ -99,6 +102,8 @@ class DataConfig:
         if self.chat and (self.lines or self.documents not in ("", CHAT)):
             other = "--lines" if self.lines else f"--documents {self.documents}"
             raise UsageError(f"--chat and {other} contradict each other", "give one")
+        if self.conditions and (self.chat or self.documents == CHAT):
+            raise UsageError("--conditions and --chat contradict each other", "give one")
         if self.chat is False and (self.documents == CHAT or self.as_name):
             other = "--as" if self.as_name else "--documents chat"
             raise UsageError(f"--no-chat and {other} contradict each other", "give one")
@@ -110,6 +115,9 @@ class DataConfig:
         one, and the default stays what old runs did.
         """
         documents = self.documents or ("line" if self.lines else "")
+        if self.conditions and not documents:
+            # Each folder of a folder is a label; a file has one in each line.
+            documents = "file" if all(map(os.path.isdir, self.sources)) else "line"
         # Only texts may be chats; the data of other tasks has a class of its own.
         if not documents and type(self) is DataConfig:
             documents = {True: CHAT, False: "", None: AUTO}[self.chat]

@@ -5,6 +5,7 @@ graphs       a checkpoint -> ONNX models that read a token or a sequence
 onnx_document what an exported ONNX file says of its use to other programs
 sessions     a graph run on the number of threads that is faster now
 engine       Engine: ids and state -> logits and state, by ONNX Runtime
+labelled_engine an engine that begins every document with a label
 blended_engine several engines as one, by the weighted mean of their log-probabilities
 sampling     logits -> logits: the filters, and the random draw
 text_tracker the characters behind the ids that filters see, whatever tokens spell them

@@ -1,6 +1,8 @@
 """Language models: text -> a model that continues, scores and generates text.
 
 splits          which part of the corpus a text belongs to
+leaks           held-out lines that the training part has too
+conditions      a model of labelled documents, made to write in a label or between several
 texts           how a trained model reads a text: as its training text was read
 corpus          files -> token arrays, split into train, valid and test
 unknown         what the characters of words without an id cost, and the original text

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from charrnn.checkpoints.checkpoint import Checkpoint, CheckpointInfo
 from charrnn.config import Shape
-from charrnn.data.reading import Tally
+from charrnn.data.reading import Reading, Tally
 from charrnn.errors import UsageError
 from charrnn.evaluation.scores import Score, read_text, score_tokens
 from charrnn.inference.blended_engine import BlendedEngine, Member
@@ -35,7 +35,31 @@ class BlendCheckpoint(Checkpoint):
         return dict(self.shapes)
 
 
-class Blend(LanguageModel):
+class EngineModel(LanguageModel):
+    """A language model whose engine is not that of a single checkpoint: torch cannot read it."""
+
+    def evaluate(
+        self,
+        split: str = "valid",
+        *,
+        file: str | Path | None = None,
+        encoding: str | None = None,
+        errors: str = "strict",
+        device: str = "auto",
+        on_note: Callable[[str], None] | None = None,
+    ) -> Score:
+        """The score over a file, read as the training text was, by the engine that samples."""
+        if file is None:
+            raise UsageError("only a text in a file can be evaluated so", "give a text with file=")
+        reading, tally = self.reading(encoding, errors), Tally()
+        tokens, characters, pricing = read_text(Path(file), self.tokenizer, reading, tally)
+        if on_note is not None:
+            for note in tally.notes(reading):
+                on_note(note)
+        return score_tokens(self.engine, tokens, characters, self.tokenizer.start_id, pricing)
+
+
+class Blend(EngineModel):
     """Language models that agree on what a token is, as one: log p = sum of weight * log p_i.
 
     models: two or more, which may differ in text, size, cell and characters. weights: one number
@@ -116,25 +140,9 @@ class Blend(LanguageModel):
             return self.models[0].words(source)
         return sorted({word for model in self.models for word in model.words()})
 
-    def evaluate(
-        self,
-        split: str = "valid",
-        *,
-        file: str | Path | None = None,
-        encoding: str | None = None,
-        errors: str = "strict",
-        device: str = "auto",
-        on_note: Callable[[str], None] | None = None,
-    ) -> Score:
-        """The score over a file, read as the first model reads one, by the engine that samples."""
-        if file is None:
-            raise UsageError("a blend has no splits of its own", "give a text with file=")
-        reading, tally = self.models[0].reading(encoding, errors), Tally()
-        tokens, characters, pricing = read_text(Path(file), self.tokenizer, reading, tally)
-        if on_note is not None:
-            for note in tally.notes(reading):
-                on_note(note)
-        return score_tokens(self.engine, tokens, characters, self.tokenizer.start_id, pricing)
+    def reading(self, encoding: str | None = None, errors: str = "strict") -> Reading:
+        """That of the first model."""
+        return self.models[0].reading(encoding, errors)
 
     def save(self, path: str | Path) -> Path:
         """UsageError: a blend is made anew from its models."""

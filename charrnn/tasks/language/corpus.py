@@ -47,7 +47,8 @@ class Corpus(Dataset):
 
     lines: whether the text is documents, which sampling ends at. documents: which ones; empty in
     runs of earlier versions, whose lines were shuffled once. chat: of conversations, the speakers
-    with their turns and who answers. config: how the files were read, where they just have been.
+    with their turns and who answers. conditions: of labelled documents, the training documents of
+    each label. config: how the files were read, where they just have been.
     """
 
     unit = "characters"
@@ -61,6 +62,7 @@ class Corpus(Dataset):
     documents: str = ""
     encoding: str = "utf-8"
     chat: Any = None
+    conditions: Any = None
     config: DataConfig | None = field(default=None, compare=False)
 
     @property
@@ -125,6 +127,7 @@ class Corpus(Dataset):
     def _added(self) -> dict[str, Any]:
         """What files of earlier versions do not have, absent where nothing differs from them."""
         own = {"documents": self.documents, "encoding": self.encoding, "chat": self.chat}
+        own["conditions"] = self.conditions
         return {k: v for k, v in own.items() if v != getattr(type(self), k)}
 
     def _unknown(self) -> dict[str, Any]:
@@ -189,6 +192,7 @@ def _prepare(texts: Texts, folder: Path, tokenizer: Tokenizer | None) -> Corpus:
         documents=config.documents,
         encoding=config.encoding,
         chat=texts.chat(),
+        conditions=texts.conditions(),
         config=_as_done(texts),
     )
     # Last of all: a folder with an index is complete.

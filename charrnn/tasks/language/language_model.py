@@ -220,6 +220,15 @@ class LanguageModel(Predictor):
             self._known[key] = KnownWordsConstraint(automaton, self.tokenizer)
         return self._known[key].renewed()
 
+    def with_label(self, *labels: str, **weights: float) -> "LanguageModel":
+        """A model of labelled documents -> the same, which writes and scores in a label.
+
+        Several labels, or weights by label, mix. UsageError for a label that it does not know.
+        """
+        from charrnn.tasks.language.conditions import Conditioned
+
+        return Conditioned(self, dict.fromkeys(labels, 1.0) | weights)
+
     def words(self, source: str = CORPUS) -> list[str]:
         """CORPUS, or a file -> the words of the training text, or of the file.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from charrnn.activity import activity
+from charrnn.data.conditions import without_labels
 from charrnn.data.suffix_array import (
     MAX_BYTES,
     Span,
@@ -65,7 +66,10 @@ def known_lines(corpus: Corpus) -> Callable[[str], bool]:
     # Eight bytes a line, so that the lines of any corpus fit in memory.
     found: set[int] = set()
     for part in corpus.splits.values():
-        text = corpus.tokenizer.decode(part.load().tolist()).replace(END, "\n")
+        text = corpus.tokenizer.decode(part.load().tolist())
+        if corpus.conditions:
+            text = without_labels(text, corpus.documents)
+        text = text.replace(END, "\n")
         found.update(map(_line_hash, filter(None, map(str.strip, text.split("\n")))))
     hashes = np.sort(np.fromiter(found, np.uint64, len(found)))
 

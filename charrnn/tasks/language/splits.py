@@ -6,6 +6,7 @@ period of the text can decide what validates, and equal documents are in the sam
 
 import codecs
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -18,29 +19,21 @@ from charrnn.activity import activity
 from charrnn.data import sources
 from charrnn.data.chats import reader as chats
 from charrnn.data.chats.turns import clean_name
+from charrnn.data.conditions import LabelTally, folder_label, labelled, labels_in
 from charrnn.data.config import AUTO, DataConfig
 from charrnn.data.folders import Selection
 from charrnn.data.reading import BLOCK, CHAT, Tally
 from charrnn.data.sources import Sources, whole_lines
 from charrnn.errors import CorpusError, UsageError
+from charrnn.tasks.language.leaks import Leaks
 
 SPLITS = ("train", "valid", "test")
 
 MINIMUM = 100
 """Fewer characters are not worth training on."""
 
-MOST_LINES = 1_000_000
-"""Held-out lines that are looked for in the training part; what is remembered of one is 100 bytes.
-"""
-
 LOOKED_AT = 20
 """Files of a folder that are looked at, to see whether it is one of chats."""
-
-LEAK = 0.5
-"""Fraction of the held-out lines in the training part from which on it is worth a note.
-
-Prose and source code repeat lines too: short ones, up to a third of those that differ.
-"""
 
 
 def found_sources(config: DataConfig, folder: Path) -> dict[str, Sources]:
@@ -128,10 +121,14 @@ class Texts:
             "test": 0.0 if config.test else config.test_fraction,
         }
         self.leaks = Leaks()
+        self.labels = LabelTally()
+        self.part_labels: dict[str, Counter[str]] = {}
         # In characters, which only decoding can count: the first of the three readings.
         if config.documents:
             hashes, lengths = self._measured()
             self.length = int(lengths.sum())
+            if config.conditions:
+                self.labels.check()
             if config.documents == CHAT:
                 chats.check(self.tally.chat, ", ".join(config.sources))
                 self.answers = self._answers()
@@ -159,7 +156,26 @@ class Texts:
         if self.config.documents == CHAT:
             how = "as --as says" if self.config.as_name else "which --as NAME changes"
             found.append(f"in charrnn chat {self.answers} answers, {how}")
+        found += self._label_notes()
         return (*found, *tally.notes(self.reading), *tally.doubts(), *self._leaks())
+
+    def _label_notes(self) -> Iterator[str]:
+        """What the user should know of labels."""
+        if not self.config.conditions:
+            return
+        known = self.part_labels["train"]
+        yield f"{len(known):,} labels: {', '.join(n for n, _ in known.most_common(5))}" + (
+            ", ..." if len(known) > 5 else ""
+        )
+        if self.labels.empty:
+            yield f"{self.labels.empty:,} documents have a label and no text, and are left out"
+        for name in SPLITS[1:]:
+            new = sorted(self.part_labels[name].keys() - known.keys())
+            if new:
+                yield (
+                    f"{len(new):,} labels of the {name} part are not in the training part, such as "
+                    f"{new[0]}"
+                )
 
     def _leaks(self) -> Iterator[str]:
         """Notes on text that is read twice, or is both learned and measured on."""
@@ -189,6 +205,10 @@ class Texts:
             )
         return clean_name(name) if name else tally.answering()
 
+    def conditions(self) -> dict[str, int] | None:
+        """What a checkpoint records: the training documents of each label, None without."""
+        return dict(self.part_labels["train"]) if self.config.conditions else None
+
     def chat(self) -> dict[str, Any] | None:
         """What a checkpoint records of a chat; None of other texts."""
         return self.tally.chat.record(self.answers) if self.config.documents == CHAT else None
@@ -198,9 +218,12 @@ class Texts:
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         # Counted anew, because each pass over the text comes here.
-        self.tally = Tally()
+        self.tally, self.labels = Tally(), LabelTally()
+        self.part_labels = {name: Counter[str]() for name in SPLITS}
         for name, text in self._parts():
             self.leaks.take(name, text)
+            if self.config.conditions:
+                self.part_labels[name].update(labels_in(text, self.config.documents))
             yield name, text
         self.leaks.end_pass()
 
@@ -235,6 +258,16 @@ class Texts:
                     yield name, part
 
     def _documents(self, source: Sources) -> Iterator[str]:
+        if not self.config.conditions:
+            yield from self._unlabelled(source)
+        elif self.config.documents != "file":
+            yield from labelled(self._unlabelled(source), self.labels)
+        else:
+            for file in source.files:
+                each = self._unlabelled(Sources((file,)))
+                yield from labelled(each, self.labels, folder_label(file))
+
+    def _unlabelled(self, source: Sources) -> Iterator[str]:
         return self.reading.documents_of(source, self.tally)
 
     def _by_document(self) -> Iterator[tuple[str, str]]:
@@ -331,42 +364,3 @@ def _is_taken(number: int, fraction: float) -> bool:
     """Whether line `number`, from 1, is one of those that make up a fraction of all lines."""
     # A line is taken where the whole part of the running total grows.
     return int(number * fraction) > int((number - 1) * fraction)
-
-
-class Leaks:
-    """Counts the held-out lines that the training part has too.
-
-    One pass over the corpus notes the held-out lines and the next one finds them, because training
-    comes first in each.
-    """
-
-    def __init__(self) -> None:
-        self._lines: dict[str, set[int]] = {"valid": set(), "test": set()}
-        self._found: dict[str, set[int]] = {"valid": set(), "test": set()}
-        self._is_first = True
-
-    def take(self, name: str, text: str) -> None:
-        """A block of a part."""
-        # Python's own hash, which differs between processes, is enough within one.
-        if name != "train" and self._is_first:
-            lines = self._lines[name]
-            if len(lines) < MOST_LINES:
-                lines.update(hash(line) for line in text.split("\n") if line.strip())
-        elif name == "train" and not self._is_first:
-            for held_out, lines in self._lines.items():
-                if lines:
-                    self._found[held_out].update(lines.intersection(map(hash, text.split("\n"))))
-
-    def end_pass(self) -> None:
-        """The corpus has been read once."""
-        self._is_first = False
-
-    def notes(self) -> Iterator[str]:
-        """A note for each part that training knows."""
-        for name, lines in self._lines.items():
-            found = len(self._found[name])
-            if lines and found >= LEAK * len(lines):
-                yield (
-                    f"{found:,} of {len(lines):,} different {name} lines are in the training part "
-                    "too, so its score says little; --documents line keeps equal lines together"
-                )

@@ -4,6 +4,7 @@ import contextlib
 from pathlib import Path
 
 from charrnn.activity import activity, remark
+from charrnn.data.conditions import without_labels
 from charrnn.data.reading import Reading, Tally
 from charrnn.data.sources import STDIN, opened
 from charrnn.errors import UsageError
@@ -49,7 +50,10 @@ def _training_words(corpus: Corpus) -> list[str]:
         text = rest + corpus.tokenizer.decode(tokens[begin : begin + BLOCK].tolist())
         # A word may go on in the next block; none goes over a line.
         cut = text.rfind("\n") + 1 if begin + BLOCK < len(tokens) else len(text)
-        found |= find_words(text[:cut].replace(END, "\n"))
+        known = text[:cut]
+        if corpus.conditions:
+            known = without_labels(known, corpus.documents)
+        found |= find_words(known.replace(END, "\n"))
         rest = text[cut:]
     return sorted(found)
 

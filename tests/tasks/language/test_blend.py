@@ -178,7 +178,7 @@ def test_what_needs_one_text_is_refused_and_the_rest_is_of_all(tmp_path: Path) -
     assert found <= {*blend.words(), *(w[0].upper() + w[1:] for w in blend.words())}
     with pytest.raises(UsageError, match="searches one training text"):
         blend.sample(length=5, no_copy=5)
-    with pytest.raises(UsageError, match="no splits of its own"):
+    with pytest.raises(UsageError, match="only a text in a file"):
         blend.evaluate()
     with pytest.raises(UsageError, match="no file of its own"):
         blend.save(tmp_path / "x.safetensors")

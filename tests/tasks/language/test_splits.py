@@ -9,9 +9,8 @@ import pytest
 
 from charrnn.data.config import DataConfig
 from charrnn.errors import CorpusError
-from charrnn.tasks.language import splits
+from charrnn.tasks.language.leaks import Leaks
 from charrnn.tasks.language.splits import (
-    Leaks,
     Texts,
     content_hash,
     found_sources,
@@ -167,7 +166,7 @@ def test_held_out_lines_in_the_training_part_are_noted_from_half_on(tmp_path: Pa
 
 
 def test_a_bounded_number_of_held_out_lines_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(splits, "MOST_LINES", 3)
+    monkeypatch.setattr("charrnn.tasks.language.leaks.MOST_LINES", 3)
     leaks = Leaks()
     for text in ("a\nb\n", "c\nd\n", "e\nf\n"):
         leaks.take("valid", text)
@@ -177,7 +176,7 @@ def test_a_bounded_number_of_held_out_lines_is_remembered(monkeypatch: pytest.Mo
 
 
 def test_documents_are_gathered_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(splits, "BLOCK", 4)
+    monkeypatch.setattr("charrnn.tasks.language.splits.BLOCK", 4)
     made = [("train", "ab"), ("valid", "x"), ("train", "cd"), ("train", "e"), ("test", "y")]
     assert list(gathered(iter(made))) == [
         ("train", "abcd"), ("train", "e"), ("valid", "x"), ("test", "y"),
