@@ -128,7 +128,6 @@ def sample(
 
     The text is written to stdout as it is generated, and nothing else is.
     """
-    from charrnn import api
     from charrnn.cli.prompts import (
         note_blank,
         note_unfinished,
@@ -156,14 +155,7 @@ def sample(
         "threads": threads,
         "precision": precision,
     }
-    if run and more:
-        model: LanguageModel = api.blend([run, *more], _weights(blend, 1 + len(more)), **how)
-    else:
-        model = api.load(run, **how, task=LANGUAGE)
-    if label:
-        from charrnn.tasks.language.conditions import Conditioned, parse_labels
-
-        model = Conditioned(model, parse_labels(label, model))
+    model = _model([run, *(more or ())], blend, label or [], how)
     note_unseen(texts, model.tokenizer)
     note_blank(texts, model.tokenizer)
     note_unfinished(texts, model, constraints)
@@ -189,6 +181,23 @@ def sample(
         ),
         model,
     )  # fmt: skip
+
+
+def _model(
+    runs: list[str | None], blend: str | None, labels: list[str], how: dict[str, Any]
+) -> "LanguageModel":
+    """The model of one run, or of several with --blend; with --label in these labels."""
+    from charrnn import api
+
+    if runs[0] is not None and len(runs) > 1:
+        names = [name for name in runs if name is not None]
+        return api.blend(names, _weights(blend, len(names)), **how)
+    model = api.load(runs[0], **how, task=LANGUAGE)
+    if not labels:
+        return model
+    from charrnn.tasks.language.conditions import Conditioned, parse_labels
+
+    return Conditioned(model, parse_labels(labels, model))
 
 
 def _weights(text: str | None, count: int) -> list[float]:

@@ -28,7 +28,7 @@ from charrnn.inference.word_automaton import (
 )
 from charrnn.tokenizers import Tokenizer
 from charrnn.tokenizers.base import Decoder
-from charrnn.tokenizers.word import JOINERS, LETTERS, WITHOUT_SPACES
+from charrnn.tokenizers.word import JOINERS, LETTERS, WITHOUT_SPACES, unicode_pattern
 
 MOST_CACHED = 1 << 26
 """Bytes of masks that are kept; then they are found anew."""
@@ -324,10 +324,9 @@ class KnownWordsConstraint:
 @functools.cache
 def _between_characters() -> str:
     """Characters of several bytes that are part of no word, in order."""
-    import regex
-
     every = "".join(chr(point) for each in SPELLED for point in each)
-    found: str = regex.sub(rf"(?!{WITHOUT_SPACES})[{LETTERS}{JOINERS}]+", "", every)
+    words = unicode_pattern(rf"(?!{WITHOUT_SPACES})[{LETTERS}{JOINERS}]+")
+    found: str = words.sub("", every)
     return found
 
 

@@ -8,10 +8,10 @@ import functools
 from bisect import bisect_left
 from collections.abc import Iterable
 from itertools import takewhile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from charrnn.tokenizers.documents import END
-from charrnn.tokenizers.word import JOINERS, LETTERS, WITHOUT_SPACES
+from charrnn.tokenizers.word import JOINERS, LETTERS, WITHOUT_SPACES, unicode_pattern
 
 LETTER, MARK, INNER, JOINER, SPACE, FREE, CONTROL, OTHER = range(8)
 """Kinds of characters; a mark or a joiner of shapes begins no word after a symbol, and what is only
@@ -35,10 +35,7 @@ class WordState(NamedTuple):
 
 
 @functools.cache
-def _patterns() -> tuple[tuple[int, object], ...]:
-    # Imported here, because most commands do without it.
-    import regex
-
+def _patterns() -> tuple[tuple[int, Any], ...]:
     sets = (
         (FREE, WITHOUT_SPACES),
         (MARK, r"[\p{M}\u200c\u200d]"),
@@ -49,14 +46,14 @@ def _patterns() -> tuple[tuple[int, object], ...]:
         # No mark belongs to one of these (Unicode 29, rule GB4).
         (CONTROL, r"[\p{GCB=Control}\p{GCB=CR}\p{GCB=LF}]"),
     )
-    return tuple((kind, regex.compile(each)) for kind, each in sets)
+    return tuple((kind, unicode_pattern(each)) for kind, each in sets)
 
 
 @functools.lru_cache(maxsize=1 << 16)
 def kind_of(character: str) -> int:
     """A character -> its kind."""
     for kind, pattern in _patterns():
-        if pattern.match(character):  # type: ignore[attr-defined]
+        if pattern.match(character):
             return kind
     return OTHER
 
@@ -67,14 +64,14 @@ def find_words(text: str) -> set[str]:
     >>> sorted(find_words("The cat's well-known -- 'tis 中文 so."))
     ["The", "cat's", 'so', 'tis', 'well-known']
     """
-    import regex
-
     # Anywhere that a word can begin: a symbol takes the marks after it (Unicode's grapheme
     # clusters), and characters of scripts without spaces are no part of a word.
     letters = rf"(?:(?!{WITHOUT_SPACES})[{LETTERS}])"
     pattern = rf"(?:(?!{WITHOUT_SPACES})[\w\p{{M}}]){letters}*(?:[{JOINERS}]{letters}+)*|\s|\X"
     return {
-        found for found in set(regex.findall(pattern, text)) if kind_of(found[0]) in (LETTER, MARK)
+        found
+        for found in set(unicode_pattern(pattern).findall(text))
+        if kind_of(found[0]) in (LETTER, MARK)
     }
 
 

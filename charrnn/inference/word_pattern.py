@@ -14,7 +14,7 @@ from charrnn.inference.word_automaton import (
     WordState,
     kind_of,
 )
-from charrnn.tokenizers.word import JOINERS, WITHOUT_SPACES
+from charrnn.tokenizers.word import JOINERS, WITHOUT_SPACES, unicode_pattern
 
 JOIN = f"[{JOINERS}]"
 
@@ -72,8 +72,6 @@ def _between(allowed: set[str] | None) -> str:
     scripts = WITHOUT_SPACES[1:-1]
     if allowed is None:
         return rf"(?:[^\w\p{{M}}{JOINERS}\x{{200c}}\x{{200d}}\x{{ad}}\x{{2060}}]|[{scripts}])"
-    import regex
-
-    letters = regex.compile(rf"(?![{scripts}])[\w\p{{M}}{JOINERS}\u200c\u200d\u00ad\u2060]")
+    letters = unicode_pattern(rf"(?![{scripts}])[\w\p{{M}}{JOINERS}\u200c\u200d\u00ad\u2060]")
     found = [each for each in sorted(allowed) if not letters.match(each)]
     return _any_of(found) if found else r"[^\w\W]"

@@ -68,6 +68,11 @@ def compiled(rules: int, split: str) -> Any:
     pattern = PATTERNS[rules][split]
     if rules == 1 or split == "spaces":
         return re.compile(pattern)
+    return unicode_pattern(pattern)
+
+
+def unicode_pattern(pattern: str) -> Any:
+    r"""A pattern with properties such as \p{M} -> an object with `match`, `findall` and `sub`."""
     # Imported here, because the other tokenizers do without it.
     import regex
 

@@ -67,7 +67,7 @@ class PairsTask(Task):
     next_command = "charrnn translate"
     rules = RULES
     refused = frozenset(
-        ("lines", "documents", "chat", "as_name", "newlines", "preset", "tie_weights",
+        ("lines", "documents", "chat", "as_name", "conditions", "newlines", "preset", "tie_weights",
          "source_vocab_size", "output_penalty", "change_penalty")
     )  # fmt: skip
 

@@ -42,7 +42,7 @@ class SeriesTask(Task):
     refused = frozenset(
         (
             "tokenizer", "vocab_size", "min_count", "split_words", "lines", "documents", "newlines",
-            "chat", "as_name", "valid", "test", "embedding_size", "embedding_dropout",
+            "chat", "as_name", "conditions", "valid", "test", "embedding_size", "embedding_dropout",
             "tie_weights", "num_lags", "preset", "sample_every",
         )
     )  # fmt: skip

@@ -35,7 +35,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("conditions")
     source = folder / "labels.tsv"
     source.write_text(LINES)
-    size: dict[str, Any] = {"hidden_size": 32, "num_layers": 1, "embedding_size": 16, "dropout": 0.0}
+    size: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_layers": 1,
+        "embedding_size": 16,
+        "dropout": 0.0,
+    }
     return charrnn.train(
         source, runs_dir=folder, conditions=True, steps=150, threads=1, batch_size=8,
         seq_length=32, learning_rate=0.01, **size,
