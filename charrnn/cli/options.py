@@ -32,11 +32,12 @@ Which = Annotated[
 ]
 
 Conditions = Annotated[
-    bool,
+    bool | None,
     option(
         "--conditions/--no-conditions",
         help="Each line is label<TAB>text, or each folder of a folder is a label, which the model "
         "learns to write in.",
+        show_default="no-conditions",
     ),
 ]
 

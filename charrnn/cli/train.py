@@ -134,7 +134,7 @@ def train(
             show_default="where it plainly is one",
         ),
     ] = None,
-    conditions: Conditions = False,
+    conditions: Conditions = None,
     as_name: Annotated[
         str | None,
         option(
