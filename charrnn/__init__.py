@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from charrnn.evaluation.scores import Score
+    from charrnn.tasks.labels.classifier import Classifier
     from charrnn.tasks.language.blend import Blend
     from charrnn.tasks.language.language_model import LanguageModel
     from charrnn.tasks.pairs.translator import Translator
@@ -42,6 +43,7 @@ __all__ = [
     "Blend",
     "CharRNNError",
     "CheckpointError",
+    "Classifier",
     "CorpusError",
     "DivergedError",
     "Forecaster",
@@ -65,6 +67,7 @@ __all__ = [
 
 _MODULES = {
     "Blend": "tasks.language.blend",
+    "Classifier": "tasks.labels.classifier",
     "Forecaster": "tasks.series.forecaster",
     "LanguageModel": "tasks.language.language_model",
     "Plan": "training.planner.plan",

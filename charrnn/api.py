@@ -138,7 +138,7 @@ def load(
     """A run, its name or folder, a checkpoint file, or None for the last run -> the trained model.
 
     What is returned depends on the run's task: a LanguageModel for a language model, a Forecaster
-    for series, a Translator for pairs. checkpoint:
+    for series, a Translator for pairs, a Classifier for labels. checkpoint:
     "best", "latest" or a step. precision: "float32", or "int8" for weights of one byte each.
     task: the task that the model must be of, None for any. UsageError if there is no such run or it
     is of another task, CheckpointError if the file cannot be used.

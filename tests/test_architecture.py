@@ -46,6 +46,7 @@ WITH_TORCH = (
     "evaluation.gradient_flow", "tasks.language.network", "tasks.language.evaluate",
     "tasks.series.network", "tasks.series.steppers",
     "tasks.pairs.network", "tasks.pairs.stepper",
+    "tasks.labels.network", "tasks.labels.stepper",
     "cli.progress",  # shows a training
 )  # fmt: skip
 

@@ -34,8 +34,8 @@ TRACEBACKS = ContextVar("TRACEBACKS", default=False)
 """Whether errors keep their tracebacks."""
 
 COMMANDS = (
-    "train", "plan", "sample", "forecast", "translate", "evaluate", "write", "chat", "score",
-    "originality", "runs", "compare", "plot", "gradients", "checkpoints",
+    "train", "plan", "sample", "forecast", "translate", "classify", "evaluate", "write", "chat",
+    "score", "originality", "runs", "compare", "plot", "gradients", "checkpoints",
 )  # fmt: skip
 """Commands in the order of the help. Each is a function of the module of the same name."""
 

@@ -16,6 +16,7 @@ from charrnn.cli.output import broken_pipe
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import UsageError
 from charrnn.tasks import TASKS
+from charrnn.tasks.labels.config import LabelsConfig
 from charrnn.tasks.pairs.config import PairsConfig
 from charrnn.tasks.series.config import SeriesConfig
 from charrnn.tokenizers import TOKENIZERS
@@ -218,6 +219,17 @@ def train(
         str | None,
         option(help="With --task pairs, the column of the targets.", show_default="found"),
     ] = None,
+    text: Annotated[
+        str | None,
+        option(
+            help="With --task labels, the column of the texts: its name, or its number from 1 on.",
+            show_default="found",
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        option(help="With --task labels, the column of the labels.", show_default="found"),
+    ] = None,
     minutes: Annotated[
         float | None,
         option(min=0.1, max=1e5, help="Minutes to train.", show_default="by the size of the text"),
@@ -251,6 +263,7 @@ def train(
     members: Annotated[int | None, config_option(SeriesConfig, "members")] = None,
     distribution: Annotated[str | None, config_option(SeriesConfig, "distribution")] = None,
     label_smoothing: Annotated[float | None, config_option(PairsConfig, "label_smoothing")] = None,
+    word_dropout: Annotated[float | None, config_option(LabelsConfig, "word_dropout")] = None,
     batch_size: Annotated[int | None, train_option("batch_size")] = None,
     seq_length: Annotated[int | None, train_option("seq_length")] = None,
     optimizer: Annotated[str | None, train_option("optimizer")] = None,

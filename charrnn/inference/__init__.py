@@ -3,6 +3,7 @@
 nodes        parts of ONNX graphs: products in float32 or int8, one step of each cell
 graphs       a checkpoint -> ONNX models that read a token or a sequence
 onnx_document what an exported ONNX file says of its use to other programs
+bidirectional a recurrent layer that reads texts both ways, as ONNX nodes
 sessions     a graph run on the number of threads that is faster now
 engine       Engine: ids and state -> logits and state, by ONNX Runtime
 labelled_engine an engine that begins every document with a label

@@ -4,6 +4,7 @@
     language  text -> a model that continues, scores and generates text
     series    numbers in time -> a model that forecasts them
     pairs     sources and targets -> a model that translates
+    labels    texts with labels -> a model that classifies them
 
 No task imports another. A new task is a package here and a line in TASKS (docs/extending.md).
 """
@@ -53,3 +54,4 @@ def _schema(name: str) -> Schema:
 register(LANGUAGE, "charrnn.tasks.language.task:LanguageTask")
 register("series", "charrnn.tasks.series.task:SeriesTask")
 register("pairs", "charrnn.tasks.pairs.task:PairsTask")
+register("labels", "charrnn.tasks.labels.task:LabelsTask")

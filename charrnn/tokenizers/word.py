@@ -174,6 +174,11 @@ class WordTokenizer(Tokenizer):
     def _letters(self) -> LetterModel:
         return LetterModel(self._examples)
 
+    def pieces(self, text: str) -> list[str]:
+        """Text -> its words, marks and white space, which join to it; they may have no id."""
+        found: list[str] = self._pattern.findall(text)
+        return found
+
     def spell_unknown(self, text: str) -> tuple[Ids, list[str]]:
         """Text -> its ids, and each word that has none, in order."""
         index, unknown = self._index, self.unknown_id

@@ -90,9 +90,17 @@ def _refuse_others(
 
 
 TASK_OPTIONS = dict.fromkeys(
-    ("target", "date", "covariate", "horizon", "season", "members", "distribution"), "series"
-) | dict.fromkeys(("source_column", "target_column", "label_smoothing"), "pairs")
-"""Options of one task alone -> its name."""
+    ("target", "date", "covariate", "horizon", "season", "distribution"), "series"
+) | {
+    "source_column": "pairs",
+    "target_column": "pairs",
+    "label_smoothing": "pairs or labels",
+    "members": "series or labels",
+    "text": "labels",
+    "label": "labels",
+    "word_dropout": "labels",
+}
+"""Options that not every task has -> the tasks that have it, in words."""
 
 
 def _refuse_idle(values: Mapping[str, Any], chosen: Preset | None, tokenizer: str) -> None:

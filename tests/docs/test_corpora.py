@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 CORPORA = Path(__file__).resolve().parent.parent.parent / "corpora"
-TEXTS = ("fables.txt", "names.txt", "tunes.abc", "dates.tsv", "load.csv", "shop.txt")
+TEXTS = (
+    "fables.txt", "names.txt", "tunes.abc", "dates.tsv", "requests.tsv", "load.csv", "shop.txt",
+)  # fmt: skip
 NOTE = re.compile(r"[\^_=]*[A-Ga-gz][,']*(\d*)(/*)(\d*)")
 HEADERS = "XTRMLK"
 
@@ -77,6 +79,7 @@ def test_text_is_long_enough(name: str, least: int) -> None:
         ("make_dates.py", "dates.tsv"),
         ("make_load.py", "load.csv"),
         ("make_shop.py", "shop.txt"),
+        ("make_requests.py", "requests.tsv"),
     ],
 )
 def test_program_makes_shipped_file(program: str, text: str) -> None:

@@ -55,6 +55,17 @@ def write_pairs(path: Path) -> None:
     path.write_text("".join(f"{word}\t{word[::-1]}\n" for word in words))
 
 
+def write_labels(path: Path) -> None:
+    """Which two of six letters are next to each other, among others."""
+    random = np.random.default_rng(3)
+    lines = []
+    for _ in range(160):
+        kind, place = random.integers(6), random.integers(6)
+        noise = "".join(random.permutation(list("abcdef")))
+        lines.append(f"{noise[:place]}{'uvwxyz'[kind] * 2}{noise[place:]}\t{'uvwxyz'[kind]}")
+    path.write_text("".join(f"{line}\n" for line in lines))
+
+
 CPU = ("--device", "cpu")
 
 SIZES = {"num_layers": 1, "hidden_size": 8, "embedding_size": 8, "batch_size": 4, "seq_length": 8}
@@ -68,7 +79,7 @@ def sizes(task: Task) -> dict[str, Any]:
 
 DATA: dict[str, Callable[[Path], None]] = {
     "language": write_text, TOY: write_numbers, "series": write_series,
-    "pairs": write_pairs,
+    "pairs": write_pairs, "labels": write_labels,
 }  # fmt: skip
 """Task -> a function that writes a small file of its data. A new task adds a line."""
 

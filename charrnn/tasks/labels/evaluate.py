@@ -1,0 +1,148 @@
+"""Outputs over a split -> a score; the weights of network and naive Bayes; baselines."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.activity import track
+from charrnn.tasks.labels.batches import Part
+from charrnn.tasks.labels.encoder import LabelEncoder
+from charrnn.tasks.labels.metrics import LabelsScore, Matrix, score
+from charrnn.tasks.labels.naive_bayes import marked
+
+Model = Callable[[Sequence[NDArray[Any]]], NDArray[Any]]
+"""ids, parts, lengths, scores -> outputs (B, L): log-probabilities, or logits of several labels."""
+
+TOKENS = 4_096
+"""Padded tokens that are read at once."""
+
+RIDGE = 1.0
+"""Nats for weights that are 1 away from where they start: few texts change them little."""
+
+
+def batches_of(lengths: Sequence[int]) -> list[list[int]]:
+    """Lengths of texts -> batches of them, of about equal length and at most TOKENS."""
+    found: list[list[int]] = []
+    for text in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if not found or (len(found[-1]) + 1) * max(1, lengths[text]) > TOKENS:
+            found.append([])
+        found[-1].append(text)
+    return found
+
+
+def outputs(
+    model: Model, part: Part, encoder: LabelEncoder, texts: Sequence[int]
+) -> tuple[Matrix, Matrix]:
+    """Texts of a part -> outputs of the network and scores of naive Bayes, (B, L) each."""
+    lengths = part.rows.lengths[list(texts)].tolist()
+    found = np.zeros((len(texts), len(encoder.labels)))
+    scores = np.zeros_like(found)
+    for batch in track(batches_of(lengths), "classifying", len(texts), size=len):
+        arrays = part.inputs([texts[n] for n in batch], encoder.bayes)
+        found[batch], scores[batch] = model(arrays), arrays[3]
+    return found, scores
+
+
+def joined(outputs: Matrix, scores: Matrix, weights: tuple[float, float], multiple: bool) -> Matrix:
+    """Outputs and scores (B, L), and their weights -> probabilities (B, L)."""
+    logits = weights[0] * outputs + weights[1] * scores
+    if multiple:
+        return np.asarray(1 / (1 + np.exp(-np.clip(logits, -500, 500))))
+    exponents = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(exponents / exponents.sum(1, keepdims=True))
+
+
+def fitted(
+    outputs: Matrix, scores: Matrix, own: Sequence[Sequence[int]], multiple: bool
+) -> tuple[float, float]:
+    """Outputs and scores of the validation part -> the weights under which it is most likely.
+
+    By Newton's method: the loss is convex in the two weights. Texts of unknown labels do not count.
+    """
+    kept = [n for n, labels in enumerate(own) if min(labels) >= 0]
+    if not kept:
+        return 1.0, 0.0
+    x = np.stack([outputs[kept], scores[kept]])  # (2, B, L)
+    truth = marked([own[n] for n in kept], outputs.shape[1])
+    start = np.array([1.0, 0.0])
+    weights = start.copy()
+    best = _loss(x, truth, weights, start, multiple)
+    for _ in range(30):
+        p = joined(x[0], x[1], (float(weights[0]), float(weights[1])), multiple)
+        gradient = ((p - truth) * x).sum((1, 2)) + 2 * RIDGE * (weights - start)
+        if multiple:
+            hessian = np.einsum("ibl,jbl,bl->ij", x, x, p * (1 - p))
+        else:
+            mean = (p * x).sum(2, keepdims=True)
+            hessian = np.einsum("ibl,jbl,bl->ij", x - mean, x - mean, p)
+        step = np.linalg.solve(hessian + 2 * RIDGE * np.eye(2), gradient)
+        # Halved until it helps, so that it cannot diverge.
+        for _ in range(20):
+            loss = _loss(x, truth, weights - step, start, multiple)
+            if loss <= best:
+                break
+            step = step / 2
+        if best - loss < 1e-9 * max(1.0, abs(best)):
+            break
+        weights, best = weights - step, loss
+    return float(weights[0]), float(weights[1])
+
+
+def _loss(
+    x: Matrix, truth: NDArray[np.bool_], weights: Matrix, start: Matrix, multiple: bool
+) -> float:
+    p = joined(x[0], x[1], (float(weights[0]), float(weights[1])), multiple)
+    p = np.clip(p, 1e-12, 1 - 1e-12)
+    nats = -np.log(p[truth]).sum() - (np.log1p(-p[~truth]).sum() if multiple else 0.0)
+    return float(nats + RIDGE * ((weights - start) ** 2).sum())
+
+
+def chosen_texts(part: Part, limit: int) -> list[int]:
+    """A part -> all of its texts, or so many as have about `limit` tokens, evenly spread."""
+    count, tokens = len(part), len(part.rows.ids)
+    if not 0 < limit < tokens:
+        return list(range(count))
+    few = max(1, limit * count // tokens)
+    return [row * count // few for row in range(few)]
+
+
+def evaluate(
+    model: Model, part: Part, encoder: LabelEncoder, limit: int = 0, fit: bool = False
+) -> LabelsScore:
+    """The score over a part. fit: with weights of its own, as on the validation part."""
+    texts = chosen_texts(part, limit)
+    found, scores = outputs(model, part, encoder, texts)
+    own = part.own(texts)
+    weights = (encoder.network_weight, encoder.bayes_weight)
+    if fit:
+        weights = fitted(found, scores, own, encoder.multiple)
+    probabilities = joined(found, scores, weights, encoder.multiple)
+    result = score(probabilities, own, encoder.labels, encoder.multiple, detail=not fit)
+    return LabelsScore(**{**vars(result), "weights": weights})
+
+
+def evaluate_texts(model: Model, part: Part, encoder: LabelEncoder, texts: Sequence[int]) -> Matrix:
+    """Texts of a part -> the probabilities of their labels (B, L)."""
+    found, scores = outputs(model, part, encoder, texts)
+    weights = (encoder.network_weight, encoder.bayes_weight)
+    return joined(found, scores, weights, encoder.multiple)
+
+
+def baselines(part: Part, encoder: LabelEncoder) -> dict[str, LabelsScore]:
+    """The scores of the most frequent label, and of naive Bayes."""
+    texts = list(range(len(part)))
+    own, multiple = part.own(texts), encoder.multiple
+    bayes = encoder.bayes
+    share = bayes.of_label / max(1, bayes.texts)
+    frequent = np.tile(share, (len(texts), 1))
+    found = {"most frequent": score(frequent, own, encoder.labels, multiple)}
+    blocks = [texts[begin : begin + 256] for begin in range(0, len(texts), 256)]
+    scores = np.concatenate(
+        [bayes.scores([part.grams[text] for text in block]) for block in blocks]
+    ).astype(np.float64)
+    roots = np.sqrt(np.maximum(1, part.grams.lengths))[:, None]
+    plain = joined(scores * roots, scores, (1.0, 0.0), multiple)
+    found["naive Bayes"] = score(plain, own, encoder.labels, multiple)
+    return found
