@@ -58,7 +58,9 @@ SETS: dict[str, Callable[[Path, Path], Parts]] = {
 
 def measure(parts: Parts, minutes: float, seed: int, threads: int, runs: Path) -> Any:
     """A set and a seed -> the score of its test part, with those of the baselines."""
-    files = {name: [str(parts[name])] for name in ("valid", "test") if name in parts}
+    files: dict[str, Any] = {
+        name: [str(parts[name])] for name in ("valid", "test") if name in parts
+    }
     run = charrnn.train(
         parts["train"], task="labels", minutes=minutes, seed=seed, threads=threads,
         runs_dir=runs, **files,

@@ -34,6 +34,12 @@ def train_option(name: str) -> Any:
     return config_option(TrainConfig, name)
 
 
+def column_option(task: str, what: str) -> Any:
+    """The option of a column of a table."""
+    said = f"With --task {task}, the column of the {what}: its name, or its number from 1 on."
+    return option(help=said, show_default="found")
+
+
 def train(
     corpus: Annotated[
         list[str] | None,
@@ -208,28 +214,10 @@ def train(
             min=1, max=100_000, help="With --task series, steps of a season.", show_default="found"
         ),
     ] = None,
-    source_column: Annotated[
-        str | None,
-        option(
-            help="With --task pairs, the column of the sources: its name, or its number from 1 on.",
-            show_default="found",
-        ),
-    ] = None,
-    target_column: Annotated[
-        str | None,
-        option(help="With --task pairs, the column of the targets.", show_default="found"),
-    ] = None,
-    text: Annotated[
-        str | None,
-        option(
-            help="With --task labels, the column of the texts: its name, or its number from 1 on.",
-            show_default="found",
-        ),
-    ] = None,
-    label: Annotated[
-        str | None,
-        option(help="With --task labels, the column of the labels.", show_default="found"),
-    ] = None,
+    source_column: Annotated[str | None, column_option("pairs", "sources")] = None,
+    target_column: Annotated[str | None, column_option("pairs", "targets")] = None,
+    text: Annotated[str | None, column_option("labels", "texts")] = None,
+    label: Annotated[str | None, column_option("labels", "labels")] = None,
     minutes: Annotated[
         float | None,
         option(min=0.1, max=1e5, help="Minutes to train.", show_default="by the size of the text"),

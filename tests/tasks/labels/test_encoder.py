@@ -49,10 +49,11 @@ def test_parts_are_bounded() -> None:
 def test_an_encoder_survives_json_and_a_damaged_one_is_refused() -> None:
     data = learned(SENTENCES).to_json()
     assert LabelEncoder.from_json(json.loads(json.dumps(data))).to_json() == data
-    for change in (
+    changes: list[dict[str, object]] = [
         {"labels": []}, {"labels": ["a", "a", "b"]}, {"labels": "abc"}, {"multiple": 1},
         {"part_buckets": 0}, {"part_buckets": True}, {"weights": [1.0]}, {"weights": [1.0, None]},
         {"weights": [float("nan"), 0.0]}, {"naive_bayes": None}, {"name": "x"}, {"tokenizer": []},
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for change in changes:
         with pytest.raises(CheckpointError):
             LabelEncoder.from_json(data | change)
