@@ -35,21 +35,23 @@ def dropout(x: Tensor, p: float) -> Tensor:
 
 
 class _LargeSoftmax(torch.autograd.Function):
-    """Mean nats per token of x (N, H), weight (V, H), bias (V,) and targets (N,).
+    """Loss and nats per token of x (N, H), weight (V, H), bias (V,) and targets (N,).
 
     The logits of ten thousand words take longer to write to memory and read back than to compute.
     So a few rows of them at a time become loss and gradient while they are in the cache.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+    ) -> tuple[Tensor, Tensor]:
         # `backward` runs outside autocast; rounding here gives both passes the same precision.
         if torch.is_autocast_enabled(x.device.type):
             x, weight = (each.to(torch.get_autocast_dtype(x.device.type)) for each in (x, weight))
         count, size = len(x), len(weight)
         # The only array of (N, V) numbers; under autocast in bfloat16.
         gradient = x.new_empty(count, size)
-        total = torch.zeros((), device=x.device)
+        total, normalizers = torch.zeros((2,), device=x.device)
         rows = max(1, LOGITS_AT_ONCE // size)
         for begin in range(0, count, rows):
             part = slice(begin, begin + rows)
@@ -57,23 +59,38 @@ class _LargeSoftmax(torch.autograd.Function):
             logits = F.linear(x[part], weight).float().add_(bias)  # (rows, V)
             target = targets[part].unsqueeze(1)
             normalizer = logits.logsumexp(1, keepdim=True)
+            normalizers += normalizer.sum()
             total += (normalizer - logits.gather(1, target)).sum()
             # The gradient of cross-entropy by its logits: probabilities less the one-hot target.
             # In place, so that these rows stay in the cache.
             probabilities = logits.sub_(normalizer).exp_()
-            probabilities.scatter_add_(1, target, probabilities.new_full(target.shape, -1.0))
-            gradient[part] = probabilities.mul_(1.0 / count)
+            probabilities.scatter_add_(
+                1, target, probabilities.new_full(target.shape, smoothing - 1.0)
+            )
+            probabilities.mul_(1.0 / count)
+            gradient[part] = (
+                probabilities.sub_(smoothing / size / count) if smoothing else probabilities
+            )
         ctx.save_for_backward(x, weight, gradient)
-        return total / count
+        nats = total / count
+        ctx.mark_non_differentiable(nats)
+        ctx.set_materialize_grads(False)
+        if not smoothing:
+            return nats.clone(), nats
+        # The mean of a row's logits needs only the means of weights and bias.
+        middle = (x.float() @ weight.float().mean(0)).mean() + bias.mean()
+        uniform = normalizers / count - middle
+        return nats + smoothing * (uniform - nats), nats
 
     @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, outer: Tensor, _: None) -> tuple[Tensor, Tensor, Tensor, None, None]:
         x, weight, gradient = ctx.saved_tensors
         # The loss is a scalar, so the gradient that comes in, `outer`, is only a factor.
         return (
             (gradient @ weight).float() * outer,
             (gradient.t() @ x).float() * outer,
             gradient.sum(0, dtype=torch.float32) * outer,
+            None,
             None,
         )
 
@@ -83,8 +100,21 @@ def cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> T
 
     Loss and gradient in one pass, for a large V.
     """
-    loss: Tensor = _LargeSoftmax.apply(x, weight, bias, targets)  # type: ignore[no-untyped-call]
-    return loss
+    return smoothed_cross_entropy(x, weight, bias, targets, 0.0)[0]
+
+
+def smoothed_cross_entropy(
+    x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+) -> tuple[Tensor, Tensor]:
+    """As `cross_entropy`, with label smoothing (Szegedy et al. 2016) -> loss, nats per token.
+
+    The loss is the cross-entropy with targets of which a part `smoothing` is spread over all V
+    tokens. The nats are those of the tokens themselves, without a gradient.
+    """
+    found: tuple[Tensor, Tensor] = _LargeSoftmax.apply(  # type: ignore[no-untyped-call]
+        x, weight, bias, targets, smoothing
+    )
+    return found
 
 
 def token_losses(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:

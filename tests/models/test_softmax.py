@@ -38,6 +38,22 @@ def test_loss_and_gradients_equal_those_of_torch(
         assert torch.allclose(one, each.grad, atol=1e-6)
 
 
+@pytest.mark.parametrize("smoothing", [0.1, 0.5])
+def test_a_smoothed_loss_and_its_gradients_equal_those_of_torch(
+    smoothing: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(functional, "LOGITS_AT_ONCE", VOCABULARY * 4)
+    x, weight, bias, targets = parts()
+    loss, nats = functional.smoothed_cross_entropy(x, weight, bias, targets, smoothing)
+    found = torch.autograd.grad(loss, (x, weight, bias))
+    logits = F.linear(x, weight, bias)
+    expected = F.cross_entropy(logits, targets, label_smoothing=smoothing)
+    assert torch.allclose(loss, expected)
+    assert torch.allclose(nats, F.cross_entropy(logits, targets))
+    for one, each in zip(found, torch.autograd.grad(expected, (x, weight, bias)), strict=True):
+        assert torch.allclose(one, each, atol=1e-6)
+
+
 def test_products_are_rounded_under_autocast() -> None:
     x, weight, bias, targets = parts()
     exact = functional.cross_entropy(x, weight, bias, targets)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from charrnn.config import CELLS
 from charrnn.models.cells import CELL_CLASSES, State
+from charrnn.models import functional
 from charrnn.models.functional import dropout
 from charrnn.models.recurrent import RecurrentNetwork
 from charrnn.tasks.pairs.config import PairsConfig, encoder_units, recurrent_sizes
@@ -143,12 +144,13 @@ class PairNetwork(RecurrentNetwork):
         keys, values, mask, first = self.encode(source, lengths)
         y, _, _ = self.decode(inputs, (keys, values, mask), (first, None))
         kept = targets >= 0
-        logits = self.logits(y[kept]).float()  # (N, V)
-        normalizer = logits.logsumexp(-1)
-        nats = (normalizer - logits.gather(1, targets[kept][:, None])[:, 0]).mean()
-        smoothing = self.config.label_smoothing
-        extra = smoothing * ((normalizer - logits.mean(-1)).mean() - nats) if smoothing else 0.0
-        return nats, [], extra + self.penalty(y, y, penalties)
+        loss, nats = functional.smoothed_cross_entropy(
+            y[kept], self.embedding.weight, self.output.bias, targets[kept],
+            self.config.label_smoothing,
+        )  # fmt: skip
+        # Both have the gradient of their sum: the function computes no other.
+        extra = (loss - nats).detach()
+        return loss - extra, [], extra + self.penalty(y, y, penalties)
 
     def zero_state(self, batch_size: int) -> list[State]:
         """No state is carried from step to step."""
