@@ -12,7 +12,7 @@ from charrnn.checkpoints.header import LANGUAGE
 from charrnn.checkpoints.run import Entry, Run, find_run, load_checkpoint
 from charrnn.cli import terminal
 from charrnn.cli.effects import GIVEN, Checked
-from charrnn.cli.options import Json, RunFolder, RunName, RunsDir, Which, option
+from charrnn.cli.options import Force, Json, RunFolder, RunName, RunsDir, Which, option
 from charrnn.cli.output import Output
 from charrnn.cli.tables import print_table
 from charrnn.config import config_to_json
@@ -168,7 +168,7 @@ def export(
             show_default="by the name of --output, else safetensors",
         ),
     ] = FORMATS[0],
-    force: Annotated[bool, option("--force", help="Overwrite an existing file.")] = False,
+    force: Force = False,
 ) -> None:
     """Write a model to a file of its own, without its training state, for sharing."""
     # The default gives way to the suffix of --output, so only a format that was asked for counts.

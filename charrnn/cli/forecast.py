@@ -10,7 +10,7 @@ import typer
 
 from charrnn.checkpoints.checkpoint import SUFFIX
 from charrnn.cli import terminal
-from charrnn.cli.options import Json, Precision, RunName, RunsDir, Threads, Which, option
+from charrnn.cli.options import Force, Json, Precision, RunName, RunsDir, Threads, Which, option
 from charrnn.cli.output import Output
 from charrnn.cli.plotting import show
 from charrnn.errors import UsageError
@@ -56,7 +56,7 @@ def forecast(
     seed: Annotated[int, option(min=0, max=2**63 - 1, help="Seed of the paths.")] = 0,
     plot: Annotated[bool, option("--plot", help="Draw a chart instead of printing CSV.")] = False,
     output: show.Picture = None,
-    force: show.Force = False,
+    force: Force = False,
     width: show.Width = None,
     height: show.Height = 22,
     checkpoint: Which = "best",

@@ -12,7 +12,7 @@ from charrnn.checkpoints.header import LANGUAGE
 from charrnn.checkpoints.run import find_checkpoint
 from charrnn.cli import terminal
 from charrnn.cli.effects import GIVEN
-from charrnn.cli.options import Errors, Json, RunName, RunsDir, Threads, Which, option
+from charrnn.cli.options import Errors, Force, Json, RunName, RunsDir, Threads, Which, option
 from charrnn.cli.output import Output
 from charrnn.cli.plotting import show
 from charrnn.cli.plotting.chart import Chart, Curve, format_value
@@ -92,7 +92,7 @@ def gradients(
     width: show.Width = None,
     height: show.Height = 22,
     output: show.Picture = None,
-    force: show.Force = False,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Measure how far back gradients reach, in a trained model and in fresh ones.

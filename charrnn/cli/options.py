@@ -22,6 +22,8 @@ RunsDir = Annotated[
 
 Json = Annotated[bool, option("--json", help="Print JSON on stdout, one object per line.")]
 
+Force = Annotated[bool, option("--force", help="Overwrite an existing file.")]
+
 Which = Annotated[
     str,
     option(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from charrnn.checkpoints.run import find_run
 from charrnn.cli import terminal
 from charrnn.cli.effects import GIVEN
-from charrnn.cli.options import Json, RunsDir, option, run_names
+from charrnn.cli.options import Force, Json, RunsDir, option, run_names
 from charrnn.cli.output import Output
 from charrnn.cli.plotting import show
 from charrnn.cli.plotting.chart import Chart, Curve
@@ -50,7 +50,7 @@ def plot(
     width: show.Width = None,
     height: show.Height = 22,
     output: show.Picture = None,
-    force: show.Force = False,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Plot the learning curves of one or several runs.

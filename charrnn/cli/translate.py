@@ -8,7 +8,17 @@ import typer
 from charrnn.checkpoints.atomic import check_target, write_durably
 from charrnn.cli import terminal
 from charrnn.cli.lines import argument, blocks_of, sort_arguments
-from charrnn.cli.options import Errors, Json, Precision, RunName, RunsDir, Threads, Which, option
+from charrnn.cli.options import (
+    Errors,
+    Force,
+    Json,
+    Precision,
+    RunName,
+    RunsDir,
+    Threads,
+    Which,
+    option,
+)
 from charrnn.cli.output import Output
 from charrnn.cli.prompts import STDIN
 from charrnn.errors import UsageError
@@ -49,7 +59,7 @@ def translate(
             show_default="none",
         ),
     ] = None,
-    force: Annotated[bool, option("--force", help="Overwrite an existing file.")] = False,
+    force: Force = False,
     encoding: Annotated[str, option(help="Encoding of stdin.")] = "utf-8",
     errors: Errors = "strict",
     precision: Precision = "float32",

@@ -1,7 +1,7 @@
 """RecurrentNetwork: input -> recurrent layers -> output; a task adds its input, output and loss."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -35,10 +35,11 @@ class RecurrentNetwork(nn.Module):
         super().__init__()
         self.config = config
 
-    def recurrent_layers(self) -> nn.ModuleList:
-        """New recurrent layers of the configured cell and sizes."""
+    def recurrent_layers(self, sizes: Iterable[tuple[int, int]] | None = None) -> nn.ModuleList:
+        """New layers of the configured cell; sizes: inputs and units of each, if not the usual."""
         cell = CELL_CLASSES[self.config.cell]
-        return nn.ModuleList(cell(*size) for size in layer_sizes(self.config))
+        own = layer_sizes(self.config) if sizes is None else sizes
+        return nn.ModuleList(cell(*size) for size in own)
 
     @abstractmethod
     def embed(self, inputs: Tensor) -> Tensor:

@@ -158,13 +158,26 @@ class Dataset(ABC):
 class Predictor(ABC):
     """A trained model, ready to use: what `charrnn.load` returns.
 
-    path: the checkpoint file it came from. reads_files: whether it can be evaluated on a file that
-    is not a part of the run's data. A subclass adds what it can do, such as `sample`.
+    path: the checkpoint file it came from. threads: None for one per core, at most four. precision:
+    "float32", or "int8" for weights of one byte each, which is faster. engine_class: what computes
+    with the checkpoint's weights, made of checkpoint, threads and precision. reads_files: whether
+    it can be evaluated on a file that is not a part of the run's data. A subclass adds what it can
+    do, such as `sample`.
     """
 
-    checkpoint: Checkpoint
-    path: Path
+    engine_class: ClassVar[Callable[..., Any]]
     reads_files: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        path: Path,
+        threads: int | None = None,
+        precision: str = "float32",
+    ) -> None:
+        self.checkpoint, self.path = checkpoint, path
+        self.encoder: Any = checkpoint.encoder
+        self.engine: Any = type(self).engine_class(checkpoint, threads, precision)
 
     @property
     def name(self) -> str:

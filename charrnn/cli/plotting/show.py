@@ -23,8 +23,6 @@ Picture = Annotated[
     ),
 ]
 
-Force = Annotated[bool, option("--force", help="Overwrite an existing file.")]
-
 Width = Annotated[
     int | None,
     option(

@@ -43,11 +43,10 @@ LOOK_TOKENS = 2000
 
 
 class LanguageModel(Predictor):
-    """A tokenizer and an engine in one object, with the run's corpus if there is one.
+    """A tokenizer and an engine in one object, with the run's corpus if there is one."""
 
-    threads: None for one per core, at most four. precision: "float32", or "int8" for weights of
-    one byte each, which is faster.
-    """
+    engine: Engine
+    engine_class = Engine
 
     def __init__(
         self,
@@ -56,13 +55,12 @@ class LanguageModel(Predictor):
         threads: int | None = None,
         precision: str = "float32",
     ) -> None:
-        self.checkpoint, self.path = checkpoint, path
+        super().__init__(checkpoint, path, threads, precision)
         self.tokenizer = checkpoint.tokenizer
         self.threads, self.precision = threads or default_threads(), precision
         self._given_threads = threads
         self._words: dict[str, list[str]] = {}
         self._known: dict[tuple[str, tuple[str, ...], str | None], KnownWordsConstraint] = {}
-        self.engine = Engine(checkpoint, threads, precision)
 
     @cached_property
     def corpus(self) -> Corpus | None:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from charrnn.config import CELLS
-from charrnn.models.cells import CELL_CLASSES, State
 from charrnn.models import functional
+from charrnn.models.cells import State
 from charrnn.models.functional import dropout
 from charrnn.models.recurrent import RecurrentNetwork
 from charrnn.tasks.pairs.config import PairsConfig, encoder_units, recurrent_sizes
@@ -38,11 +38,10 @@ class PairNetwork(RecurrentNetwork):
         self.embedding = nn.Embedding(config.vocab_size, width)
         if config.source_vocab_size:
             self.source_embedding = nn.Embedding(config.source_vocab_size, width)
-        cell, sizes = CELL_CLASSES[config.cell], recurrent_sizes(config)
-        count = config.num_layers
-        self.forward_layers = nn.ModuleList(cell(*sizes[f"forward.{n}"]) for n in range(count))
-        self.backward_layers = nn.ModuleList(cell(*sizes[f"backward.{n}"]) for n in range(count))
-        self.lower, self.upper = cell(*sizes["lower"]), cell(*sizes["upper"])
+        sizes, count = recurrent_sizes(config), range(config.num_layers)
+        self.forward_layers = self.recurrent_layers(sizes[f"forward.{n}"] for n in count)
+        self.backward_layers = self.recurrent_layers(sizes[f"backward.{n}"] for n in count)
+        self.lower, self.upper = self.recurrent_layers([sizes["lower"], sizes["upper"]])
         self.bridge = nn.Linear(context, hidden)
         self.keys = nn.Linear(context, hidden, bias=False)
         self.projection = nn.Linear(hidden + context, width)
@@ -144,8 +143,10 @@ class PairNetwork(RecurrentNetwork):
         keys, values, mask, first = self.encode(source, lengths)
         y, _, _ = self.decode(inputs, (keys, values, mask), (first, None))
         kept = targets >= 0
+        bias = self.output.bias
+        assert isinstance(bias, nn.Parameter)
         loss, nats = functional.smoothed_cross_entropy(
-            y[kept], self.embedding.weight, self.output.bias, targets[kept],
+            y[kept], self.embedding.weight, bias, targets[kept],
             self.config.label_smoothing,
         )  # fmt: skip
         # Both have the gradient of their sum: the function computes no other.

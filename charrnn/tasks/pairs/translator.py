@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.data.config import data_config_from_json
 from charrnn.errors import CorpusError, UsageError
 from charrnn.tasks.base import Predictor
@@ -49,18 +48,10 @@ class Translation:
 class Translator(Predictor):
     """An encoder of pairs and an engine in one object, with the run's pairs if there are any."""
 
+    encoder: PairEncoder
+    engine: PairEngine
+    engine_class = PairEngine
     reads_files = True
-
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        path: Path,
-        threads: int | None = None,
-        precision: str = "float32",
-    ) -> None:
-        self.checkpoint, self.path = checkpoint, path
-        self.encoder: PairEncoder = checkpoint.encoder
-        self.engine = PairEngine(checkpoint, threads, precision)
 
     @cached_property
     def pairs(self) -> Pairs | None:

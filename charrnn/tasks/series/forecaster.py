@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.checkpoints.atomic import write_durably
-from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.checkpoints.run import Run
 from charrnn.data.config import data_config_from_json
 from charrnn.data.reading import Reading
@@ -52,23 +51,12 @@ class Context:
 
 
 class Forecaster(Predictor):
-    """A network of series and what it knows of them, with the run's series if there are any.
+    """A network of series and what it knows of them, with the run's series if there are any."""
 
-    threads: None for one per core, at most four. precision: "float32", or "int8".
-    """
-
+    encoder: SeriesEncoder
+    engine: SeriesEngine
+    engine_class = SeriesEngine
     reads_files = True
-
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        path: Path,
-        threads: int | None = None,
-        precision: str = "float32",
-    ) -> None:
-        self.checkpoint, self.path = checkpoint, path
-        self.encoder: SeriesEncoder = checkpoint.encoder
-        self.engine = SeriesEngine(checkpoint, threads, precision)
 
     @cached_property
     def dataset(self) -> SeriesDataset | None:
