@@ -23,7 +23,9 @@ def target(request: pytest.FixtureRequest) -> Any:
 
 
 def test_every_reader_of_untrusted_files_has_a_target() -> None:
-    assert NAMES == ["chats", "checkpoints", "corpora", "prompts", "states", "tokenizers", "words"]
+    assert NAMES == [
+        "chats", "checkpoints", "corpora", "pairs", "prompts", "states", "tokenizers", "words",
+    ]  # fmt: skip
 
 
 def test_seeds_are_read_without_a_fault(target: Any) -> None:

@@ -65,7 +65,8 @@ def _validates(values: Values) -> bool:
 
 
 def _has_upper_layers(values: Values) -> bool:
-    return values.get("num_layers") != 1
+    # A decoder of pairs has two layers, whatever the encoder has.
+    return values.get("num_layers") != 1 or values.get("task") == "pairs"
 
 
 def _drops(values: Values) -> bool:

@@ -52,7 +52,7 @@ def make_request(
     planned = (_names(get_task(task).config) | _names(TrainConfig)) - {"vocab_size", "steps"}
     planned -= {"restart_step", "reset_id"}
     _refuse_others(values, fields[kind] | fields[Budget] | planned, task, preset_name)
-    _refuse_idle(values, chosen, kind.tokenizer)
+    _refuse_idle(values, chosen, {"task": task, "tokenizer": kind.tokenizer})
     data = dict(chosen.data) if chosen else {}
     data |= {name: values[name] for name in fields[kind] if name in values}
     # Those that hold several values, whatever the task.
@@ -103,10 +103,10 @@ TASK_OPTIONS = dict.fromkeys(
 """Options that not every task has -> the tasks that have it, in words."""
 
 
-def _refuse_idle(values: Mapping[str, Any], chosen: Preset | None, tokenizer: str) -> None:
+def _refuse_idle(values: Mapping[str, Any], chosen: Preset | None, own: Mapping[str, str]) -> None:
     """UsageError if an option has no effect; one that is at its default asks for nothing.
 
-    tokenizer: the task's, where neither the values nor the preset name one.
+    own: the task's name, and its tokenizer where neither the values nor the preset name one.
     """
     defaults = {
         item.name: item.default
@@ -114,7 +114,7 @@ def _refuse_idle(values: Mapping[str, Any], chosen: Preset | None, tokenizer: st
         for item in dataclasses.fields(kind)
     }
     given = [name for name, value in values.items() if value != defaults.get(name)]
-    preset_values = {"tokenizer": tokenizer} | (chosen.data | chosen.given if chosen else {})
+    preset_values = dict(own) | (chosen.data | chosen.given if chosen else {})
     effect = without_effect(TRAINING, given, {**preset_values, **values})
     if effect:
         option = "--" + effect.option.replace("_", "-")
@@ -123,7 +123,7 @@ def _refuse_idle(values: Mapping[str, Any], chosen: Preset | None, tokenizer: st
 
 def idle_options(request: Request, plan: Plan) -> list[str]:
     """Notes on options that have no effect because of what was planned, such as one layer."""
-    values = dict(request.given) | config_to_json(plan.model_config)
+    values = {"task": request.task} | request.given | config_to_json(plan.model_config)
     values |= config_to_json(plan.train_config) | request.data.to_json()
     given = set(request.given)
     notes = []

@@ -12,6 +12,7 @@ from tests.torture import (
     limits,
     load,
     mutants,
+    pairs,
     pipes,
     power,
     prompts,
@@ -27,7 +28,7 @@ from tests.torture.rows import Row
 
 GROUPS = (
     kills, power, failing, folders, interruptions, sharing, damage, mutants, untrusted, resuming,
-    environments, pipes, terminals, prompts, corpora, texts, series, chats, tasks,
+    environments, pipes, terminals, prompts, corpora, texts, series, chats, pairs, tasks,
     limits,
     load,
 )  # fmt: skip

@@ -19,6 +19,9 @@ SAME, REPEATED, UNKNOWN = 0.5, 0.2, 0.5
 TIMES = 4
 """A word, or a few, in a row so many times is a repetition."""
 
+LETTER_TIMES = 8
+"""The same for characters, which also stand in rows where nothing is wrong."""
+
 LEAST_OUTPUTS = 10
 """Fewer outputs say nothing of all."""
 
@@ -141,7 +144,7 @@ def failures(
     repeated = sum(map(repeats, hypotheses)) / count
     if repeated >= REPEATED and repeated > 2 * sum(map(repeats, references)) / count:
         found["repeated words"] = (
-            f"{repeated:.0%} of the outputs repeat the same words; "
+            f"{repeated:.0%} of the outputs repeat the same words or letters; "
             "train longer, or with more pairs or --dropout"
         )
     lost = sum(unknown) / count
@@ -154,17 +157,23 @@ def failures(
 
 
 def repeats(text: str) -> bool:
-    """Whether up to four words stand in a row TIMES times.
+    """Whether up to four words stand in a row TIMES times, or up to four letters LETTER_TIMES.
 
-    >>> repeats("a man a man a man a man"), repeats("a man and a man")
-    (True, False)
+    The letters are for short strings, and for writing without spaces.
+
+    >>> repeats("a man a man a man a man"), repeats("a man and a man"), repeats("1999999999")
+    (True, False, True)
     """
-    words = text.split()
+    return _in_a_row(text.split(), TIMES) or _in_a_row(text, LETTER_TIMES)
+
+
+def _in_a_row(parts: Sequence[str], times: int) -> bool:
+    """Whether up to four parts stand in a row so many times."""
     for size in range(1, 5):
-        # How many words in a row are the same as `size` words before.
+        # How many in a row are the same as `size` before.
         run = 0
-        for word, before in zip(words[size:], words, strict=False):
-            run = run + 1 if word == before else 0
-            if run >= size * (TIMES - 1):
+        for part, before in zip(parts[size:], parts, strict=False):
+            run = run + 1 if part == before else 0
+            if run >= size * (times - 1):
                 return True
     return False

@@ -1,5 +1,6 @@
 """The exported files are enough: a reader that knows nothing of charrnn translates the same."""
 
+import base64
 import json
 import math
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 
 import charrnn
 from charrnn.checkpoints import checkpoint
+from charrnn.tasks.pairs.reading import Pair
 from tests.support.pairs import PAIRS, SPLIT, checkpoint_of, learned, network_of
 
 
 class Reader:
-    """Greedy decoding from the two files, by their document. Only of character tokenizers."""
+    """Greedy decoding from the two files, by their document. Of character tokenizers."""
 
     def __init__(self, path: Path) -> None:
         import onnx
@@ -29,8 +31,7 @@ class Reader:
     def translate(self, text: str) -> str:
         """A source -> its target."""
         source, target = self.use["source"], self.use["target"]
-        characters = source["tokenizer"]["characters"]
-        known = [16 + characters.index(c) if c in characters else source["copy_id"] for c in text]
+        known, copied = self.encode(text.strip(), source)
         ids = [*known, source["end_id"]]
         feed = {"source": np.array([ids]), "lengths": np.array([len(ids)])}
         keys, values, mask, first = self.encoder.run(["keys", "values", "mask", "first"], feed)
@@ -48,14 +49,64 @@ class Reader:
             if last == target["end_id"]:
                 break
             if last == target["copy_id"]:
-                written += text[max(copies, key=lambda place: attention[0, place])].encode()
+                place = max(copies, key=lambda place: attention[0, place])
+                written += copied[copies.index(place)].encode()
             else:
                 written += self._bytes(target["bytes"][last])
         return written.decode("utf-8", "replace")
 
+    def encode(self, text: str, source: dict[str, Any]) -> tuple[list[int], list[str]]:
+        """A source -> its ids, and the characters that are copied."""
+        own = source["tokenizer"]["characters"]
+        ids = [16 + own.index(c) if c in own else source["copy_id"] for c in text]
+        return ids, [c for c in text if c not in own]
+
     def _bytes(self, digits: str) -> bytes:
         # A half-byte has one digit; initial networks hardly write two that make a character.
         return bytes.fromhex(digits) if len(digits) % 2 == 0 else b"?"
+
+
+class SubwordReader(Reader):
+    """The same of a subword tokenizer: sentencepiece, with what has no piece copied."""
+
+    def encode(self, text: str, source: dict[str, Any]) -> tuple[list[int], list[str]]:
+        """As the document says: parts between characters that would become bytes."""
+        from sentencepiece import SentencePieceProcessor
+
+        model = base64.b64decode(source["tokenizer"]["model"])
+        processor = SentencePieceProcessor(model_proto=model)
+        ids: list[int] = []
+        copied: list[str] = []
+        run = ""
+        for character in text:
+            alone = processor.encode(character)
+            if character != "\u2581" and not set(alone) & set(source["byte_ids"]):
+                run += character
+                continue
+            ids += [*processor.encode(run), source["copy_id"]]
+            copied.append(character)
+            run = ""
+        return [*ids, *processor.encode(run)], copied
+
+
+@pytest.mark.parametrize(
+    "text", ["afi ehn", "  bgm afi ehn cgl ", "a\u00e9f ehn", "\u2581afi \u05e9\u05dc\u05d5\u05dd"]
+)
+def test_another_program_translates_subwords_the_same(tmp_path: Path, text: str) -> None:
+    pairs = [
+        Pair(f"{one.source} {other.source} {one.target}", f"{other.source} {one.source}")
+        for one, other in zip(PAIRS, PAIRS[7:], strict=False)
+    ]
+    encoder = learned(pairs, "subword")
+    network = network_of(encoder)
+    # Bytes are no characters by themselves, and a copy is what shows that sources are read alike.
+    network.output.bias.data[: 256 + 2] = -30.0  # type: ignore[operator]
+    network.output.bias.data[encoder.target.copy_id] += 3.0  # type: ignore[operator]
+    checkpoint.save(checkpoint_of(encoder, network), tmp_path / "x.safetensors")
+    model: Any = charrnn.load(tmp_path / "x.safetensors")
+    found = SubwordReader(model.save(tmp_path / "x.onnx")).translate(text)
+    assert found.replace("\n", " ") == model.translate(text, beam=1)
+    assert len(found) > 0
 
 
 @pytest.mark.parametrize("text", ["afi", "ehn", "bgmafi", "aéf"])
