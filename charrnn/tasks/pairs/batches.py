@@ -1,8 +1,9 @@
 """Step k -> its pairs: a function of k alone.
 
-Each epoch reads all pairs in an order of its own. They are sorted by length, with equal ones in a
-random order, and cut into batches of about equally many padded tokens; the batches are then read in
-a random order. The numbers of rows are those of a fixed cut, so each epoch has equally many steps.
+Each epoch reads all pairs in an order of its own. They are sorted by the length of the target and
+then of the source, or by their sum where that pads less, with equal ones in a random order, and cut
+into batches of about equally many padded tokens; the batches are then read in a random order. The
+numbers of rows are those of a fixed cut, so each epoch has equally many steps.
 """
 
 from collections.abc import Sequence
@@ -59,10 +60,21 @@ class PairBatches:
         return self.sources.lengths, self.targets.lengths
 
     @cached_property
-    def _counts(self) -> list[int]:
-        """Rows of each batch, from the shortest pairs to the longest."""
+    def _cut(self) -> tuple[bool, list[int]]:
+        """Whether pairs are sorted by target first, and the rows of each batch, shortest first."""
+        cuts = [(first, self._counts_of(self._sorted(first))) for first in (True, False)]
+        return min(cuts, key=lambda cut: len(cut[1]))
+
+    def _sorted(self, target_first: bool, noise: NDArray[np.float64] | float = 1.0) -> Ids:
+        """The pairs in order of their lengths, of which those of sources are times `noise`."""
         source, target = self._sizes
-        order = np.argsort(source + target, kind="stable")
+        # Many short pairs have equal targets: then hardly a token of a batch is padding.
+        keys = (source * noise, target) if target_first else ((source + target) * noise,)
+        return np.lexsort(keys)
+
+    def _counts_of(self, order: Ids) -> list[int]:
+        """Pairs in order -> rows of each batch."""
+        source, target = self._sizes
         budget = self.batch_size * self.seq_length
         longest, counts, count = (0, 0), [], 0
         for one, other in zip(source[order].tolist(), target[order].tolist(), strict=True):
@@ -76,19 +88,22 @@ class PairBatches:
             longest, count = wider, count + 1
         return [*counts, count]
 
-    def _order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    @property
+    def _counts(self) -> list[int]:
+        return self._cut[1]
+
+    def _order(self, epoch: int) -> tuple[Ids, Ids]:
         """The pairs of an epoch, sorted by about their length, and the order of its batches."""
         if epoch not in self._orders:
             random = np.random.default_rng((epoch, 0x70616972))
-            source, target = self._sizes
-            noise = 1 + NOISE * (random.random(len(source)) - 0.5)
-            pairs = np.argsort((source + target) * noise, kind="stable")
+            noise = 1 + NOISE * (random.random(len(self._sizes[0])) - 0.5)
+            pairs = self._sorted(self._cut[0], noise)
             self._orders.clear()  # one epoch at a time
             self._orders[epoch] = (pairs, random.permutation(len(self._counts)))
         return self._orders[epoch]
 
     @cached_property
-    def _orders(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    def _orders(self) -> dict[int, tuple[Ids, Ids]]:
         return {}
 
     @cached_property

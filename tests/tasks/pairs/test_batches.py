@@ -1,6 +1,7 @@
 """Batches of pairs are functions of the step."""
 
 import numpy as np
+import pytest
 
 from charrnn.data.examples import Rows
 from charrnn.tasks.pairs.batches import PADDING, PairBatches, copy_token
@@ -31,6 +32,20 @@ def test_a_batch_holds_about_its_padded_tokens() -> None:
     sizes = [BATCHES[k][0].size + BATCHES[k][3].size for k in range(int(BATCHES.steps_per_epoch))]
     assert max(sizes) < 1.4 * 160
     assert np.mean(sizes) > 0.6 * 160
+
+
+@pytest.mark.parametrize(("pairs", "part"), [(5_000, 0.96), (150, 0.8)])
+def test_hardly_a_token_is_padding(pairs: int, part: float) -> None:
+    """Sides of related lengths, many pairs or few: the order that pads less is taken."""
+    random = np.random.default_rng(2)
+    sources = random.integers(5, 30, pairs)
+    targets = np.maximum(1, sources + random.integers(-5, 6, pairs))
+    batches = PairBatches(rows(sources.tolist()), rows(targets.tolist()), 16, 40)
+    padded = sum(
+        batch[0].size + batch[3].size
+        for batch in (batches[k] for k in range(int(batches.steps_per_epoch)))
+    )
+    assert (sources.sum() + targets.sum()) / padded > part
 
 
 def test_a_pair_longer_than_a_batch_is_a_batch() -> None:
