@@ -1,15 +1,13 @@
-"""Groups A and E, pairs: hostile files and lines; a training that is killed and resumed."""
+"""Group E, pairs: hostile files to train on, and hostile lines to translate."""
 
 import json
 import random
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.pairs import PAIRS, write_pairs
-from tests.support.shell import Shell
 from tests.torture.corpora import as_expected
-from tests.torture.processes import Child, program, ran
+from tests.torture.processes import ran
 from tests.torture.rows import Outcomes, Row, some, verdict
 
 OPTIONS = (
@@ -137,31 +135,7 @@ def translated(trials: int, seed: int, folder: Path) -> Outcomes:
         yield verdict("" if not ended.code and same else f"{lines!r}"[:300] + f": {ended}"[:900])
 
 
-def killed(trials: int, seed: int, folder: Path) -> Outcomes:
-    """A15: a training of pairs that saves after each step, killed and resumed to its end."""
-    shell, draw = Shell(folder), random.Random(seed)
-    write_pairs(folder / "pairs.tsv")
-    often = ("--steps", "60", "--save-every", "1", "--eval-every", "13", "--dropout", "0.3")
-    words = ("train", "pairs.tsv", *OPTIONS, *often, "--json")
-    whole = ran(folder, *words, "--name", "whole")
-    for number in range(trials):
-        name = f"killed{number}"
-        child = Child(program(folder, *words, "--name", name))
-        child.await_text(b'"saved"', 1)
-        time.sleep(draw.uniform(0.0, 0.1))
-        child.kill()
-        child.finish()
-        again = ran(folder, "train", "--resume", "--name", name, "--quiet")
-        finished = again.code == 0 or "this run is finished" in again.err
-        same = finished and not whole.code and shell.weights(name) == shell.weights("whole")
-        yield verdict("" if same else f"resumed it differs: {whole} {again}")
-
-
 ROWS = (
-    Row("A15", "kill -9 while pairs are trained on",
-        "the program is forked, killed within 0.1 s of its first save and resumed: weights as "
-        "undisturbed",
-        "kills", 1, 1_000, killed),
     Row("E11", "pairs of every kind",
         f"the program is forked: {len(TABLES)} files and pairs of files: trained on and a line "
         "translated, or refused in one line",
