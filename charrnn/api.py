@@ -29,6 +29,7 @@ def train(
     runs_dir: str | Path = RUNS,
     task: str = "language",
     preset: str | None = None,
+    init_from: str | Path | Run | None = None,
     device: str = "auto",
     on_event: Callable[["Event"], None] | None = None,
     on_note: Callable[[str], None] | None = None,
@@ -36,9 +37,11 @@ def train(
 ) -> Run:
     r"""Files, folders or globs -> a trained run. What is not given is planned.
 
-    name: the run's name, the first source's if left out. options: those of `charrnn train` with
-    underscores, such as minutes=1, tokenizer="word", hidden_size=256. on_event: called with each
-    event of `charrnn.training.events`; on_note with remarks. Without them nothing is printed.
+    name: the run's name, the first source's if left out. init_from: a run, its name or folder, or a
+    checkpoint file: the model that the training begins with, planned as fine-tuning. options: those
+    of `charrnn train` with underscores, such as minutes=1, tokenizer="word", hidden_size=256.
+    on_event: called with each event of `charrnn.training.events`; on_note with remarks. Without
+    them nothing is printed.
 
     Errors: CorpusError, UsageError, StorageError, DivergedError, RunLockedError, MemoryLimitError.
     On KeyboardInterrupt the last checkpoint stays, and `resume` continues from it.
@@ -62,7 +65,7 @@ def train(
 
     # First of all: with minutes=, the time to read and prepare the text counts too.
     began = time.perf_counter()
-    request = make_request(tuple(map(str, sources)), options, preset, task)
+    request = make_request(tuple(map(str, sources)), options, preset, task, _name(init_from))
     return start_run(request, name, Path(runs_dir), device, _hooks(on_event, on_note), began)
 
 
@@ -107,8 +110,10 @@ def resume(
 
 def plan(
     *sources: str | Path,
+    runs_dir: str | Path = RUNS,
     task: str = "language",
     preset: str | None = None,
+    init_from: str | Path | Run | None = None,
     device: str = "auto",
     **options: Any,
 ) -> "Plan":
@@ -120,10 +125,10 @@ def plan(
     from charrnn.training.session import plan_run
 
     began = time.perf_counter()
-    request = make_request(tuple(map(str, sources)), options, preset, task)
+    request = make_request(tuple(map(str, sources)), options, preset, task, _name(init_from))
     # Planning needs the token arrays, but it makes no run to keep them in.
     with tempfile.TemporaryDirectory() as folder:
-        return plan_run(request, Path(folder), device, began)[1]
+        return plan_run(request, Path(folder), device, began, Path(runs_dir))[1]
 
 
 def load(

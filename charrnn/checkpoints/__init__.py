@@ -5,6 +5,7 @@
     header      what a checkpoint's metadata must say before anything of it is used
     checkpoint  Checkpoint: configuration, encoder, weights, training state; save and load
     best        which checkpoint is the best, by scores of the whole validation part or of pieces
+    origin      the model that a run begins with, and what is recorded of it
     run         a run's folder: lock, best and latest checkpoint, retention, log; finding runs
 
 Nothing in a file is ever executed, imported or followed. What the tensors of a task are called and

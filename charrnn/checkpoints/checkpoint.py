@@ -11,6 +11,7 @@ zeros, so no bit of header or data can change unnoticed.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ Arrays = dict[str, NDArray[np.float32]]
 
 SUFFIX = ".safetensors"
 
+ORIGINS = "origins"
+"""The key of a fingerprint under which the models are recorded that a run was begun with."""
+
 HEADER_ROOM = 1 << 16
 """Bytes of a header that suffice for everything but the encoder."""
 
@@ -47,7 +51,8 @@ class CheckpointInfo:
     valid: the score of exactly these weights on the validation part, None if they were not
     evaluated on it; valid_pieces: on evenly spread pieces of it, where the training reads no more,
     else None; metric: the name of both. corpus: the fingerprint of the data. rollbacks: how often
-    the training diverged and went back to a checkpoint with a lower learning rate.
+    the training diverged and went back to a checkpoint with a lower learning rate. origins: the
+    models that this one was begun with, the nearest first; see `checkpoints.origin`.
     """
 
     step: int
@@ -60,6 +65,7 @@ class CheckpointInfo:
     metric: str = "nats_per_char"
     lower_is_better: bool = True
     valid_pieces: float | None = None
+    origins: tuple[Mapping[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The object "facts" of format 1, with its keys in their order."""
@@ -67,7 +73,7 @@ class CheckpointInfo:
         return {
             "step": self.step,
             "epoch": self.epoch,
-            "corpus": self.corpus,
+            "corpus": self._corpus(),
             "lines": self.lines,
             "valid_nats_per_char": self.valid,
             "versions": self.versions,
@@ -78,7 +84,14 @@ class CheckpointInfo:
         """The object "info" of format 2."""
         score = None if self.valid is None else {"metric": self.metric, "value": self.valid}
         data = {key: getattr(self, key) for key in ("step", "epoch", "corpus", "lines", "versions")}
-        return data | {"valid": score, "rollbacks": self.rollbacks} | self._added()
+        own = {"corpus": self._corpus(), "valid": score, "rollbacks": self.rollbacks}
+        return data | own | self._added()
+
+    def _corpus(self) -> dict[str, Any]:
+        """The fingerprint, and where the model came from."""
+        # Within the fingerprint, of which older versions compare the keys that they know: they read
+        # a model that was begun with another one as any other.
+        return self.corpus | ({ORIGINS: list(self.origins)} if self.origins else {})
 
     def _added(self) -> dict[str, Any]:
         """The keys that files of version 0.1 do not have; absent where they say nothing."""
@@ -196,13 +209,20 @@ def _info(data: dict[str, Any]) -> CheckpointInfo:
     if task == LANGUAGE:
         facts = dict(data["facts"])
         valid, rollbacks = facts.pop("valid_nats_per_char"), facts.pop("setbacks")
-        return CheckpointInfo(**facts, valid=valid, rollbacks=rollbacks)
-    info = dict(data["info"])
+        return CheckpointInfo(**_with_origins(facts), valid=valid, rollbacks=rollbacks)
+    info = _with_origins(dict(data["info"]))
     score = info.pop("valid") or {"metric": "", "value": None}
     lower = header.schema_of(task).lower_is_better
     return CheckpointInfo(
         **info, valid=score["value"], metric=score["metric"], lower_is_better=lower
     )
+
+
+def _with_origins(info: dict[str, Any]) -> dict[str, Any]:
+    """Validated info -> the same, with the origins apart from the fingerprint."""
+    corpus = dict(info["corpus"])
+    origins = corpus.pop(ORIGINS, ())
+    return info | {"corpus": corpus, "origins": tuple(origins)}
 
 
 def _metadata(checkpoint: Checkpoint) -> dict[str, Any]:

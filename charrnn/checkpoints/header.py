@@ -163,11 +163,24 @@ def _is_score(value: Any) -> bool:
     )
 
 
+def _is_fingerprint(value: Any) -> bool:
+    """Whether a value can be `corpus`: an object, whose origins are named where there are any."""
+    if not isinstance(value, dict):
+        return False
+    origins = value.get("origins", [])
+    return isinstance(origins, list) and all(
+        isinstance(each, dict)
+        and isinstance(each.get("name"), str)
+        and all(isinstance(item, str) or type(item) is int for item in each.values())
+        for each in origins
+    )
+
+
 COMMON_FIELDS: dict[str, Callable[[Any], bool]] = {
     # The bound is that of TrainConfig.steps.
     "step": lambda value: type(value) is int and 0 <= value <= 10**9,
     "epoch": _is_number,
-    "corpus": lambda value: isinstance(value, dict),
+    "corpus": _is_fingerprint,
     "lines": lambda value: isinstance(value, bool),
     "versions": _are_texts,
 }

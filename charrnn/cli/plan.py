@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.cli import train
+from charrnn.cli.chosen import chosen
 from charrnn.cli.output import Output
 
 NOT_PLANNED = (
-    "name", "runs_dir", "resume", "more", "more_steps", "more_epochs", "quiet",
+    "name", "resume", "more", "more_steps", "more_epochs", "quiet",
     "allow_changed_text",
 )  # fmt: skip
 """Options of `train` that a plan does not depend on."""
@@ -30,10 +31,12 @@ def plan(**values: Any) -> None:
     from charrnn.training.session import plan_run
 
     sources = tuple(values["corpus"])
-    request = make_request(sources, train.chosen(values), values["preset"], values["task"])
+    request = make_request(
+        sources, chosen(values), values["preset"], values["task"], values["init_from"]
+    )
     out = Output()
     with tempfile.TemporaryDirectory() as folder:
-        dataset, made = plan_run(request, Path(folder), values["device"], began)
+        dataset, made = plan_run(request, Path(folder), values["device"], began, values["runs_dir"])
     for text in (*idle_options(request, made), *other_task(request.task, request.data)):
         terminal.note(text)
     if values["json"]:

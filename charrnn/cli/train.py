@@ -10,6 +10,7 @@ import typer
 
 from charrnn.activity import listen
 from charrnn.checkpoints.header import LANGUAGE
+from charrnn.cli.chosen import chosen, refuse_changes
 from charrnn.cli.effects import GIVEN
 from charrnn.cli.options import Conditions, Device, Json, RunsDir, config_option, option
 from charrnn.cli.output import broken_pipe
@@ -20,7 +21,6 @@ from charrnn.tasks.labels.config import LabelsConfig
 from charrnn.tasks.pairs.config import PairsConfig
 from charrnn.tasks.series.config import SeriesConfig
 from charrnn.tokenizers import TOKENIZERS
-from charrnn.training.effects import BUDGET
 from charrnn.training.planner.presets import PRESETS
 
 
@@ -85,6 +85,15 @@ def train(
         option(
             help=f"Model and hyperparameters of a paper: {', '.join(PRESETS)}.",
             show_default="none",
+        ),
+    ] = None,
+    init_from: Annotated[
+        str | None,
+        option(
+            "--from",
+            metavar="MODEL",
+            help="Begin with the weights of a run's best checkpoint, or of a checkpoint file.",
+            show_default="random weights",
         ),
     ] = None,
     tokenizer: Annotated[
@@ -307,7 +316,7 @@ def train(
     measures = (more, more_steps, more_epochs)
     goes_on = any(value is not None for value in measures)
     if resume and goes_on:
-        _refuse_changes(values)
+        refuse_changes(values)
     silence = listen(lambda work: None) if quiet else contextlib.nullcontext()
     with interrupts.listen(), silence, reporter:
         # Under `listen`, because it imports torch, which takes long enough for a Ctrl-C to arrive.
@@ -320,49 +329,13 @@ def train(
             given = {k: v for k, v in chosen(values).items() if v not in (None, [])}
             further = More(*measures, given=given) if goes_on else None
             given |= {"preset": preset} if preset else {}
+            given |= {"init_from": init_from} if init_from else {}
             changes = Changes(given, GIVEN.get())
             kept = allow_changed_text
             resume_run(name, runs_dir, device, hooks, further, began, kept, changes)
         else:
-            request = make_request(tuple(corpus or ()), chosen(values), preset, task)
+            request = make_request(tuple(corpus or ()), chosen(values), preset, task, init_from)
             start_run(request, name, runs_dir, device, hooks, began)
-
-
-def chosen(values: dict[str, Any]) -> dict[str, Any]:
-    """The values of all options -> those that choose data, model and training.
-
-    The defaults of the command line are those of DataConfig: left out, they are not given.
-    """
-    given = GIVEN.get()
-    return {
-        name: value
-        for name, value in values.items()
-        if name not in NOT_CHOSEN and (name not in DEFAULTS or name in given or value is None)
-    }
-
-
-NOT_CHOSEN = (
-    "corpus", "name", "runs_dir", "resume", "more", "more_steps", "more_epochs",
-    "allow_changed_text", "task", "preset", "device", "json", "quiet",
-)  # fmt: skip
-"""Options of the command itself, and those that the library takes as arguments of their own."""
-
-DEFAULTS = {
-    "lines": False, "encoding": "utf-8", "valid_fraction": 0.1,
-    "test_fraction": 0.0,
-}  # fmt: skip
-"""The values of options that are not None when they are left out."""
-
-
-def _refuse_changes(values: dict[str, Any]) -> None:
-    """UsageError for a budget or a preset beside --more; `More` refuses what else it must."""
-    for name in ("preset", *BUDGET):
-        if values[name] is not None:
-            label, more = GIVEN.get().get(name, "--" + name), BUDGET.get(name)
-            raise UsageError(
-                f"{label} is for a new run, and this one goes on",
-                f"say {more} {values[name]:g} alone" if more else f"leave {label} out",
-            )
 
 
 def _hooks(interrupts: Any, reporter: Any, json: bool, notes: bool) -> Any:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.checkpoints.checkpoint import Checkpoint
@@ -46,6 +47,10 @@ class Metric:
             return True
         # Of equal scores the later one wins, as in `checkpoints.run`, where the best file is found.
         return value <= than if self.lower_is_better else value >= than
+
+
+SIZES = ("cell", "num_layers", "hidden_size", "embedding_size", "residual", "tie_weights")
+"""Fields of ModelConfig that decide the shapes of the parameters, and how layers are joined."""
 
 
 def no_dropout(dataset: "Dataset", config: ModelConfig, epochs: float) -> Mapping[str, float]:
@@ -224,6 +229,8 @@ class Task(ABC):
     config, data_config: the dataclasses of its model configuration and of what is asked of its
     data. next_command: what to try with a new run. refused: options of training that it does not
     have. rules: of the planner; None for those of text. token: what a step counts, in words.
+    begins_with: tasks of the models whose weights a run can begin with; a task that names any
+    defines `prepare_from` and `weights_from`.
     """
 
     name: ClassVar[str]
@@ -234,6 +241,7 @@ class Task(ABC):
     refused: ClassVar[frozenset[str]] = frozenset()
     rules: ClassVar[Rules | None] = None
     token: ClassVar[str] = "tokens"
+    begins_with: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def prepare(self, config: DataConfig, folder: Path, encoder: Encoder | None = None) -> Dataset:
@@ -269,6 +277,23 @@ class Task(ABC):
     def state_shapes(self, config: Any, batch_size: int) -> dict[str, Shape]:
         """The state that training carries from step to step; {} if it carries none."""
         return recurrent_state_shapes(config, batch_size)
+
+    def prepare_from(self, model: Checkpoint, config: DataConfig, folder: Path) -> Dataset:
+        """As `prepare` without an encoder, but with the one of a model that the run begins with.
+
+        What the data needs and the encoder lacks is added to it; what it has stays.
+        """
+        raise NotImplementedError
+
+    def sizes_from(self, model: Checkpoint) -> dict[str, Any]:
+        """A model to begin with -> the fields of the new configuration that follow from it."""
+        return {name: getattr(model.config, name) for name in SIZES}
+
+    def weights_from(
+        self, model: Checkpoint, dataset: Dataset, config: Any
+    ) -> Mapping[str, NDArray[np.float32]]:
+        """A model to begin with -> initial parameters by name; those left out begin at random."""
+        raise NotImplementedError
 
     @abstractmethod
     def network(self, config: Any) -> "RecurrentNetwork":

@@ -66,6 +66,15 @@ class Tokenizer(ABC):
         """Unknown tokens -> the nats of the characters of each, beyond those of its id."""
         return [0.0 for _ in tokens]
 
+    def extended(self, texts: Iterable[str], min_count: int | None = None) -> "Tokenizer":
+        """Blocks of another text -> this tokenizer, with ids added for what the text needs.
+
+        The added ids come last and the others stay what they are. Nothing is added where any text
+        can be encoded as well as any other, as by bytes.
+        """
+        new: Tokenizer = from_own_json(self)
+        return new
+
     @abstractmethod
     def encode(self, text: str) -> Ids:
         """Text -> ids (N,)."""
@@ -171,6 +180,15 @@ def rarest(counts: NDArray[np.integer], most: int | None = None) -> int:
     return least
 
 
+def count(number: int, what: str) -> str:
+    """A number and a noun -> both, in the plural where it is one.
+
+    >>> count(1, "character"), count(2_000, "word")
+    ('1 character', '2,000 words')
+    """
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def to_bytes(text: str) -> bytes:
     r"""Text -> UTF-8. A lone surrogate, which represents an undecodable byte, becomes that byte.
 
@@ -196,6 +214,12 @@ def knows_carriage_return(tokenizer: Tokenizer) -> bool:
         and tokenizer.decode(ids) == "\r"
         and ids[0] not in tokenizer.unsampled
     )
+
+
+def from_own_json(tokenizer: Tokenizer) -> Any:
+    """A tokenizer -> an equal one of its own, that has learned nothing of any training part."""
+    data = {key: value for key, value in tokenizer.to_json().items() if key != "floor"}
+    return type(tokenizer).from_json(data)  # type: ignore[attr-defined]
 
 
 def read_ids(data: Mapping[str, Any], key: str, vocab_size: int) -> list[int]:

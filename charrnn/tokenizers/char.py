@@ -11,6 +11,7 @@ from charrnn.tokenizers.base import (
     NEWLINE,
     Ids,
     Tokenizer,
+    count,
     damaged,
     id_type,
     rarest,
@@ -70,16 +71,10 @@ class CharTokenizer(Tokenizer):
 
         None chooses it, as in `rarest`, and says so in the notes.
         """
-        # One count for each code point of Unicode, so that numpy counts a block at once.
-        counts = np.zeros(0x110000, np.int64)
-        for text in texts:
-            found = np.bincount(code_points(text))
-            counts[: len(found)] += found
+        counts = _counts(texts)
         # A newline has an id even in a text without one: it ends documents and begins texts.
         least = min_count or _least(counts[counts > 0])
-        kept = set(np.flatnonzero(counts >= least).tolist()) | {ord(NEWLINE)}
-        # Lone surrogates represent undecodable bytes; UTF-8 has no encoding for them.
-        kept -= set(range(0xD800, 0xE000))
+        kept = _at_least(counts, least) | {ord(NEWLINE)}
         occurring = set(np.flatnonzero(counts).tolist())
         # Sorted, so that equal sets of characters give equal ids.
         tokenizer = cls("".join(map(chr, sorted(kept))), spells=bool(occurring - kept))
@@ -91,6 +86,25 @@ class CharTokenizer(Tokenizer):
                 "many --tokenizer subword or byte is meant",
             )
         return tokenizer
+
+    def extended(self, texts: Iterable[str], min_count: int | None = None) -> "CharTokenizer":
+        r"""Blocks of another text -> the same, with its characters of `min_count` occurrences.
+
+        >>> CharTokenizer.train(["abc"]).extended(["bad"]).characters
+        '\nabcd'
+        """
+        counts = _counts(texts)
+        known = set(map(ord, self.characters))
+        least = min_count or (_least(counts[counts > 0]) if counts.any() else 1)
+        added, occurring = _at_least(counts, least) - known, set(np.flatnonzero(counts).tolist())
+        rest = occurring - known - added
+        new = type(self)(self.characters + "".join(map(chr, sorted(added))), spells=bool(rest))
+        notes = [f"{count(len(added), 'character')} added to those of the model"] if added else []
+        if rest:
+            few = f" occur fewer than {least} times and" if least > 1 else ""
+            notes.append(f"{len(rest):,} of its {len(occurring):,} characters{few} are bytes here")
+        new.notes = tuple(notes)
+        return new
 
     @cached_property
     def _table(self) -> Ids:
@@ -163,6 +177,22 @@ class CharTokenizer(Tokenizer):
         if has_surrogate or not is_distinct or not isinstance(spells, bool):
             raise damaged("its characters are not distinct characters")
         return cls(characters, spells)
+
+
+def _counts(texts: Iterable[str]) -> NDArray[np.int64]:
+    """Blocks of text -> the occurrences of each code point of Unicode."""
+    # All of them, so that numpy counts a block at once.
+    counts = np.zeros(0x110000, np.int64)
+    for text in texts:
+        found = np.bincount(code_points(text))
+        counts[: len(found)] += found
+    return counts
+
+
+def _at_least(counts: NDArray[np.int64], least: int) -> set[int]:
+    """Counts by code point -> the characters with at least so many."""
+    # Lone surrogates represent undecodable bytes; UTF-8 has no encoding for them.
+    return set(np.flatnonzero(counts >= least).tolist()) - set(range(0xD800, 0xE000))
 
 
 def _least(counts: NDArray[np.int64]) -> int:

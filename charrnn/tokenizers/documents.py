@@ -56,6 +56,10 @@ class DocumentTokenizer(Tokenizer):
         """Those of the inner tokenizer."""
         return self.inner.never_sampled
 
+    def extended(self, texts: Iterable[str], min_count: int | None = None) -> "DocumentTokenizer":
+        """The inner tokenizer extended, and after it the end, whose id moves."""
+        return DocumentTokenizer(self.inner.extended(texts, min_count))
+
     def encode(self, text: str) -> Ids:
         """Text -> ids; each END is one id."""
         return self.spell_unknown(text)[0] if END in text else self._own(self.inner.encode(text))

@@ -12,7 +12,17 @@ import numpy as np
 
 from charrnn.errors import CorpusError
 from charrnn.tokenizers import sentencepiece_proto
-from charrnn.tokenizers.base import NEWLINE, Ids, Tokenizer, damaged, id_type, read_ids, to_bytes
+from charrnn.tokenizers.base import (
+    NEWLINE,
+    Ids,
+    Tokenizer,
+    count,
+    damaged,
+    from_own_json,
+    id_type,
+    read_ids,
+    to_bytes,
+)
 
 OWN_PIECES = 256 + 2
 """Pieces that every model has: the bytes, the unknown piece and the newline."""
@@ -94,6 +104,15 @@ class SubwordTokenizer(Tokenizer):
             )
         tokenizer.notes = tuple(_notes(sample, rare, counts))
         return tokenizer
+
+    def extended(self, texts: Iterable[str], min_count: int | None = None) -> "SubwordTokenizer":
+        """Blocks of another text -> the same: characters without a piece are bytes in it."""
+        new: SubwordTokenizer = from_own_json(self)
+        known = set("".join(piece.decode(errors="ignore") for piece in new._pieces))
+        lacking = {char for text in texts for char in set(text)} - known
+        if lacking:
+            new.notes = (f"{count(len(lacking), 'character')} no pieces of the model: bytes here",)
+        return new
 
     @property
     def never_sampled(self) -> tuple[int]:

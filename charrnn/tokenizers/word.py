@@ -13,6 +13,7 @@ from charrnn.tokenizers.base import (
     NEWLINE,
     Ids,
     Tokenizer,
+    count,
     damaged,
     id_type,
     rarest,
@@ -159,6 +160,34 @@ class WordTokenizer(Tokenizer):
         tokenizer = cls([NEWLINE, *kept], split, NEWEST, dropped)
         tokenizer.notes = tuple(_notes(counts, len(out)))
         return tokenizer
+
+    def extended(self, texts: Iterable[str], min_count: int | None = None) -> "WordTokenizer":
+        """Blocks of another text -> the same, with its words; split as this tokenizer splits.
+
+        >>> WordTokenizer.train(["the cat"]).extended(["the dog"]).words[-1]
+        ' dog'
+        """
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(self._pattern.findall(text))
+        newlines = counts.pop(NEWLINE, 0)
+        ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        out = _left_out(ranked, counts, newlines) if min_count is None else set()
+        added: list[str] = []
+        rest: list[str] = []
+        for word in ranked:
+            if word not in self._index and not SURROGATE.search(word):
+                is_known = counts[word] >= (min_count or 1) and word not in out
+                (added if is_known else rest).append(word)
+        stride = -(-len(rest) // EXAMPLES) or 1
+        # The words that this text leaves unknown say best what others of its kind look like.
+        dropped = rest[::stride] or self.dropped or []
+        new = type(self)([*self.words, *added], self.split, self.rules, dropped)
+        notes = [f"{count(len(added), 'word')} added to those of the model"] if added else []
+        if rest:
+            notes.append(f"{count(len(rest), 'rare word')} read as <unk>")
+        new.notes = tuple(notes)
+        return new
 
     @property
     def never_sampled(self) -> tuple[int]:

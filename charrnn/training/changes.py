@@ -82,6 +82,7 @@ def asked_of(request: Request) -> dict[str, Any]:
     """
     names = [name for name, preset in PRESETS.items() if preset is request.preset]
     values = {"preset": names[0] if names else None}
+    values |= {"init_from": request.init_from}
     values |= {item.name: getattr(request.budget, item.name) for item in fields(request.budget)}
     del values["steps"]
     return {name: value for name, value in values.items() if value is not None}

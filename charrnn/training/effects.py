@@ -84,7 +84,23 @@ _STEPS = "without --schedule steps"
 _ONE_LAYER = "on a model of one layer"
 _NO_VALIDATION = "without a validation part"
 
+KEPT = {
+    "preset": "which has its own sizes and tokenizer",
+    **dict.fromkeys(("tokenizer", "vocab_size", "split_words"), "whose tokenizer is kept"),
+    **dict.fromkeys(
+        ("cell", "num_layers", "hidden_size", "embedding_size", "residual", "tie_weights"),
+        "whose sizes are kept",
+    ),
+    "max_parameters": "whose sizes are kept",
+    "init_scale": "whose weights are the initial ones",
+}
+"""Options that decide what a model to begin with has decided -> why."""
+
 TRAINING: tuple[Effect, ...] = (
+    *(
+        Effect(name, lambda v: v.get("init_from") is None, f"on the model of --from, {why}")
+        for name, why in KEPT.items()
+    ),
     Effect(
         "vocab_size",
         _tokenizer("word", "subword"),

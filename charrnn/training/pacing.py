@@ -35,11 +35,11 @@ class Pacer:
     ) -> None:
         self.until, self.replan, self.group = until, replan, group
         self.replans = 0
-        self.evaluations, self.evaluating, self.evaluated_tokens = 0, 0.0, 0
 
     def start(self, began: float, step: int) -> None:
         """The session's seconds count from here on."""
         self.began = self.checked_at = began
+        self.evaluations, self.evaluating, self.evaluated_tokens = 0, 0.0, 0
         self.total = (self.until or began) - began
         self.recent = RecentSpeed(self.total)
         self.recent.add(0.0, step)

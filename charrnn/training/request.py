@@ -20,13 +20,17 @@ from charrnn.training.planner.presets import Preset, preset
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a new run. given: fields of ModelConfig and TrainConfig -> values."""
+    """What is asked of a new run. given: fields of ModelConfig and TrainConfig -> values.
+
+    init_from: a run's name or folder, or a checkpoint file, whose model it begins with.
+    """
 
     data: DataConfig
     given: dict[str, Any]
     budget: Budget
     preset: Preset | None = None
     task: str = LANGUAGE
+    init_from: str | None = None
 
 
 def make_request(
@@ -34,6 +38,7 @@ def make_request(
     options: Mapping[str, Any],
     preset_name: str | None = None,
     task: str = LANGUAGE,
+    init_from: str | None = None,
 ) -> Request:
     """Options by name -> a request. UsageError for one that does not exist or is not valid.
 
@@ -52,7 +57,8 @@ def make_request(
     planned = (_names(get_task(task).config) | _names(TrainConfig)) - {"vocab_size", "steps"}
     planned -= {"restart_step", "reset_id"}
     _refuse_others(values, fields[kind] | fields[Budget] | planned, task, preset_name)
-    _refuse_idle(values, chosen, {"task": task, "tokenizer": kind.tokenizer})
+    asked = values | {"init_from": init_from, "preset": preset_name}
+    _refuse_idle(asked, chosen, {"task": task, "tokenizer": kind.tokenizer})
     data = dict(chosen.data) if chosen else {}
     data |= {name: values[name] for name in fields[kind] if name in values}
     # Those that hold several values, whatever the task.
@@ -70,6 +76,7 @@ def make_request(
         budget=Budget(**{name: values[name] for name in fields[Budget] if name in values}),
         preset=chosen,
         task=task,
+        init_from=init_from,
     )
 
 

@@ -5,35 +5,34 @@ the data, makes or takes up the plan, trains, and logs every event to the run's 
 """
 
 import contextlib
-import dataclasses
-import datetime
 import functools
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.checkpoint import Checkpoint
-from charrnn.checkpoints.header import LANGUAGE
+from charrnn.checkpoints.origin import Origin
 from charrnn.checkpoints.run import Run, create_run, find_run, next_turn
-from charrnn.config import TrainConfig, read_config
-from charrnn.data.config import DataConfig, data_config_from_json
-from charrnn.errors import CheckpointError, CorpusError, UsageError
+from charrnn.data.config import DataConfig
+from charrnn.errors import CheckpointError, CorpusError
 from charrnn.tasks import get_task
 from charrnn.tasks.base import Dataset, Task
-from charrnn.training import events, trainer
-from charrnn.training.changes import Changes, asked_of
+from charrnn.training import beginning, events, trainer
+from charrnn.training.changes import Changes
 from charrnn.training.distributed import Group, joined
 from charrnn.training.events import Event, Planned, Revised
 from charrnn.training.planner.plan import Plan, make_plan
-from charrnn.training.planner.restart import DROPOUTS, More, restarted
+from charrnn.training.planner.restart import More, restarted
 from charrnn.training.recognition import other_task
+from charrnn.training.recorded import describe, read_description
 from charrnn.training.request import Request, idle_options
+from charrnn.training.versions import versions
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,7 @@ class Session:
     start: Checkpoint | None = None
     until: float | None = None
     replan: Callable[[], Plan] | None = None
+    begin: Callable[[Plan], Checkpoint] | None = None
 
 
 @dataclass(frozen=True)
@@ -117,16 +117,26 @@ def resume_run(
     return session.run
 
 
-def plan_run(request: Request, folder: Path, device: str, began: float) -> tuple[Dataset, Plan]:
+def plan_run(
+    request: Request, folder: Path, device: str, began: float, runs_dir: Path = Path("runs")
+) -> tuple[Dataset, Plan]:
     """What `start_run` would do: the data, prepared in `folder`, and the plan."""
     with joined(device) as group:
-        task = get_task(request.task)
-        dataset = task.prepare(request.data, folder)
-        return dataset, _plan(request, task, dataset, group, began)
+        task, origin = get_task(request.task), beginning.opened(request, runs_dir)
+        dataset = beginning.prepared(task, request.data, folder, origin)
+        return dataset, _plan(request, task, dataset, group, began, origin)
 
 
-def _plan(request: Request, task: Task, dataset: Dataset, group: Group, began: float) -> Plan:
-    return make_plan(task, dataset, request.given, request.budget, group, request.preset, began)
+def _plan(
+    request: Request,
+    task: Task,
+    dataset: Dataset,
+    group: Group,
+    began: float,
+    origin: Origin | None,
+) -> Plan:
+    given, budget, model = request.given, request.budget, origin.checkpoint if origin else None
+    return make_plan(task, dataset, given, budget, group, request.preset, began, model)
 
 
 def _train(session: Session, hooks: Hooks) -> None:
@@ -142,6 +152,7 @@ def _train(session: Session, hooks: Hooks) -> None:
         hooks.interrupted,
         session.until,
         session.replan,
+        session.begin,
     ):
         if is_main:
             session.run.log(events.to_json(event))
@@ -163,17 +174,19 @@ def _new_session(
 ) -> Iterator[Session]:
     """A new run, locked."""
     task, budget = get_task(request.task), request.budget
+    # Before a folder is made: the run may be called like the one that it begins with.
+    origin = beginning.opened(request, runs_dir)
     wanted = name or _name_of(request.data)
     # Only rank 0 makes the folder: its name has a number if another run has taken it.
     folder = str(create_run(runs_dir, wanted).folder) if group.is_main else ""
     run = Run(Path(group.broadcast(folder)))
     try:
         with run.lock() if group.is_main else contextlib.nullcontext():
-            dataset = _prepare(task, request.data, run, group)
+            dataset = _prepare(task, request.data, run, group, origin)
             # A vocabulary too large for a checkpoint is an error now, not at the first save.
             checkpoint.check_vocabulary(dataset.encoder)
-            plan = _plan(request, task, dataset, group, began)
-            description = _describe(request, run, dataset, plan)
+            plan = _plan(request, task, dataset, group, began, origin)
+            description = describe(request, run, dataset, plan, origin)
             if group.is_main:
                 run.write_description(description)
                 if run.name != wanted:
@@ -183,9 +196,12 @@ def _new_session(
             until = began + 60 * budget.minutes if budget.minutes else None
 
             # From the same beginning, so that the new plan is for the time that is left.
-            replan = functools.partial(_plan, request, task, dataset, group, began)
+            replan = functools.partial(_plan, request, task, dataset, group, began, origin)
             again = replan if budget.minutes else None
-            yield Session(run, task, dataset, plan, description, group, None, until, again)
+            begin = None
+            if origin:
+                begin = functools.partial(beginning.first_checkpoint, task, origin, dataset)
+            yield Session(run, task, dataset, plan, description, group, None, until, again, begin)
     except BaseException:
         # BaseException includes Ctrl-C. A folder without a checkpoint could not be resumed.
         if group.is_main and not run.entries():
@@ -199,9 +215,12 @@ def _name_of(config: DataConfig) -> str:
     return "stdin" if source == "-" else Path(os.path.realpath(source)).stem
 
 
-def _prepare(task: Task, config: DataConfig, run: Run, group: Group) -> Dataset:
+def _prepare(
+    task: Task, config: DataConfig, run: Run, group: Group, origin: Origin | None
+) -> Dataset:
     """The data; rank 0 writes the arrays, the others open them."""
-    dataset = task.prepare(config, run.corpus_folder) if group.is_main else None
+    folder = run.corpus_folder
+    dataset = beginning.prepared(task, config, folder, origin) if group.is_main else None
     shared = group.broadcast(json.dumps(dataset.encoder.to_json()) if dataset else "")
     # Preparing the data here as well would write over rank 0's arrays.
     if dataset is None:
@@ -215,22 +234,6 @@ def _prepare(task: Task, config: DataConfig, run: Run, group: Group) -> Dataset:
     # Rank 0 goes on when all have the arrays open: an error of it then removes their folder.
     group.barrier()
     return dataset
-
-
-def _describe(request: Request, run: Run, dataset: Dataset, plan: Plan) -> dict[str, Any]:
-    """The contents of run.json."""
-    asked = asked_of(request)
-    description = {
-        "recipe": dataset.recipe(request.data),
-        "corpus": dataset.fingerprint(),
-        "plan": plan.to_json(),
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "turn": next_turn(run.folder.parent),
-        "versions": trainer.versions(),
-        **({"asked": asked} if asked else {}),
-    }
-    # Absent for language models, whose run.json is older than tasks are.
-    return description if request.task == LANGUAGE else {"task": request.task} | description
 
 
 @contextlib.contextmanager
@@ -247,7 +250,7 @@ def _resumed_session(
     run = find_run(runs_dir, name)
     with run.lock() if group.is_main else contextlib.nullcontext():
         description = run.description()
-        recorded = _read_description(run, description)
+        recorded = read_description(run, description)
         start = _newest_checkpoint(run, group, hooks)
         assert start.training is not None
         task = get_task(start.task)
@@ -284,50 +287,6 @@ def _more(
         count = more.num_steps(plan, dataset.size("train"), speeds, left)
     count = int(group.broadcast(str(count) if group.is_main else ""))
     return restarted(plan, step, count, more.given)
-
-
-@dataclass(frozen=True)
-class _Recorded:
-    """What run.json records of the data, the number of steps, and what the plan costs."""
-
-    data: DataConfig
-    steps: int
-    costs: dict[str, Any] = field(default_factory=dict)
-    restart: TrainConfig | None = None
-    dropouts: Mapping[str, Any] = field(default_factory=dict)
-
-    def plan_of(self, start: Checkpoint) -> Plan:
-        """A checkpoint's plan. Its steps may differ from those that the costs are for."""
-        assert start.training is not None
-        model, train = start.config, start.training.config
-        # A new plan was made at this checkpoint, and its process died before it saved another one.
-        if self.restart and self.restart.restart_step == start.info.step:
-            train, model = self.restart, dataclasses.replace(model, **self.dropouts)
-        part = train.steps / self.steps
-        costs = self.costs | {key: self.costs[key] * part for key in ("epochs", "seconds")}
-        return Plan(model, train, **costs, task=start.task)
-
-
-def _read_description(run: Run, description: Mapping[str, Any]) -> _Recorded:
-    """run.json -> what resuming needs of it. CheckpointError if it is not there."""
-    try:
-        plan = description["plan"]
-        costs = {key: float(plan[key]) for key in ("tokens_per_second", "epochs", "seconds")}
-        # Runs of older versions have no most_steps.
-        counts = {"memory": int(plan["memory"]), "most_steps": int(plan.get("most_steps", 0))}
-        steps = max(1, int(plan["train"]["steps"]))
-        kind = get_task(description.get("task", LANGUAGE)).data_config
-        data = data_config_from_json(description["recipe"], kind)
-        if not plan["train"].get("restart_step"):
-            return _Recorded(data, steps, costs | counts)
-        dropouts = {name: plan["model"].get(name, 0.0) for name in DROPOUTS}
-        restart = read_config(TrainConfig, plan["train"])
-        return _Recorded(data, steps, costs | counts, restart, dropouts)
-    # A person may have edited the file; OverflowError is int() of an infinity.
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, UsageError):
-        raise CheckpointError(
-            f"{run.folder / 'run.json'} does not say how the run was started", "start a new run"
-        ) from None
 
 
 def _newest_checkpoint(run: Run, group: Group, hooks: Hooks) -> Checkpoint:
@@ -385,7 +344,7 @@ def _same_data(
 
 def _note_versions(start: Checkpoint, hooks: Hooks) -> None:
     """A note if the run cannot continue bit for bit."""
-    now = trainer.versions()
+    now = versions()
     changed = [k for k in ("torch", "machine") if start.info.versions.get(k) != now[k]]
     if changed:
         name = changed[0]

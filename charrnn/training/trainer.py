@@ -4,23 +4,18 @@ It prints nothing and draws nothing: whoever iterates over it shows and logs the
 """
 
 import contextlib
-import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from importlib.metadata import version
 
-import torch
-
-from charrnn import __version__
-from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.checkpoint import Checkpoint, CheckpointInfo
 from charrnn.checkpoints.run import Run
 from charrnn.errors import DivergedError, InterruptedTraining
 from charrnn.models.device import memory_limit
 from charrnn.tasks import get_task
 from charrnn.tasks.base import Dataset
-from charrnn.training import diagnostics
+from charrnn.training import diagnostics, rollback
+from charrnn.training.beginning import Before
 from charrnn.training.distributed import Group
 from charrnn.training.events import (
     Evaluated,
@@ -38,9 +33,7 @@ from charrnn.training.pacing import CHECK_TIME, Pacer
 from charrnn.training.planner.plan import Plan
 from charrnn.training.planner.threads import make_tuner
 from charrnn.training.validation import Validation
-
-ROLLBACK_FACTOR = 0.5
-"""What the learning rate is multiplied by when a diverged run goes back to a checkpoint."""
+from charrnn.training.versions import versions
 
 
 def train(
@@ -52,12 +45,14 @@ def train(
     interrupted: Callable[[], int] = lambda: 0,
     until: float | None = None,
     replan: Callable[[], Plan] | None = None,
+    begin: Callable[[Plan], Checkpoint] | None = None,
 ) -> Iterator[Event]:
     """Carry out a plan, from one of its own checkpoints on if one is given.
 
     until: when everything has to be done, on the clock of time.perf_counter; the number of steps
     then follows the machine's speed. Without it the plan's steps are taken. replan: makes another
     plan, if the first seconds show that the machine is not what the plan was made for.
+    begin: makes a plan's checkpoint of step 0, of a new run that begins with another model.
     interrupted: asked before every step for the number of a signal, 0 for none. After a signal the
     work is saved and InterruptedTraining raised. A run that diverges goes back to its last
     checkpoint with a lower learning rate, once; the second time DivergedError ends it, and earlier
@@ -67,7 +62,7 @@ def train(
         f"training {plan.parameters:,} parameters takes more memory than there is",
         "make --batch-size, --seq-length or --hidden-size smaller",
     ):
-        trainer = Trainer(plan, dataset, run, group, start, until, replan)
+        trainer = Trainer(plan, dataset, run, group, start, until, replan, begin)
         is_new = start is None and group.is_main
         # They can take a second, and a resumed run has them in its log already.
         is_late = until is not None and time.perf_counter() >= until
@@ -80,10 +75,10 @@ def train(
             return
         except DivergedError as error:
             if trainer.rollbacks:
-                raise _with_checkpoint(error, run) from None
+                raise rollback.with_checkpoint(error, run) from None
             problem = error.problem
-        last = _last_checkpoint(run)
-        plan = _with_lower_rate(trainer.plan)
+        last = rollback.last_checkpoint(run)
+        plan = rollback.with_lower_rate(trainer.plan)
         if group.is_main:
             step = last.info.step if last else 0
             # The steps after it are taken, and logged, again.
@@ -102,14 +97,7 @@ def train(
         try:
             yield from _take_steps(again, last, interrupted)
         except DivergedError as error:
-            raise _with_checkpoint(error, run) from None
-
-
-def _with_checkpoint(error: DivergedError, run: Run) -> DivergedError:
-    """The error, and which checkpoint is left: nothing is said of one that does not exist."""
-    entry = run.latest()
-    left = f"; the checkpoint of step {entry.step} is intact" if entry else ""
-    return DivergedError(error.problem, error.remedy + left)
+            raise rollback.with_checkpoint(error, run) from None
 
 
 def _take_steps(
@@ -120,6 +108,7 @@ def _take_steps(
     trainer.start_clock()
     if start is not None:
         yield from trainer.missed_evaluation(start)
+    yield from trainer.save_beginning()
     while trainer.learner.step < trainer.plan.train_config.steps:
         began, flag = time.perf_counter(), interrupted() + trainer.pacer.flag()
         # The signal travels with the gradients, so all ranks stop after the same step; so does
@@ -138,17 +127,6 @@ def _take_steps(
     yield trainer.finished()
 
 
-def _last_checkpoint(run: Run) -> Checkpoint | None:
-    """The newest checkpoint. It is usable: weights that are not finite are never saved."""
-    entry = run.latest()
-    return checkpoint.load(entry.path, training=True) if entry else None
-
-
-def _with_lower_rate(plan: Plan) -> Plan:
-    rate = plan.train_config.learning_rate * ROLLBACK_FACTOR
-    return replace(plan, train_config=replace(plan.train_config, learning_rate=rate))
-
-
 class Trainer:
     """The training loop of one session: what to log, evaluate and save after each step."""
 
@@ -161,10 +139,12 @@ class Trainer:
         start: Checkpoint | None,
         until: float | None = None,
         replan: Callable[[], Plan] | None = None,
+        begin: Callable[[Plan], Checkpoint] | None = None,
     ) -> None:
         self.dataset, self.run, self.group = dataset, run, group
         self.task = get_task(plan.task)
         self.pacer = Pacer(until, replan, group)
+        self.begin, self.before = begin, Before()
         self.baselines: dict[str, float] = {}
         self.reported: set[str] = set()
         self._begin(plan, start)
@@ -173,19 +153,23 @@ class Trainer:
         """Take up a plan: at a checkpoint of it, or at its first step."""
         dataset, run, group = self.dataset, self.run, self.group
         self.plan = plan
+        is_new = start is None
+        if start is None and self.begin is not None:
+            start = self.begin(plan)
         self.learner = make_learner(self.task, dataset, plan.model_config, plan.train_config, group)
         # A task may add to it what an evaluation finds; it is saved with each checkpoint.
         self.encoder = start.encoder if start is not None else dataset.encoder
         if start is not None:
             self.learner.restore(start)
         self.validation = Validation(self.task, dataset, run, group.is_main)
-        self.saved_step = start.info.step if start else -1
+        self.saved_step = start.info.step if start and not is_new else -1
         self.loss: float | None = None
         self.rollbacks = start.info.rollbacks if start else 0
+        self.origins = start.info.origins if start else ()
         self.start_clock()
         self.first_step = self.logged_step = self.learner.step
-        self.is_fresh = start is None  # nothing was evaluated or saved
-        adaptive = plan.adaptive and start is None
+        self.is_fresh = is_new  # nothing was evaluated or saved but the beginning
+        adaptive = plan.adaptive and is_new
         self.tuner = make_tuner(plan.train_config, plan.tokens_per_second, group, adaptive)
 
     @property
@@ -226,6 +210,24 @@ class Trainer:
         else:
             yield from self._evaluate()
 
+    def save_beginning(self) -> Iterator[Event]:
+        """Evaluate and save the model that a new run begins with, as its step 0."""
+        if not self.is_fresh or self.begin is None:
+            return
+        before = self.before
+        if before.events or not self._validates:
+            # A second plan begins with the same model, which has the same score.
+            yield from before.events
+            yield from self._save(before.valid, before.valid_pieces)
+        else:
+            for event in self._evaluate():
+                if isinstance(event, Evaluated):
+                    before.events.append(event)
+                yield event
+            before.valid, before.valid_pieces = self.validation.valid, self.validation.valid_pieces
+        # Nobody has seen a result of its own yet, so it may still be planned again.
+        self.is_fresh = True
+
     def missed_evaluation(self, start: Checkpoint) -> Iterator[Event]:
         """The evaluation that was due at the checkpoint's step, if something prevented it."""
         missing = self.validation.is_missing(start.info, self.plan.train_config)
@@ -263,6 +265,7 @@ class Trainer:
         yield Planned(plan, 0, str(self.run.folder), self.baselines)
         yield Warned(0, why, self.seconds)
         self.start_clock()
+        yield from self.save_beginning()
 
     def adapt_threads(self, seconds: float) -> Iterator[Event]:
         """Follow the machine's load after a step of so many seconds; see `planner.threads`."""
@@ -374,6 +377,7 @@ class Trainer:
                 rollbacks=self.rollbacks,
                 metric=self.task.metric.name,
                 lower_is_better=self.task.metric.lower_is_better,
+                origins=self.origins,
             )
             model = Checkpoint(
                 self.plan.model_config,
@@ -392,9 +396,3 @@ class Trainer:
         epochs = self.learner.step / self.learner.batches.steps_per_epoch
         best, best_step, pieces = self.validation.best(self.plan.train_config)
         return Finished(self.learner.step, best, best_step, epochs, self.seconds, pieces)
-
-
-def versions() -> dict[str, str]:
-    """What bit-exact resuming depends on besides the plan."""
-    names = {"torch": torch.__version__, "numpy": version("numpy"), "charrnn": __version__}
-    return names | {"python": platform.python_version(), "machine": platform.machine()}

@@ -5,6 +5,7 @@ leaks           held-out lines that the training part has too
 conditions      a model of labelled documents, made to write in a label or between several
 texts           how a trained model reads a text: as its training text was read
 corpus          files -> token arrays, split into train, valid and test
+transfer        another model's tokenizer and weights, with rows for the tokens it lacks
 unknown         what the characters of words without an id cost, and the original text
 network         CharRNN: embedding -> recurrent layers -> logits
 evaluate        a torch network over a split -> nats, bits per character, perplexity

@@ -8,7 +8,7 @@ validation part is the same text whatever the tokenizer.
 import contextlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from charrnn.activity import activity, track
 from charrnn.data import sources
 from charrnn.data.batches import Batches, DocumentBatches
 from charrnn.data.config import DataConfig
-from charrnn.data.reading import CHAT
 from charrnn.data.token_arrays import Split, TokenWriter, ends_of, shuffle_lines
 from charrnn.errors import CorpusError, StorageError, is_forbidden
 from charrnn.evaluation.scores import Pricing
 from charrnn.tasks.base import Dataset
+from charrnn.tasks.language import transfer
 from charrnn.tasks.language.splits import (
     MINIMUM,
     SPLITS,
@@ -140,17 +140,25 @@ class Corpus(Dataset):
         return (self.config or config).to_json()
 
 
-def prepare(config: DataConfig, folder: Path, tokenizer: Tokenizer | None = None) -> Corpus:
+def prepare(
+    config: DataConfig,
+    folder: Path,
+    tokenizer: Tokenizer | None = None,
+    begun_with: Tokenizer | None = None,
+) -> Corpus:
     """Read the text, learn its tokenizer if none is given, and write the arrays into `folder`.
 
     A tokenizer is given when the arrays are made again; standard input is then read from where it
-    was saved. CorpusError for text that cannot be used, StorageError if the arrays cannot be
-    written.
+    was saved. begun_with: the tokenizer of another model, to which what the text needs is added
+    instead of learning one. CorpusError for text that cannot be used, StorageError if the arrays
+    cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         saved = config if tokenizer is None else config.with_saved_stdin(folder)
-        return _prepare(Texts(saved, folder), folder, tokenizer)
+        if begun_with is not None:
+            saved = transfer.as_tokenized(saved, begun_with)
+        return _prepare(Texts(saved, folder), folder, tokenizer, begun_with)
     except OSError as error:
         raise StorageError(
             f"cannot write the tokens to {folder}: {error.strerror}",
@@ -160,21 +168,17 @@ def prepare(config: DataConfig, folder: Path, tokenizer: Tokenizer | None = None
         ) from None
 
 
-def _prepare(texts: Texts, folder: Path, tokenizer: Tokenizer | None) -> Corpus:
+def _prepare(
+    texts: Texts, folder: Path, tokenizer: Tokenizer | None, begun_with: Tokenizer | None = None
+) -> Corpus:
     config, is_new = texts.config, tokenizer is None
     if tokenizer is None:
         # From the training part alone: held-out text must not shape the vocabulary. The end of a
         # document is no text; its id is added below.
         blocks = (text.replace(END, "\n") for split, text in texts if split == "train")
         with activity(LEARNING):
-            tokenizer = TOKENIZERS[config.tokenizer].train(
-                track(blocks, LEARNING, texts.length, size=len),
-                vocab_size=config.vocab_size,
-                min_count=config.min_count,
-                split=config.split_words,
-            )
-        if config.documents in ("file", "blank", CHAT):
-            tokenizer = DocumentTokenizer(tokenizer)
+            watched = track(blocks, LEARNING, texts.length, size=len)
+            tokenizer = _learned(config, watched, begun_with)
     splits = _encode(texts, tokenizer, folder)
     if is_new:
         # From all of the training part: what a sample does not hold may occur elsewhere in it.
@@ -198,6 +202,19 @@ def _prepare(texts: Texts, folder: Path, tokenizer: Tokenizer | None) -> Corpus:
     # Last of all: a folder with an index is complete.
     _write_index(corpus, folder)
     return corpus
+
+
+def _learned(config: DataConfig, blocks: Iterator[str], begun_with: Tokenizer | None) -> Tokenizer:
+    """Blocks of the training part -> its tokenizer; another model's, extended, if there is one."""
+    if begun_with is not None:
+        return transfer.extended(begun_with, blocks, config)
+    tokenizer: Tokenizer = TOKENIZERS[config.tokenizer].train(
+        blocks,
+        vocab_size=config.vocab_size,
+        min_count=config.min_count,
+        split=config.split_words,
+    )
+    return DocumentTokenizer(tokenizer) if transfer.needs_end(config) else tokenizer
 
 
 def _as_done(texts: Texts) -> DataConfig:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charrnn import tokenizers
 from charrnn.activity import activity
 from charrnn.checkpoints.checkpoint import Checkpoint
-from charrnn.checkpoints.header import Encoder
+from charrnn.checkpoints.header import LANGUAGE, Encoder
 from charrnn.config import ModelConfig, Shape, parameter_shapes
 from charrnn.data.config import DataConfig
 from charrnn.data.token_arrays import evenly_spread
@@ -20,6 +21,7 @@ from charrnn.tasks.base import Dataset, Metric, Task
 from charrnn.tasks.language import corpus
 from charrnn.tasks.language.corpus import Corpus
 from charrnn.tasks.language.language_model import LanguageModel
+from charrnn.tasks.language.transfer import grown, occurrences
 from charrnn.tasks.language.unknown import original
 
 if TYPE_CHECKING:
@@ -38,13 +40,26 @@ SCORED_PIECES = 16
 class LanguageTask(Task):
     """Text -> a model that predicts the next token."""
 
-    name = "language"
+    name = LANGUAGE
     metric = Metric("nats_per_char", "nats/char")
     next_command = "charrnn sample"
+    begins_with = frozenset({LANGUAGE})
 
     def prepare(self, config: DataConfig, folder: Path, encoder: Encoder | None = None) -> Corpus:
         """As in `corpus.prepare`."""
         return corpus.prepare(config, folder, encoder)
+
+    def prepare_from(self, model: Checkpoint, config: DataConfig, folder: Path) -> Corpus:
+        """As in `corpus.prepare`, with the tokenizer of another language model, extended."""
+        return corpus.prepare(config, folder, begun_with=model.tokenizer)
+
+    def weights_from(
+        self, model: Checkpoint, dataset: Dataset, config: ModelConfig
+    ) -> Mapping[str, NDArray[np.float32]]:
+        """All parameters; the rows of tokens that were added are as in `transfer.grown`."""
+        assert isinstance(dataset, Corpus)
+        counts = occurrences(dataset.splits["train"].load(), config.vocab_size)
+        return grown(model.weights, model.tokenizer, dataset.tokenizer, counts)
 
     def reopen(self, folder: Path, encoder: Encoder) -> Corpus | None:
         """As in `corpus.reopen`."""

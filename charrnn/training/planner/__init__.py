@@ -3,6 +3,8 @@
 budget       minutes, epochs, steps, and how large a model may be
 plan         Budget -> Plan: sizes, hyperparameters, steps, and what they cost
 heuristics   the rules, as pure functions of numbers
+finetuning   the rules of a run that begins with another model
+batch_shape  batch size and window that fit the data
 presets      hyperparameters from the literature
 calibration  how fast this machine trains a model
 restart      a new plan for a run that is given more steps

@@ -11,17 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.config import ModelConfig, TrainConfig, config_to_json
-from charrnn.data.batches import rows_per_rank, steps_for
-from charrnn.errors import CorpusError, UsageError
+from charrnn.data.batches import steps_for
+from charrnn.errors import UsageError
 from charrnn.models.device import available_threads
 from charrnn.tasks import get_task
 from charrnn.tasks.base import Dataset, Task
 from charrnn.training.distributed import Group
-from charrnn.training.planner import heuristics
+from charrnn.training.planner import finetuning, heuristics
+from charrnn.training.planner.batch_shape import batch_shape
 from charrnn.training.planner.budget import Budget
 from charrnn.training.planner.calibration import Speed, best_precision, calibrate
+from charrnn.training.planner.finetuning import Advice
 from charrnn.training.planner.presets import Preset
 from charrnn.training.planner.threads import thread_counts
 
@@ -92,7 +95,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Problem:
-    """What a plan is made from. given: the user's values; train: fields of TrainConfig so far."""
+    """What a plan is made from. given: the user's values; train: fields of TrainConfig so far.
+
+    advice: the rules of texts, those of fine-tuning where the run begins with another model.
+    """
 
     task: Task
     dataset: Dataset
@@ -102,6 +108,7 @@ class _Problem:
     group: Group
     began: float
     counts: tuple[int, ...]
+    advice: Advice
 
     @property
     def tokens(self) -> int:
@@ -116,7 +123,7 @@ class _Problem:
         """Steps after which more would overfit."""
         if self.task.rules:
             return self.task.rules.most_steps(self.dataset)
-        most = heuristics.most_epochs(self.tokens) * self.tokens / self.tokens_per_step
+        most = self.advice.most_epochs(self.tokens) * self.tokens / self.tokens_per_step
         return max(10, int(most))
 
     @property
@@ -152,32 +159,34 @@ def make_plan(
     group: Group,
     preset: Preset | None = None,
     began: float | None = None,
+    model: Checkpoint | None = None,
 ) -> Plan:
     """Fill in what is not given, in this order: batch and window, model, speed, steps, cadence.
 
     given: fields of ModelConfig and TrainConfig -> values, which override the preset's. began:
-    when the time started, on the clock of time.perf_counter; None for now. UsageError or
-    CorpusError if the values cannot be combined.
+    when the time started, on the clock of time.perf_counter; None for now. model: what the run
+    begins with, whose sizes are kept. UsageError or CorpusError if the values cannot be combined.
     """
     began = time.perf_counter() if began is None else began
-    problem = _problem(task, dataset, given, budget, group, preset, began)
+    problem = _problem(task, dataset, given, budget, group, preset, began, model)
     # This order, because batch and window decide the speed, and the speed how large a model can be.
-    model, measured = _choose(problem)
+    chosen, measured = _choose(problem)
     speed = measured.tokens_per_second
     problem = replace(problem, train=problem.train | {"threads": measured.threads})
     steps = _steps(problem, speed)
     # A number that the user chose is obeyed, however much it overfits.
     most = 0 if problem.budget.steps or problem.budget.epochs else problem.most_steps
     epochs = steps * problem.tokens_per_step / problem.tokens
-    parameters = task.num_parameters(model)
+    parameters = task.num_parameters(chosen)
     # It depends on the number of epochs, so the speed was measured without it.
-    model = replace(model, **heuristics.dropouts(task, dataset, model, problem.given, epochs))
-    train = _train_config(problem, model, steps, speed)
+    dropouts = problem.advice.dropouts(task, dataset, chosen, problem.given, epochs)
+    chosen = replace(chosen, **dropouts)
+    train = _train_config(problem, chosen, steps, speed)
     seconds = steps * problem.tokens_per_step / speed / (1 - problem.evaluation_share)
-    memory = heuristics.memory(model, train, parameters, dataset.size("valid") > 0)
+    memory = heuristics.memory(chosen, train, parameters, dataset.size("valid") > 0)
     adaptive = len(problem.counts) > 1
     return Plan(
-        model, train, speed, epochs, seconds, memory, most, task.name, adaptive, measured.busy,
+        chosen, train, speed, epochs, seconds, memory, most, task.name, adaptive, measured.busy,
         budget.minutes,
     )  # fmt: skip
 
@@ -190,11 +199,13 @@ def _problem(
     group: Group,
     preset: Preset | None,
     began: float,
+    model: Checkpoint | None,
 ) -> _Problem:
     """What is known before any size is chosen: all that is given, and what the speed depends on."""
     tokens = dataset.size("train")
     values = dict(preset.given if preset else {}) | dict(given)
-    shape = _batch(task, dataset, values, group)
+    values |= task.sizes_from(model) if model else {}
+    shape = batch_shape(task, dataset, values, group)
     names = {item.name for item in dataclasses.fields(TrainConfig)}
     own = {name: value for name, value in values.items() if name in names}
     if preset:
@@ -203,7 +214,9 @@ def _problem(
         if not (budget.minutes or budget.epochs or budget.steps):
             budget = replace(budget, epochs=preset.epochs)
     train = {"threads": available_threads(), **shape, **own}
-    return _Problem(task, dataset, values, train, budget, group, began, _counts(train, own, group))
+    advice = finetuning.advice(model) if model else heuristics
+    counts = _counts(train, own, group)
+    return _Problem(task, dataset, values, train, budget, group, began, counts, advice)
 
 
 def _counts(train: Mapping[str, Any], own: Mapping[str, Any], group: Group) -> tuple[int, ...]:
@@ -212,32 +225,6 @@ def _counts(train: Mapping[str, Any], own: Mapping[str, Any], group: Group) -> t
     if "threads" in own or group.world_size > 1 or group.device.type != "cpu":
         return (train["threads"],)
     return thread_counts(train["threads"])
-
-
-def _batch(task: Task, dataset: Dataset, given: Mapping[str, Any], group: Group) -> dict[str, int]:
-    """Batch size and window that fit the data: each stream has at least a window and a token."""
-    tokens = dataset.size("train")
-    if task.rules:
-        shape = task.rules.batch(dataset, given)
-        if "batch_size" not in given:
-            shape["batch_size"] = (
-                math.ceil(shape["batch_size"] / group.world_size) * group.world_size
-            )
-        rows_per_rank(shape["batch_size"], group.world_size)
-        return shape
-    length = given.get("seq_length") or heuristics.seq_length(tokens)
-    batch = given.get("batch_size") or heuristics.batch_size(tokens, length, group.device.type)
-    if "batch_size" not in given:
-        # Every rank has to have the same number of rows.
-        batch = math.ceil(batch / group.world_size) * group.world_size
-    rows_per_rank(batch, group.world_size)  # raises if a given batch cannot be divided
-    if batch * (length + 1) > tokens:
-        raise CorpusError(
-            f"the training part has {tokens:,} tokens and --batch-size {batch} with "
-            f"--seq-length {length} needs {batch * (length + 1):,}",
-            "make them smaller or give more text",
-        )
-    return {"batch_size": batch, "seq_length": length}
 
 
 def _choose(problem: _Problem) -> tuple[ModelConfig, Speed]:
@@ -379,7 +366,7 @@ def _train_config(problem: _Problem, model: ModelConfig, steps: int, speed: floa
     rules = problem.task.rules
     chosen: dict[str, Any] = {
         "steps": steps,
-        "learning_rate": (rules or heuristics).learning_rate(model.hidden_size),
+        "learning_rate": (rules or problem.advice).learning_rate(model.hidden_size),
         "weight_decay": rules.weight_decay if rules else 0.1,
         "warmup_steps": steps // 20,
         "eval_every": eval_every,

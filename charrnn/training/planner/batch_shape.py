@@ -1,0 +1,39 @@
+"""Batch size and window that fit the data."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from charrnn.data.batches import rows_per_rank
+from charrnn.errors import CorpusError
+from charrnn.tasks.base import Dataset, Task
+from charrnn.training.distributed import Group
+from charrnn.training.planner import heuristics
+
+
+def batch_shape(
+    task: Task, dataset: Dataset, given: Mapping[str, Any], group: Group
+) -> dict[str, int]:
+    """Batch size and window that fit the data: each stream has at least a window and a token."""
+    tokens = dataset.size("train")
+    if task.rules:
+        shape = task.rules.batch(dataset, given)
+        if "batch_size" not in given:
+            shape["batch_size"] = (
+                math.ceil(shape["batch_size"] / group.world_size) * group.world_size
+            )
+        rows_per_rank(shape["batch_size"], group.world_size)
+        return shape
+    length = given.get("seq_length") or heuristics.seq_length(tokens)
+    batch = given.get("batch_size") or heuristics.batch_size(tokens, length, group.device.type)
+    if "batch_size" not in given:
+        # Every rank has to have the same number of rows.
+        batch = math.ceil(batch / group.world_size) * group.world_size
+    rows_per_rank(batch, group.world_size)  # raises if a given batch cannot be divided
+    if batch * (length + 1) > tokens:
+        raise CorpusError(
+            f"the training part has {tokens:,} tokens and --batch-size {batch} with "
+            f"--seq-length {length} needs {batch * (length + 1):,}",
+            "make them smaller or give more text",
+        )
+    return {"batch_size": batch, "seq_length": length}

@@ -1,0 +1,66 @@
+"""The planner's rules for a run that begins with another model, from trials.
+
+Its weights are near a good solution already: what it needs is a lower rate that does not destroy
+them, and what it risks is to memorize a short text sooner. See benchmarks/trials.md.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from charrnn.checkpoints.checkpoint import Checkpoint
+from charrnn.config import ModelConfig
+from charrnn.tasks.base import Dataset, Task
+from charrnn.training.planner import heuristics
+
+RATE = 0.5
+"""The peak learning rate, over that of a new model of the same width."""
+
+
+class Advice(Protocol):
+    """The rules of texts that differ for a run that begins with another model."""
+
+    def most_epochs(self, tokens: int) -> float:
+        """As in `heuristics`."""
+
+    def learning_rate(self, hidden_size: int) -> float:
+        """As in `heuristics`."""
+
+    def dropouts(
+        self,
+        task: Task,
+        dataset: Dataset,
+        model: ModelConfig,
+        given: Collection[str],
+        epochs: float,
+    ) -> dict[str, Any]:
+        """As in `heuristics`."""
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Advice for fine-tuning."""
+
+    def most_epochs(self, tokens: int) -> float:
+        """Tokens of the training part -> epochs that still improve the model."""
+        return heuristics.most_epochs(tokens)
+
+    def learning_rate(self, hidden_size: int) -> float:
+        """Units -> AdamW's peak learning rate."""
+        return round(RATE * heuristics.learning_rate(hidden_size), 5)
+
+    def dropouts(
+        self,
+        task: Task,
+        dataset: Dataset,
+        model: ModelConfig,
+        given: Collection[str],
+        epochs: float,
+    ) -> dict[str, Any]:
+        """As in `heuristics`, of the whole network."""
+        return heuristics.dropouts(task, dataset, model, given, epochs)
+
+
+def advice(model: Checkpoint) -> Advice:
+    """A model to begin with -> the rules for it."""
+    return FineTuning()
