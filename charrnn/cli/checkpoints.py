@@ -111,7 +111,14 @@ def show(
         out.json(fields)
         return
     for key, value in _flat(fields):
-        out.write(f"{key:24} {value}\n")
+        if key != library.ORIGINS:
+            out.write(f"{key:24} {value}\n")
+    for each in model.info.origins:
+        earlier = f", and {each['earlier']} before it" if "earlier" in each else ""
+        out.write(
+            f"{'begun with':24} {each['name']}, step {each.get('step', '?')}, "
+            f"sha256 {each.get('sha256', '?')}{earlier}\n"
+        )
     out.flush()
 
 

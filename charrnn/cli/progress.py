@@ -172,6 +172,8 @@ class ProgressReporter:
         part = " on the whole part" if self._pieces and not event.pieces else ""
         self._pieces = self._pieces or event.pieces
         line = f"step {event.step:,}: validation {event.score.summary()}{part}{best}"
+        if not event.step:
+            line = f"before  validation {event.score.summary()}, by the model that it begins with"
         self._print(line, style="bold")
         if not event.sample:
             return

@@ -4,6 +4,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from charrnn.checkpoints.checkpoint import ORIGINS
 from charrnn.checkpoints.run import Entry, Run, list_runs
 from charrnn.cli import terminal
 from charrnn.cli.options import Json, RunsDir
@@ -61,6 +62,8 @@ def _described(about: dict[str, Any]) -> dict[str, Any]:
         "parameters": int(plan["parameters"]),
         "steps": plan["train"]["steps"],
         "started": str(about["started"]),
+        # Absent for runs that began at random.
+        **({ORIGINS: about[ORIGINS]} if about.get(ORIGINS) else {}),
     }
 
 
@@ -105,7 +108,8 @@ def _row(facts: dict[str, Any]) -> list[str]:
         facts["run"],
         " ".join(Path(name).name for name in facts["corpus"]),
         terminal.number(facts["characters"]),
-        f"{facts['tokenizer']} {facts['cell']} {facts['num_layers']}x{facts['hidden_size']}",
+        f"{facts['tokenizer']} {facts['cell']} {facts['num_layers']}x{facts['hidden_size']}"
+        + "".join(f" from {each['name']}" for each in facts.get(ORIGINS, ())),
         terminal.number(facts["parameters"]),
         f"{facts['step']}/{facts['steps']}",
         "" if best is None else f"{best:.4f}{unit}",

@@ -12,7 +12,15 @@ from charrnn.activity import listen
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli.chosen import chosen, refuse_changes
 from charrnn.cli.effects import GIVEN
-from charrnn.cli.options import Conditions, Device, Json, RunsDir, config_option, option
+from charrnn.cli.options import (
+    Conditions,
+    Device,
+    Json,
+    RunsDir,
+    config_option,
+    from_option,
+    option,
+)
 from charrnn.cli.output import broken_pipe
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import UsageError
@@ -87,15 +95,7 @@ def train(
             show_default="none",
         ),
     ] = None,
-    init_from: Annotated[
-        str | None,
-        option(
-            "--from",
-            metavar="MODEL",
-            help="Begin with the weights of a run's best checkpoint, or of a checkpoint file.",
-            show_default="random weights",
-        ),
-    ] = None,
+    init_from: Annotated[str | None, from_option("TRAIN")] = None,
     tokenizer: Annotated[
         str | None,
         option(help=f"What a token is: {', '.join(TOKENIZERS)}.", show_default="char"),

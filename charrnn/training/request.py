@@ -12,7 +12,7 @@ from charrnn.data.config import DataConfig
 from charrnn.errors import UsageError
 from charrnn.tasks import get_task
 from charrnn.tokenizers import TOKENIZERS
-from charrnn.training.effects import TRAINING, without_effect
+from charrnn.training.effects import KEPT, TRAINING, without_effect
 from charrnn.training.planner.budget import Budget
 from charrnn.training.planner.plan import Plan
 from charrnn.training.planner.presets import Preset, preset
@@ -120,7 +120,9 @@ def _refuse_idle(values: Mapping[str, Any], chosen: Preset | None, own: Mapping[
         for kind in (DataConfig, ModelConfig, TrainConfig)
         for item in dataclasses.fields(kind)
     }
-    given = [name for name, value in values.items() if value != defaults.get(name)]
+    given = {name for name, value in values.items() if value != defaults.get(name)}
+    # The default of a new model may contradict the one that is begun with.
+    given |= KEPT.keys() & values.keys() if values.get("init_from") is not None else set()
     preset_values = dict(own) | (chosen.data | chosen.given if chosen else {})
     effect = without_effect(TRAINING, given, {**preset_values, **values})
     if effect:

@@ -33,13 +33,12 @@ COUNTED = 1 << 22
 def extended(tokenizer: Tokenizer, texts: Iterable[str], config: DataConfig) -> Tokenizer:
     """The other model's tokenizer and the training part -> the tokenizer of the new model.
 
-    Documents of more than a line need an id that ends them. A tokenizer that has one keeps it, also
-    for a text without documents, which then begins like a document; but lines end in a newline.
+    Documents of more than a line need an id that ends them, and nothing else may have one: the text
+    holds no place at which it could be learned any more.
     """
     inner = tokenizer.inner if isinstance(tokenizer, DocumentTokenizer) else tokenizer
     new = inner.extended(texts, config.min_count)
-    has_end = inner is not tokenizer and config.documents != "line"
-    return DocumentTokenizer(new) if has_end or needs_end(config) else new
+    return DocumentTokenizer(new) if needs_end(config) else new
 
 
 def needs_end(config: DataConfig) -> bool:
