@@ -150,9 +150,10 @@ def test_a_run_that_is_named_like_the_one_it_begins_with_is_another(text: Path, 
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("cell", "gru"), ("cell", "lstm"), ("tokenizer", "char"), ("residual", False), ("hidden_size", 16), ("num_layers", 1), ("embedding_size", 4),
-     ("tokenizer", "byte"), ("vocab_size", 300), ("residual", True), ("tie_weights", True),
-     ("max_parameters", 10**6), ("init_scale", 0.1)],
+    [("cell", "gru"), ("cell", "lstm"), ("tokenizer", "char"), ("tokenizer", "byte"),
+     ("hidden_size", 16), ("num_layers", 1), ("embedding_size", 4), ("vocab_size", 300),
+     ("residual", False), ("residual", True), ("tie_weights", True), ("max_parameters", 10**6),
+     ("init_scale", 0.1)],
 )  # fmt: skip
 def test_an_option_that_the_model_decides_is_refused(
     text: Path, base: Path, option: str, value: Any

@@ -17,6 +17,7 @@ from charrnn.activity import activity, track
 from charrnn.data import sources
 from charrnn.data.batches import Batches, DocumentBatches
 from charrnn.data.config import DataConfig
+from charrnn.data.reading import CHAT
 from charrnn.data.token_arrays import Split, TokenWriter, ends_of, shuffle_lines
 from charrnn.errors import CorpusError, StorageError, is_forbidden
 from charrnn.evaluation.scores import Pricing
