@@ -81,7 +81,7 @@ def grown(
     for i, own in relatives.items():
         # Where the relatives do not occur, as in a text of another script, the added tokens that
         # share them take their place together.
-        usual = max(float(before[own].mean()), float(np.mean(siblings[own.tobytes()])))
+        usual = float(before[own].mean()) or float(np.mean(siblings[own.tobytes()]))
         change = np.log((counts[i] + 1.0) / (usual + 1.0))
         result["output.bias"][i] += np.float32(np.clip(change, -MOST_BIAS, MOST_BIAS))
     return result
