@@ -3,9 +3,9 @@
     python benchmarks/finetuning.py BASE TEXT [TEXT ...] [--minutes 1] [--lines NAME ...]
 
 BASE is a run or a checkpoint file, such as one of `charrnn train war_and_peace.txt --minutes 10`.
-For each text it prints the score of the base on it, the best score with `--from BASE` and that of
-the planner's own model, in nats per character on the whole validation part. `--lines` names the
-texts whose lines are documents.
+For each text it prints the score of the base on it (of a long validation part on pieces), the best
+score with `--from BASE` and that of the planner's own model, in nats per character on the whole
+validation part. `--lines` names the texts whose lines are documents.
 """
 
 import argparse
@@ -19,15 +19,16 @@ from charrnn.training.events import Evaluated, Event
 
 def trained(text: Path, folder: Path, **options: Any) -> tuple[float, float]:
     """A text -> the first and the best score of a run on it."""
-    scores: list[float] = []
+    scores: list[Evaluated] = []
 
     def note(event: Event) -> None:
-        # Scores of pieces are left out: the best by pieces, and the last, are scored on the whole.
-        if isinstance(event, Evaluated) and not event.pieces:
-            scores.append(event.score.value)
+        if isinstance(event, Evaluated):
+            scores.append(event)
 
     charrnn.train(text, runs_dir=folder, on_event=note, **options)
-    return scores[0], min(scores)
+    # Scores of pieces are left out: the best by pieces, and the last, are scored on the whole.
+    whole = [event.score.value for event in scores if not event.pieces]
+    return scores[0].score.value, min(whole)
 
 
 def main() -> None:

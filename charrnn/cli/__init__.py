@@ -2,6 +2,7 @@
 
 main            the program; the one place that turns errors into exit codes
 options         options that several commands share, and options made from config fields
+chosen          the options of train and plan that choose data, model and training
 effects         which options were given, and an error for one without effect
 terminal        the terminal: consoles, progress bars, the error line
 tables          tables on stdout, fitted to the terminal

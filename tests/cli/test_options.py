@@ -13,6 +13,7 @@ import typer
 
 from charrnn.cli import evaluate, options, sample
 from charrnn.cli import train as train_command
+from charrnn.cli.chosen import chosen
 from charrnn.cli.main import program
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.data.config import DataConfig
@@ -276,7 +277,7 @@ def test_the_library_is_given_the_options_that_are_fields_of_its_configs() -> No
     own = [kind for task in tasks for kind in (task.data_config, task.config)]
     fields = {item.name for kind in (*own, TrainConfig, Budget) for item in fields_of(kind)}
     # What the data decides is no option.
-    assert train_command.chosen(names).keys() == fields - NOT_OPTIONS - {"num_lags"}
+    assert chosen(names).keys() == fields - NOT_OPTIONS - {"num_lags"}
 
 
 def fields_of(config: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
@@ -288,7 +289,7 @@ def fields_of(config: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
 def test_every_field_of_the_data_config_has_its_option_with_the_same_default(name: str) -> None:
     if name in NOT_OPTIONS:
         return
-    assert name in train_command.chosen({name: None})
+    assert name in chosen({name: None})
     made = option(("train",), name.replace("_", "-"))
     default = DataConfig.__dataclass_fields__[name].default
     stated = made.show_default if isinstance(made.show_default, str) else None

@@ -14,6 +14,7 @@ from charrnn.checkpoints.checkpoint import load
 from charrnn.checkpoints.run import Run
 from charrnn.errors import MemoryLimitError
 from charrnn.training import optimizer, trainer
+from charrnn.training.versions import versions
 from tests.support.shell import TINY, Shell, flip, sentences
 
 QUICKLY = ("--steps", "4", "--quiet")
@@ -649,8 +650,8 @@ def test_resume_with_a_damaged_description(text: str, stopped: Shell) -> None:
 def test_another_version_of_torch_gets_a_note(
     stopped: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = trainer.versions() | {"torch": "9.9"}
-    monkeypatch.setattr(trainer, "versions", lambda: now)
+    now = versions() | {"torch": "9.9"}
+    monkeypatch.setattr("charrnn.training.session.versions", lambda: now)
     done = stopped.run(*RESUME, "--quiet").succeeded()
     assert done.err.count("\n") == 1
     assert done.err.startswith("charrnn: note: torch was ")

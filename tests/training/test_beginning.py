@@ -68,7 +68,7 @@ def test_step_0_is_the_other_model_with_rows_for_new_characters(text: Path, base
     for name, array in old.weights.items():
         grown = new.weights[name]
         np.testing.assert_array_equal(grown[:size] if len(grown) != len(array) else grown, array)
-    plain = {"dropout": 0.0, "input_dropout": 0.0, "output_dropout": 0.0}
+    plain: dict[str, Any] = {"dropout": 0.0, "input_dropout": 0.0, "output_dropout": 0.0}
     assert replace(new.config, vocab_size=size, **plain) == replace(old.config, **plain)
     assert new.training
     assert not any(moment.any() for moment in new.training.moments.values())

@@ -44,7 +44,8 @@ from charrnn.training.events import (
 from charrnn.training.learner import Learner
 from charrnn.training.optimizer import learning_rate
 from charrnn.training.planner.plan import Plan
-from charrnn.training.trainer import train, versions
+from charrnn.training.trainer import train
+from charrnn.training.versions import versions
 from tests.support.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_train
 
 ALONE = Group(torch.device("cpu"))

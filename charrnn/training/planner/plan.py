@@ -199,7 +199,7 @@ def _problem(
     group: Group,
     preset: Preset | None,
     began: float,
-    model: Checkpoint | None,
+    model: Checkpoint | None = None,
 ) -> _Problem:
     """What is known before any size is chosen: all that is given, and what the speed depends on."""
     tokens = dataset.size("train")
