@@ -49,22 +49,20 @@ def train(
 ) -> Iterator[Event]:
     """Carry out a plan, from one of its own checkpoints on if one is given.
 
-    until: when everything has to be done, on the clock of time.perf_counter; the number of steps
-    then follows the machine's speed. Without it the plan's steps are taken. replan: makes another
-    plan, if the first seconds show that the machine is not what the plan was made for.
-    begin: makes a plan's checkpoint of step 0, of a new run that begins with another model.
-    interrupted: asked before every step for the number of a signal, 0 for none. After a signal the
-    work is saved and InterruptedTraining raised. A run that diverges goes back to its last
-    checkpoint with a lower learning rate, once; the second time DivergedError ends it, and earlier
-    checkpoints stay. The caller holds the run's lock.
+    until: when everything has to be done, on the clock of time.perf_counter; the steps then follow
+    the machine's speed. replan: makes another plan, if the first seconds show another speed than
+    the plan was made for. begin: makes the checkpoint of step 0 of a new run's plan, if it begins
+    with another model. interrupted: asked before each step for a signal's number, 0 for none; the
+    work is then saved and InterruptedTraining raised. A run that diverges goes back to its last
+    checkpoint with a lower rate, once, and then raises. The caller holds the run's lock.
     """
     with memory_limit(
         f"training {plan.parameters:,} parameters takes more memory than there is",
         "make --batch-size, --seq-length or --hidden-size smaller",
     ):
         trainer = Trainer(plan, dataset, run, group, start, until, replan, begin)
+        # Baselines can take a second, and a resumed run has them in its log already.
         is_new = start is None and group.is_main
-        # They can take a second, and a resumed run has them in its log already.
         is_late = until is not None and time.perf_counter() >= until
         trainer.baselines = trainer.task.baselines(dataset) if is_new and not is_late else {}
         yield Planned(plan, trainer.learner.step, str(run.folder), trainer.baselines)
