@@ -103,7 +103,9 @@ class TrainConfig:
     steps: int = _number(1_000, 1, 10**9, "Optimizer steps of the whole run.")
     batch_size: int = _number(32, 1, 65_536, "Streams of text read in parallel.")
     seq_length: int = _number(64, 1, 65_536, "Tokens of each stream read per step.")
-    optimizer: str = _choice(("adamw", "sgd"), "AdamW, or plain gradient descent.")
+    optimizer: str = _choice(
+        ("adamw", "soap", "sgd"), "AdamW, SOAP (AdamW in a rotated space), or gradient descent."
+    )
     learning_rate: float = _number(4e-3, 1e-8, 1e3, "Peak learning rate.")
     schedule: str = _choice(
         ("cosine", "steps"), "Decay of the learning rate: to zero, or by --decay-factor."

@@ -30,8 +30,18 @@ FORMAT = 2
 LANGUAGE = "language"
 """The task of format 1."""
 
-MOMENTS = {"adamw": ("exp_avg", "exp_avg_sq"), "sgd": ()}
+MOMENTS = {
+    "adamw": ("exp_avg", "exp_avg_sq"),
+    "soap": ("exp_avg", "exp_avg_sq"),
+    "sgd": (),
+}
 """What each optimizer remembers of each parameter, named as in torch."""
+
+ROTATION = ("covariance", "basis")
+"""What SOAP remembers of a rotated matrix (N, D) besides its moments: two matrices (D, D)."""
+
+WIDEST_ROTATION = 1024
+"""Largest D of a rotated matrix: the work for a basis grows as D cubed."""
 
 Encoder = Any
 """What turns raw input into arrays, and back: it has `to_json`. A language model's tokenizer."""
@@ -78,6 +88,31 @@ def schema_of(task: Any) -> Schema:
             "use the version of charrnn that wrote it, or a newer one",
         )
     return SCHEMAS[task]()
+
+
+def is_rotated(name: str, shape: Shape) -> bool:
+    """Whether SOAP rotates a parameter: the matrices of recurrent layers, up to a width.
+
+    >>> is_rotated("layers.0.weight_hh_l0", (1024, 256)), is_rotated("output.weight", (81, 256))
+    (True, False)
+    """
+    recurrent = "weight_ih" in name or "weight_hh" in name
+    return recurrent and len(shape) == 2 and shape[1] <= WIDEST_ROTATION
+
+
+def optimizer_shapes(optimizer: str, parameters: Mapping[str, Shape]) -> dict[str, Shape]:
+    """An optimizer and the shapes of all parameters -> what it remembers, by name and shape.
+
+    >>> optimizer_shapes("soap", {"layers.0.weight_ih_l0": (8, 3)})["basis.layers.0.weight_ih_l0"]
+    (3, 3)
+    """
+    shapes = {
+        f"{m}.{name}": shape for m in MOMENTS[optimizer] for name, shape in parameters.items()
+    }
+    if optimizer == "soap":
+        rotated = {name: shape[1] for name, shape in parameters.items() if is_rotated(name, shape)}
+        shapes |= {f"{part}.{name}": (d, d) for part in ROTATION for name, d in rotated.items()}
+    return shapes
 
 
 def broken(detail: str) -> CheckpointError:
@@ -133,11 +168,8 @@ def _training_shapes(schema: Schema, config: ModelConfig, data: Any, step: int) 
         raise broken("its training loss is not a number")
     train = read_config(TrainConfig, data["config"])
     parameters = schema.parameter_shapes(config)
-    shapes = {
-        f"optimizer.{moment}.{name}": shape
-        for moment in MOMENTS[train.optimizer]
-        for name, shape in parameters.items()
-    }
+    remembered = optimizer_shapes(train.optimizer, parameters)
+    shapes = {f"optimizer.{name}": shape for name, shape in remembered.items()}
     # Before the average begins, the model itself is the last weights.
     if averaged_steps(train, step):
         shapes |= {f"raw.{name}": shape for name, shape in parameters.items()}

@@ -67,7 +67,7 @@ class Rules:
     batch_size and seq_length. most_steps: data -> steps after which more would overfit.
     learning_rate: units -> the peak rate. weight_decay: as in TrainConfig. dropouts: data, model
     and epochs -> the model's fields of dropout, where the user sets none of them. minutes: data ->
-    how long to train, if nothing is said; None as for text.
+    how long to train, if nothing is said; None as for text. optimizer: as in TrainConfig.
     """
 
     sizes: tuple[tuple[int, int], ...]
@@ -79,6 +79,7 @@ class Rules:
     weight_decay: float = 0.01
     dropouts: Callable[["Dataset", ModelConfig, float], Mapping[str, float]] = no_dropout
     minutes: Callable[["Dataset"], float] | None = None
+    optimizer: str = "adamw"
 
 
 class Score(Protocol):

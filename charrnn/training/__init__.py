@@ -1,7 +1,8 @@
 """Training: from a plan to checkpoints.
 
     planner      data, machine and budget -> a plan: sizes, hyperparameters, steps
-    optimizer    AdamW and SGD, gradient clipping, the learning rate of a step
+    optimizer    AdamW, SOAP and SGD, gradient clipping, the learning rate of a step
+    rotation     the rotated space of one matrix in which SOAP is AdamW
     averaging    the average of the weights of many steps
     distributed  the processes that share a training
     learner      one optimizer step after another; the state that a checkpoint holds

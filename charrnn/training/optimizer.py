@@ -1,12 +1,13 @@
-"""AdamW and SGD, gradient clipping, and the learning rate as a pure function of the step."""
+"""AdamW, SOAP and SGD, gradient clipping, and the learning rate as a function of the step."""
 
 import math
 
 import torch
 from torch import Tensor, nn
 
-from charrnn.checkpoints.header import MOMENTS
+from charrnn.checkpoints.header import MOMENTS, is_rotated, optimizer_shapes
 from charrnn.config import TrainConfig
+from charrnn.training.rotation import Rotation
 
 BETAS = (0.9, 0.99)
 """Decay of AdamW's two moments; the second is shorter than usual because runs are short."""
@@ -55,10 +56,11 @@ def clip(gradients: list[Tensor], max_norm: float) -> Tensor:
 
 
 class Optimizer:
-    """AdamW (Loshchilov & Hutter 2019) or SGD, with weight decay of the matrices only.
+    """AdamW (Loshchilov & Hutter 2019), SOAP or SGD, with weight decay of the matrices only.
 
-    Embeddings and biases are not decayed. It calls torch's fused kernel directly, because
-    `torch.optim` imports the compiler, which takes over a second.
+    SOAP is AdamW whose gradients of the recurrent matrices are rotated, see `rotation`. Embeddings
+    and biases are not decayed. It calls torch's fused kernel directly, because `torch.optim`
+    imports the compiler, which takes over a second.
     """
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
@@ -66,11 +68,13 @@ class Optimizer:
         self.step_count = 0
         self._parameters = dict(model.named_parameters())
         # Frozen parameters have moments too, all zero: a checkpoint has some for every parameter.
+        shapes = {name: tuple(p.shape) for name, p in self._parameters.items()}
+        like = next(iter(self._parameters.values()))
         self._moments = {
-            f"{moment}.{name}": torch.zeros_like(p)
-            for moment in MOMENTS[config.optimizer]
-            for name, p in self._parameters.items()
+            name: like.detach().new_zeros(shape)
+            for name, shape in optimizer_shapes(config.optimizer, shapes).items()
         }
+        self._rotations = self._made_rotations(shapes) if config.optimizer == "soap" else {}
         trained = {n for n, p in self._parameters.items() if p.requires_grad}
         # Tied output weights are named after the embedding, so they are not decayed either.
         matrices = {n for n in trained if self._parameters[n].ndim > 1 and "embedding" not in n}
@@ -83,12 +87,45 @@ class Optimizer:
     def step(self, rate: float) -> None:
         """Update every parameter by its gradient, at this learning rate."""
         self.step_count += 1
+        for index, rotation in enumerate(self._rotations.values()):
+            rotation.observe(self.step_count, index, len(self._rotations))
         for names, decay in self.groups:
-            update = self._adamw if self.config.optimizer == "adamw" else self._sgd
-            update(names, rate, decay)
+            if self.config.optimizer == "sgd":
+                self._sgd(names, rate, decay)
+                continue
+            plain = [name for name in names if name not in self._rotations]
+            self._adamw(plain, *self._with_gradients(plain), rate, decay)
+            self._rotated([name for name in names if name in self._rotations], rate, decay)
 
-    def _adamw(self, names: list[str], rate: float, decay: float) -> None:
-        parameters, gradients = self._with_gradients(names)
+    def _made_rotations(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, Rotation]:
+        half = self.config.precision == "bfloat16"
+        return {
+            name: Rotation(parameter, name, self._moments, half)
+            for name, parameter in self._parameters.items()
+            if parameter.requires_grad and is_rotated(name, shapes[name])
+        }
+
+    def _rotated(self, names: list[str], rate: float, decay: float) -> None:
+        """AdamW's update of rotated gradients, rotated back."""
+        if not names:
+            return
+        rotations = [self._rotations[name] for name in names]
+        # The kernel updates parameters in place; from zeros, what it leaves is the update alone.
+        updates = [torch.zeros_like(self._parameters[name]) for name in names]
+        self._adamw(names, updates, [r.gradient() for r in rotations], rate, 0.0)
+        for rotation, update in zip(rotations, updates, strict=True):
+            rotation.apply(update, 1.0 - rate * decay)
+
+    def _adamw(
+        self,
+        names: list[str],
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        rate: float,
+        decay: float,
+    ) -> None:
+        if not names:
+            return
         first, second = ([self._moments[f"{m}.{n}"] for n in names] for m in MOMENTS["adamw"])
         # The kernel reads the counts and leaves them alone, so all parameters can share one.
         count = torch.tensor(float(self.step_count), device=parameters[0].device)
@@ -122,7 +159,7 @@ class Optimizer:
         return parameters, gradients
 
     def moments(self) -> dict[str, Tensor]:
-        """`<moment>.<parameter>` -> tensor of its shape; zeros before the first step."""
+        """`<moment>.<parameter>` -> tensor, as `optimizer_shapes`; zeros before the first step."""
         return self._moments
 
     def load_moments(self, moments: dict[str, Tensor], step: int) -> None:

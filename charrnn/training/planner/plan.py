@@ -135,7 +135,7 @@ class _Problem:
     def minutes(self) -> float:
         if not self.budget.minutes and self.task.rules and self.task.rules.minutes:
             return self.task.rules.minutes(self.dataset)
-        length = sum(self.dataset.length(split) for split in ("train", "valid", "test"))
+        length = sum(map(self.dataset.length, ("train", "valid", "test")))
         return self.budget.minutes or heuristics.default_minutes(length)
 
     @property
@@ -319,8 +319,11 @@ def _speed(problem: _Problem, model: ModelConfig) -> Speed:
 
 def _known_train_fields(problem: _Problem, model: ModelConfig) -> dict[str, Any]:
     """The fields of TrainConfig that are known once the model is."""
-    # First, so that a precision that was given replaces it.
-    return {"precision": best_precision(model, problem.group), **problem.train}
+    rules = problem.task.rules
+    optimizer = rules.optimizer if rules else heuristics.OPTIMIZER
+    # First, so that what was given replaces them.
+    chosen = {"precision": best_precision(model, problem.group), "optimizer": optimizer}
+    return chosen | problem.train
 
 
 def _model(problem: _Problem, size: tuple[int, int]) -> ModelConfig:
