@@ -7,7 +7,8 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from charrnn.config import ModelConfig, TrainConfig
+from charrnn.checkpoints.header import ROTATION, optimizer_shapes
+from charrnn.config import ModelConfig, TrainConfig, recurrent_shapes
 from charrnn.tasks.base import Dataset, Task
 
 SIZES = ((1, 64), (1, 128), (1, 192), (2, 192), (2, 256), (2, 384), (2, 512), (2, 768), (2, 1024))
@@ -140,8 +141,21 @@ def memory(model: ModelConfig, train: TrainConfig, parameters: int, evaluates: b
     # What training has freed before an evaluation stays with the process, for the next step.
     activations = training + (evaluation_floats(model) if evaluates else 0)
     # Weights, gradients and two moments; while a checkpoint is written, a copy of three of them.
+    # SOAP's matrices, the copy of them, and what a new basis takes.
     # Four bytes a float; the 350 MiB are torch and Python without a model.
-    return 4 * (7 * parameters + activations) + 350 * 2**20
+    return 4 * (7 * parameters + 3 * rotation_floats(model, train) + activations) + 350 * 2**20
+
+
+def rotation_floats(model: ModelConfig, train: TrainConfig) -> int:
+    """Numbers that SOAP remembers besides AdamW's moments.
+
+    >>> rotation_floats(ModelConfig(hidden_size=256, embedding_size=128), TrainConfig())
+    0
+    """
+    if train.optimizer != "soap":
+        return 0
+    remembered = optimizer_shapes("soap", recurrent_shapes(model))
+    return sum(math.prod(s) for name, s in remembered.items() if name.startswith(ROTATION))
 
 
 def evaluation_floats(model: ModelConfig) -> int:

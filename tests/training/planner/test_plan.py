@@ -709,6 +709,14 @@ def test_memory_of_a_training_exactly() -> None:
     # A window of 32 rows: gates, input and output of a layer, and all logits twice.
     evaluating = 4 * 32 * 256 * (4 * 8 + 2 * 8 + 2 * 10)
     assert memory(model, tiny_train(), parameters) == expected + evaluating
+    # SOAP: a covariance and a basis of two matrices, three times each.
+    soap = memory(model, tiny_train(optimizer="soap"), parameters, evaluates=False)
+    assert soap == expected + 4 * 3 * (2 * 2 * 8 * 8)
+
+
+def test_texts_are_trained_by_soap_unless_another_optimizer_is_given() -> None:
+    assert planned(steps=10).train_config.optimizer == "soap"
+    assert planned(steps=10, optimizer="adamw").train_config.optimizer == "adamw"
 
 
 def test_memory_of_many_words_does_not_grow_with_all_their_logits() -> None:
