@@ -14,8 +14,8 @@ from charrnn.tasks.base import Dataset, Task
 SIZES = ((1, 64), (1, 128), (1, 192), (2, 192), (2, 256), (2, 384), (2, 512), (2, 768), (2, 1024))
 """Layers and units that the planner chooses from, smallest first."""
 
-OPTIMIZER = "adamw"
-"""Of language models; `--optimizer soap` gains more per step and costs more, see trials.md."""
+OPTIMIZER = "soap"
+"""Of language models: lower losses than AdamW in equal time."""
 
 GPU_UNITS = 128
 """On a GPU, units are a multiple of this, for which cuDNN has its fastest kernels."""

@@ -714,9 +714,9 @@ def test_memory_of_a_training_exactly() -> None:
     assert soap == expected + 4 * 3 * (2 * 2 * 8 * 8)
 
 
-def test_texts_are_trained_by_adamw_unless_another_optimizer_is_given() -> None:
-    assert planned(steps=10).train_config.optimizer == "adamw"
-    assert planned(steps=10, optimizer="soap").train_config.optimizer == "soap"
+def test_texts_are_trained_by_soap_unless_another_optimizer_is_given() -> None:
+    assert planned(steps=10).train_config.optimizer == "soap"
+    assert planned(steps=10, optimizer="adamw").train_config.optimizer == "adamw"
 
 
 def test_memory_of_many_words_does_not_grow_with_all_their_logits() -> None:
