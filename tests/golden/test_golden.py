@@ -118,6 +118,9 @@ length   at  part   place        text                                    .
 RANKED = " --order given rnn-word lstm-char gru-byte lstm-subword"
 """The order in which `compare` ranked runs of different texts, which it no longer ranks."""
 
+PLANNED = " --optimizer adamw"
+"""What the planner chose for every text, where the command line names no optimizer."""
+
 each_run = pytest.mark.parametrize("name", list(TRAININGS))
 
 
@@ -283,7 +286,7 @@ def test_a_training_repeats_with_its_events_its_description_and_its_checkpoints(
 ) -> None:
     again, before = copy.folder / "trained" / name, FILES / "trained" / name
     shutil.rmtree(again)
-    words = ("train", *TRAININGS[name], *COMMON, "--name", name)
+    words = ("train", *TRAININGS[name], *COMMON, "--name", name, *PLANNED.split())
     told = run(copy, (*words, "--json")).succeeded()
     assert told.json == events(again / "metrics.jsonl")
     same_trainings(events(again / "metrics.jsonl"), events(before / "metrics.jsonl"))
@@ -326,6 +329,8 @@ def test_a_command_line_has_its_output_its_files_and_its_exit_code(
 ) -> None:
     line = case["line"]
     words = (line + RANKED if line in ("compare", "compare --json") else line).split()
+    if words[0] == "plan":
+        words += PLANNED.split()
     before = set(copy.folder.rglob("*"))
     done = run(copy, words, case["variables"])
     for part, text in CHANGED.items():

@@ -23,6 +23,9 @@ class Advice(Protocol):
     def most_epochs(self, tokens: int) -> float:
         """As in `heuristics`."""
 
+    def optimizer(self) -> str:
+        """As in `heuristics`."""
+
     def learning_rate(self, hidden_size: int) -> float:
         """As in `heuristics`."""
 
@@ -44,6 +47,10 @@ class FineTuning:
     def most_epochs(self, tokens: int) -> float:
         """Tokens of the training part -> epochs that still improve the model."""
         return heuristics.most_epochs(tokens)
+
+    def optimizer(self) -> str:
+        """AdamW, with which the rate and the epochs were found."""
+        return "adamw"
 
     def learning_rate(self, hidden_size: int) -> float:
         """Units -> AdamW's peak learning rate."""

@@ -320,7 +320,7 @@ def _speed(problem: _Problem, model: ModelConfig) -> Speed:
 def _known_train_fields(problem: _Problem, model: ModelConfig) -> dict[str, Any]:
     """The fields of TrainConfig that are known once the model is."""
     rules = problem.task.rules
-    optimizer = rules.optimizer if rules else heuristics.OPTIMIZER
+    optimizer = rules.optimizer if rules else problem.advice.optimizer()
     # First, so that what was given replaces them.
     chosen = {"precision": best_precision(model, problem.group), "optimizer": optimizer}
     return chosen | problem.train
