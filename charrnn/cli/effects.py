@@ -170,6 +170,10 @@ class Checked(TyperCommand):
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         for parameter in self.params:
+            # Otherwise derived from the parameter, which may be called unlike its option.
+            option = parameter.opts[0].removeprefix("--").replace("-", "_")
+            if parameter.opts[0].startswith("--") and option != parameter.name:
+                parameter.envvar = parameter.envvar or f"CHARRNN_{self.name}_{option}".upper()
             if getattr(parameter, "multiple", False):
                 # Instead of the method of the same name.
                 parameter.split_envvar_value = split_lines  # type: ignore[method-assign, assignment]

@@ -69,22 +69,21 @@ Precision = Annotated[
 ]
 
 
-def from_option(command: str) -> Any:
-    """`--from` of a command: the model that a training begins with."""
-    return option(
+def _run_names(context: typer.Context, incomplete: str) -> list[str]:
+    names = [run.name for run in list_runs(Path(context.params.get("runs_dir") or "runs"))]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+InitFrom = Annotated[
+    str | None,
+    option(
         "--from",
-        # Typer derives the variable from the parameter, which is not called like the option.
-        envvar=f"CHARRNN_{command}_FROM",
         metavar="MODEL",
         help="Begin with the weights of a run's best checkpoint, or of a checkpoint file.",
         show_default="random weights",
         autocompletion=_run_names,
-    )
-
-
-def _run_names(context: typer.Context, incomplete: str) -> list[str]:
-    names = [run.name for run in list_runs(Path(context.params.get("runs_dir") or "runs"))]
-    return [name for name in names if name.startswith(incomplete)]
+    ),
+]
 
 
 def _runs_argument(metavar: str, text: str) -> Any:

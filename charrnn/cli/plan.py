@@ -4,11 +4,10 @@ import inspect
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from charrnn.cli import train
 from charrnn.cli.chosen import chosen
-from charrnn.cli.options import from_option
 from charrnn.cli.output import Output
 
 NOT_PLANNED = (
@@ -63,4 +62,4 @@ def _signature() -> inspect.Signature:
 plan.__signature__ = _signature()  # type: ignore[attr-defined]
 plan.__annotations__ = {
     name: kind for name, kind in train.train.__annotations__.items() if name not in NOT_PLANNED
-} | {"init_from": Annotated[str | None, from_option("PLAN")]}
+}

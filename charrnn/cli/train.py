@@ -15,10 +15,10 @@ from charrnn.cli.effects import GIVEN
 from charrnn.cli.options import (
     Conditions,
     Device,
+    InitFrom,
     Json,
     RunsDir,
     config_option,
-    from_option,
     option,
 )
 from charrnn.cli.output import broken_pipe
@@ -95,7 +95,7 @@ def train(
             show_default="none",
         ),
     ] = None,
-    init_from: Annotated[str | None, from_option("TRAIN")] = None,
+    init_from: InitFrom = None,
     tokenizer: Annotated[
         str | None,
         option(help=f"What a token is: {', '.join(TOKENIZERS)}.", show_default="char"),
