@@ -14,7 +14,13 @@ from charrnn.tasks.base import Dataset, Task
 from charrnn.training.planner import heuristics
 
 RATE = 0.2
-"""The peak learning rate, over that of a new model of the same width: best of 0.16 to 1 for prose."""
+"""The peak learning rate, over that of a new model of the same width."""
+
+EPOCHS = 1 / 3
+"""Epochs that still improve the model, over those of a new one."""
+
+MOST_DROPOUT = 0.22
+"""Weights that were learned without more of it lose more by it than a short text gains."""
 
 
 class Advice(Protocol):
@@ -46,7 +52,7 @@ class FineTuning:
 
     def most_epochs(self, tokens: int) -> float:
         """Tokens of the training part -> epochs that still improve the model."""
-        return heuristics.most_epochs(tokens)
+        return EPOCHS * heuristics.most_epochs(tokens)
 
     def optimizer(self) -> str:
         """AdamW, with which the rate and the epochs were found."""
@@ -64,8 +70,12 @@ class FineTuning:
         given: Collection[str],
         epochs: float,
     ) -> dict[str, Any]:
-        """As in `heuristics`, of the whole network."""
-        return heuristics.dropouts(task, dataset, model, given, epochs)
+        """As in `heuristics`, but less than `MOST_DROPOUT`."""
+        found = heuristics.dropouts(task, dataset, model, given, epochs)
+        if task.rules or not found:
+            return found
+        part = min(1.0, MOST_DROPOUT / max(MOST_DROPOUT, found["dropout"]))
+        return {name: round(part * value, 2) for name, value in found.items()}
 
 
 def advice(model: Checkpoint) -> Advice:

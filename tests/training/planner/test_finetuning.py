@@ -1,8 +1,10 @@
 """The planner's rules for a run that begins with another model."""
 
+from pathlib import Path
+
 from charrnn.training.planner import heuristics
-from charrnn.training.planner.finetuning import advice
-from tests.support.tiny import smallest_checkpoint
+from charrnn.training.planner.finetuning import MOST_DROPOUT, advice
+from tests.support.tiny import LANGUAGE, smallest_checkpoint, tiny_corpus, tiny_model
 
 
 def test_the_rate_is_below_that_of_a_new_model_and_falls_with_the_width() -> None:
@@ -16,3 +18,13 @@ def test_the_rate_is_below_that_of_a_new_model_and_falls_with_the_width() -> Non
 def test_a_short_text_ends_the_training_before_it_overfits() -> None:
     own = advice(smallest_checkpoint(training=False))
     assert own.most_epochs(1_000) < own.most_epochs(1_000_000)
+    assert own.most_epochs(65_000) < heuristics.most_epochs(65_000) / 2
+
+
+def test_many_epochs_bring_no_more_dropout_than_the_weights_can_take(tmp_path: Path) -> None:
+    own, corpus = advice(smallest_checkpoint(training=False)), tiny_corpus(tmp_path)
+    model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
+    planned = [own.dropouts(LANGUAGE, corpus, model, {}, epochs) for epochs in (1, 200)]
+    assert planned[0]["dropout"] == 0
+    assert 0 < planned[1]["dropout"] <= MOST_DROPOUT
+    assert own.dropouts(LANGUAGE, corpus, model, {"dropout": 0.5}, 200) == {}
