@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.data.examples import Ids, Rows
-from charrnn.tasks.labels.encoder import arranged
+from charrnn.tasks.labels.encoder import LabelEncoder, arranged
 from charrnn.tasks.labels.naive_bayes import NaiveBayes, marked
 
 NOISE = 0.2
@@ -45,14 +45,18 @@ class Part:
         """The labels of some texts."""
         return [[label - 1 for label in self.labels[text].tolist()] for text in texts]
 
-    def inputs(
-        self, texts: Sequence[int], bayes: NaiveBayes, left_out: bool = False
-    ) -> tuple[NDArray[Any], ...]:
-        """Texts -> ids (B, T), parts (B, T, P), lengths (B,), scores (B, L).
+    def inputs(self, texts: Sequence[int], encoder: LabelEncoder) -> tuple[NDArray[Any], ...]:
+        """Texts -> ids (B, T), parts (B, T, P), lengths (B,), scores (B, L), linear (B, L)."""
+        linear = encoder.linear_scores([self.grams[text] for text in texts])
+        return *self._arrays(texts, encoder.bayes, None), linear
 
-        left_out: without the texts' own counts, as they are in the training part.
-        """
-        own = marked(self.own(texts), len(bayes.of_label)) if left_out else None
+    def training_inputs(self, texts: Sequence[int], bayes: NaiveBayes) -> tuple[NDArray[Any], ...]:
+        """Texts -> ids, parts, lengths and scores that leave the texts' own counts out."""
+        return self._arrays(texts, bayes, marked(self.own(texts), len(bayes.of_label)))
+
+    def _arrays(
+        self, texts: Sequence[int], bayes: NaiveBayes, own: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[Any], ...]:
         scores = bayes.scores([self.grams[text] for text in texts], own)
         return *arranged([self.rows[text] for text in texts], self.ids, self.parts), scores
 
@@ -115,13 +119,13 @@ class LabelBatches:
         return self._orders[epoch]
 
     def __getitem__(self, step: int) -> tuple[NDArray[Any], ...]:
-        """Step -> the inputs of `Part.inputs`, and the targets (B, L)."""
+        """Step -> those of `Part.training_inputs`, and the targets (B, L)."""
         epoch, place = divmod(step, len(self._counts))
         texts, batches = self._order(epoch)
         batch = int(batches[place])
         chosen = texts[self._begins[batch] : self._begins[batch + 1]].tolist()
         targets = marked(self.part.own(chosen), len(self.bayes.of_label)).astype(np.float32)
-        arrays = *self.part.inputs(chosen, self.bayes, left_out=True), targets
+        arrays = *self.part.training_inputs(chosen, self.bayes), targets
         # A process of many may have none of a few rows; it reads the last one again.
         count = len(chosen)
         begin = min(self.rank * count // self.world_size, count - 1)

@@ -90,7 +90,7 @@ class Classifier(Predictor):
         part = self._part([Example(text.strip(), ()) for text in texts])
         found = np.zeros((len(texts), len(self.labels)))
         for batch in evaluation.batches_of(part.rows.lengths.tolist()):
-            found[batch] = self.engine.run(part.inputs(batch, self.encoder.bayes))[1]
+            found[batch] = self.engine.run(part.inputs(batch, self.encoder))[1]
         return found
 
     def classifications(

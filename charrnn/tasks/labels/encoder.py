@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from charrnn import tokenizers
 from charrnn.data.examples import Ids, padded
 from charrnn.errors import UsageError
-from charrnn.tasks.labels import naive_bayes
+from charrnn.tasks.labels import linear, naive_bayes
 from charrnn.tasks.labels.config import AUTO, MOST_LABELS, LabelsDataConfig
-from charrnn.tasks.labels.naive_bayes import NaiveBayes
+from charrnn.tasks.labels.linear import Linear
+from charrnn.tasks.labels.naive_bayes import NaiveBayes, Scores
 from charrnn.tasks.labels.reading import Example
 from charrnn.tokenizers import TOKENIZERS, Tokenizer
 from charrnn.tokenizers.base import damaged
@@ -47,9 +48,9 @@ MOST_WORDS = 30_000
 class LabelEncoder:
     """Texts <-> arrays. multiple: whether a text can have several labels.
 
-    part_buckets: of the parts of words, 0 where tokens are no words. network_weight, bayes_weight:
-    how much the network's and naive Bayes' logits count in the result; found on the validation
-    part.
+    part_buckets: of the parts of words, 0 where tokens are no words. linear: None where there
+    are too many labels for one. network_weight, bayes_weight, linear_weight: how much the
+    logits of each count in the result; found on the validation part.
     """
 
     tokenizer: Tokenizer
@@ -57,8 +58,10 @@ class LabelEncoder:
     multiple: bool
     part_buckets: int
     bayes: NaiveBayes
+    linear: Linear | None = None
     network_weight: float = 1.0
     bayes_weight: float = 0.0
+    linear_weight: float = 0.0
 
     name = "labels"
 
@@ -99,6 +102,17 @@ class LabelEncoder:
         """A text -> the buckets of its n-grams."""
         return naive_bayes.buckets_of(text, self.bayes.kind, self.bayes.bits)
 
+    @property
+    def weights(self) -> tuple[float, float, float]:
+        """Of network, naive Bayes and linear model."""
+        return self.network_weight, self.bayes_weight, self.linear_weight
+
+    def linear_scores(self, rows: Sequence[Ids]) -> Scores:
+        """Buckets of B texts -> logits of the linear model (B, L); zeros without one."""
+        if self.linear is None:
+            return np.zeros((len(rows), len(self.labels)), np.float32)
+        return self.linear.scores(rows, self.bayes)
+
     def to_json(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
         return {
@@ -108,8 +122,8 @@ class LabelEncoder:
             "multiple": self.multiple,
             "part_buckets": self.part_buckets,
             "naive_bayes": self.bayes.to_json(),
-            "weights": [self.network_weight, self.bayes_weight],
-        }
+            "weights": list(self.weights),
+        } | ({} if self.linear is None else {"linear": self.linear.to_json()})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "LabelEncoder":
@@ -130,10 +144,17 @@ class LabelEncoder:
         is_word = isinstance(read, WordTokenizer)
         if type(buckets) is not int or not 0 <= buckets <= 1 << 20 or is_word != (buckets > 0):
             raise damaged("the number of its parts of words is wrong")
-        if not isinstance(weights, list) or len(weights) != 2 or not all(map(_is_weight, weights)):
+        if (
+            not isinstance(weights, list)
+            or len(weights) not in (2, 3)
+            or not all(map(_is_weight, weights))
+        ):
             raise damaged("its weights are no numbers")
         bayes = NaiveBayes.from_json(data.get("naive_bayes"), len(labels), multiple)
-        return cls(read, tuple(labels), multiple, buckets, bayes, *map(float, weights))
+        line = None
+        if "linear" in data:
+            line = Linear.from_json(data["linear"], bayes.different, len(labels))
+        return cls(read, tuple(labels), multiple, buckets, bayes, line, *map(float, weights))
 
     def words(self) -> str:
         """The encoder in a few words."""
@@ -212,7 +233,8 @@ def learn(config: LabelsDataConfig, examples: Sequence[Example]) -> tuple[LabelE
     rows = [naive_bayes.buckets_of(text, gram_kind, bits) for text in texts]
     bayes = naive_bayes.learn(rows, own, len(labels), gram_kind, bits, multiple)
     buckets = _part_buckets(tokenizer) if isinstance(tokenizer, WordTokenizer) else 0
-    encoder = LabelEncoder(tokenizer, labels, multiple, buckets, bayes)
+    line = linear.learn(rows, own, bayes)
+    encoder = LabelEncoder(tokenizer, labels, multiple, buckets, bayes, line)
     notes = [note for note in tokenizer.notes if "<unk>" not in note]
     rare = [label for label in labels if counts[label] < 2]
     if rare:
@@ -263,6 +285,7 @@ def _part_buckets(tokenizer: WordTokenizer) -> int:
     return max(256, min(1 << 14, 1 << (len(found) // 2).bit_length()))
 
 
-def weighted(encoder: LabelEncoder, weights: tuple[float, float]) -> LabelEncoder:
-    """An encoder with other weights of network and naive Bayes."""
-    return replace(encoder, network_weight=weights[0], bayes_weight=weights[1])
+def weighted(encoder: LabelEncoder, weights: tuple[float, float, float]) -> LabelEncoder:
+    """An encoder with other weights of network, naive Bayes and linear model."""
+    network, bayes, line = weights
+    return replace(encoder, network_weight=network, bayes_weight=bayes, linear_weight=line)

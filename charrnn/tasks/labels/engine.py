@@ -11,7 +11,7 @@ from charrnn.inference.engine import default_threads, open_session
 from charrnn.inference.sessions import Sessions
 from charrnn.tasks.labels.graph import graph
 
-INPUTS = ("ids", "parts", "lengths", "scores")
+INPUTS = ("ids", "parts", "lengths", "scores", "linear")
 
 
 class LabelEngine:
@@ -28,7 +28,7 @@ class LabelEngine:
         return Sessions(functools.partial(open_session, model), self._threads)
 
     def run(self, batch: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """ids, parts, lengths, scores -> outputs of the network (B, L), probabilities (B, L)."""
+        """The arrays of INPUTS -> outputs of the network (B, L), probabilities (B, L)."""
         feed = dict(zip(INPUTS, batch, strict=False))
         outputs, probabilities = self._sessions.run(["outputs", "probabilities"], feed)
         return outputs, probabilities

@@ -1,4 +1,4 @@
-"""Outputs over a split -> a score; the weights of network and naive Bayes; baselines."""
+"""Outputs over a split -> a score; the weights of its three parts; baselines."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from charrnn.tasks.labels.metrics import LabelsScore, Matrix, score
 from charrnn.tasks.labels.naive_bayes import marked
 
 Model = Callable[[Sequence[NDArray[Any]]], NDArray[Any]]
-"""ids, parts, lengths, scores -> outputs (B, L): log-probabilities, or logits of several labels."""
+"""ids, parts, lengths, scores, linear -> outputs (B, L), log-probabilities or logits."""
 
 TOKENS = 4_096
 """Padded tokens that are read at once."""
@@ -32,22 +32,19 @@ def batches_of(lengths: Sequence[int]) -> list[list[int]]:
     return found
 
 
-def outputs(
-    model: Model, part: Part, encoder: LabelEncoder, texts: Sequence[int]
-) -> tuple[Matrix, Matrix]:
-    """Texts of a part -> outputs of the network and scores of naive Bayes, (B, L) each."""
+def outputs(model: Model, part: Part, encoder: LabelEncoder, texts: Sequence[int]) -> Matrix:
+    """Texts of a part -> outputs of network, naive Bayes and linear model (3, B, L)."""
     lengths = part.rows.lengths[list(texts)].tolist()
-    found = np.zeros((len(texts), len(encoder.labels)))
-    scores = np.zeros_like(found)
+    found = np.zeros((3, len(texts), len(encoder.labels)))
     for batch in track(batches_of(lengths), "classifying", len(texts), size=len):
-        arrays = part.inputs([texts[n] for n in batch], encoder.bayes)
-        found[batch], scores[batch] = model(arrays), arrays[3]
-    return found, scores
+        arrays = part.inputs([texts[n] for n in batch], encoder)
+        found[:, batch] = model(arrays), arrays[3], arrays[4]
+    return found
 
 
-def joined(outputs: Matrix, scores: Matrix, weights: tuple[float, float], multiple: bool) -> Matrix:
-    """Outputs and scores (B, L), and their weights -> probabilities (B, L)."""
-    logits = weights[0] * outputs + weights[1] * scores
+def joined(outputs: Matrix, weights: Sequence[float] | Matrix, multiple: bool) -> Matrix:
+    """Outputs (N, B, L) and the weight of each (N,) -> probabilities (B, L)."""
+    logits = np.tensordot(np.asarray(weights, np.float64), outputs, 1)
     if multiple:
         return np.asarray(1 / (1 + np.exp(-np.clip(logits, -500, 500))))
     exponents = np.exp(logits - logits.max(1, keepdims=True))
@@ -55,29 +52,29 @@ def joined(outputs: Matrix, scores: Matrix, weights: tuple[float, float], multip
 
 
 def fitted(
-    outputs: Matrix, scores: Matrix, own: Sequence[Sequence[int]], multiple: bool
-) -> tuple[float, float]:
-    """Outputs and scores of the validation part -> the weights under which it is most likely.
+    outputs: Matrix, own: Sequence[Sequence[int]], multiple: bool
+) -> tuple[float, float, float]:
+    """Outputs (3, B, L) of the validation part -> the weights under which it is most likely.
 
-    By Newton's method: the loss is convex in the two weights. Texts of unknown labels do not count.
+    By Newton's method: the loss is convex in the weights. Texts of unknown labels do not count.
     """
     kept = [n for n, labels in enumerate(own) if min(labels) >= 0]
     if not kept:
-        return 1.0, 0.0
-    x = np.stack([outputs[kept], scores[kept]])  # (2, B, L)
-    truth = marked([own[n] for n in kept], outputs.shape[1])
-    start = np.array([1.0, 0.0])
+        return 1.0, 0.0, 0.0
+    x = outputs[:, kept]
+    truth = marked([own[n] for n in kept], outputs.shape[2])
+    start = np.array([1.0, 0.0, 0.0])
     weights = start.copy()
     best = _loss(x, truth, weights, start, multiple)
     for _ in range(30):
-        p = joined(x[0], x[1], (float(weights[0]), float(weights[1])), multiple)
+        p = joined(x, weights, multiple)
         gradient = ((p - truth) * x).sum((1, 2)) + 2 * RIDGE * (weights - start)
         if multiple:
             hessian = np.einsum("ibl,jbl,bl->ij", x, x, p * (1 - p))
         else:
-            mean = (p * x).sum(2, keepdims=True)
+            mean = (p * x).sum(-1, keepdims=True)
             hessian = np.einsum("ibl,jbl,bl->ij", x - mean, x - mean, p)
-        step = np.linalg.solve(hessian + 2 * RIDGE * np.eye(2), gradient)
+        step = np.linalg.solve(hessian + 2 * RIDGE * np.eye(len(start)), gradient)
         # Halved until it helps, so that it cannot diverge.
         for _ in range(20):
             loss = _loss(x, truth, weights - step, start, multiple)
@@ -87,13 +84,13 @@ def fitted(
         if best - loss < 1e-9 * max(1.0, abs(best)):
             break
         weights, best = weights - step, loss
-    return float(weights[0]), float(weights[1])
+    return float(weights[0]), float(weights[1]), float(weights[2])
 
 
 def _loss(
     x: Matrix, truth: NDArray[np.bool_], weights: Matrix, start: Matrix, multiple: bool
 ) -> float:
-    p = joined(x[0], x[1], (float(weights[0]), float(weights[1])), multiple)
+    p = joined(x, weights, multiple)
     p = np.clip(p, 1e-12, 1 - 1e-12)
     nats = -np.log(p[truth]).sum() - (np.log1p(-p[~truth]).sum() if multiple else 0.0)
     return float(nats + RIDGE * ((weights - start) ** 2).sum())
@@ -113,25 +110,21 @@ def evaluate(
 ) -> LabelsScore:
     """The score over a part. fit: with weights of its own, as on the validation part."""
     texts = chosen_texts(part, limit)
-    found, scores = outputs(model, part, encoder, texts)
+    found = outputs(model, part, encoder, texts)
     own = part.own(texts)
-    weights = (encoder.network_weight, encoder.bayes_weight)
-    if fit:
-        weights = fitted(found, scores, own, encoder.multiple)
-    probabilities = joined(found, scores, weights, encoder.multiple)
+    weights = fitted(found, own, encoder.multiple) if fit else encoder.weights
+    probabilities = joined(found, weights, encoder.multiple)
     result = score(probabilities, own, encoder.labels, encoder.multiple, detail=not fit)
     return LabelsScore(**{**vars(result), "weights": weights})
 
 
 def evaluate_texts(model: Model, part: Part, encoder: LabelEncoder, texts: Sequence[int]) -> Matrix:
     """Texts of a part -> the probabilities of their labels (B, L)."""
-    found, scores = outputs(model, part, encoder, texts)
-    weights = (encoder.network_weight, encoder.bayes_weight)
-    return joined(found, scores, weights, encoder.multiple)
+    return joined(outputs(model, part, encoder, texts), encoder.weights, encoder.multiple)
 
 
 def baselines(part: Part, encoder: LabelEncoder) -> dict[str, LabelsScore]:
-    """The scores of the most frequent label, and of naive Bayes."""
+    """The scores of the most frequent label, of naive Bayes, and of the linear model."""
     texts = list(range(len(part)))
     own, multiple = part.own(texts), encoder.multiple
     bayes = encoder.bayes
@@ -143,6 +136,10 @@ def baselines(part: Part, encoder: LabelEncoder) -> dict[str, LabelsScore]:
         [bayes.scores([part.grams[text] for text in block]) for block in blocks]
     ).astype(np.float64)
     roots = np.sqrt(np.maximum(1, part.grams.lengths))[:, None]
-    plain = joined(scores * roots, scores, (1.0, 0.0), multiple)
+    plain = joined((scores * roots)[None], [1.0], multiple)
     found["naive Bayes"] = score(plain, own, encoder.labels, multiple)
+    if encoder.linear is not None:
+        logits = [encoder.linear_scores([part.grams[text] for text in block]) for block in blocks]
+        plain = joined(np.concatenate(logits)[None].astype(np.float64), [1.0], multiple)
+        found["linear model"] = score(plain, own, encoder.labels, multiple)
     return found

@@ -14,7 +14,7 @@ from charrnn.tasks.labels.metrics import THRESHOLD
 from charrnn.tasks.labels.naive_bayes import KINDS
 from charrnn.tasks.labels.naive_bayes import LONGEST as LONGEST_GRAMS
 
-FORMAT = 1
+FORMAT = 2
 """Of the document; raised whenever an older reader could misread a newer file."""
 
 DOCUMENT = """A model of labels by charrnn: it gives each label of a text a probability. This text
@@ -22,10 +22,11 @@ and the metadata entry charrnn.use, which is JSON, are all that a program needs.
 are keys of charrnn.use. crc32 is that of zlib, of UTF-8 bytes (of a lone surrogate its three).
 
 INPUTS, of B texts of at most T tokens. ids int64 (B, T), padded with 0; parts int64 (B, T, P), P
-any size from 0 on, padded with `part_buckets`; lengths int64 (B,), from 1 on; scores float (B, L).
+any size from 0 on, padded with `part_buckets`; lengths int64 (B,), from 1 on; scores and linear
+float (B, L).
 OUTPUTS. probabilities (B, L), in the order of `labels`. Where `multiple` is false they add up to 1
 and the largest is the prediction; where it is true each label from `threshold` on is predicted.
-outputs (B, L): what the recurrent networks say without naive Bayes, the mean of their
+outputs (B, L): what the recurrent networks say, the mean of their
 log-probabilities or, where `multiple` is true, logits.
 
 TOKENS. Of a text of more than `most_read` characters the first and the last half of as many are
@@ -55,6 +56,14 @@ false, with s(l) the sum over the buckets of log(c(b, l) + a) - log(G(l) + Z), p
 over l, S that of G(l), N `naive_bayes.texts`, and the score is (the sum over the buckets of
 log(c(b, l) + a) - log(G(l) + Z) - log(C(b) - c(b, l) + a) + log(S - G(l) + Z), plus log(of_label(l)
 + 1) - log(N - of_label(l) + 1)) / sqrt(n). n is 1 where there is no n-gram.
+
+LINEAR, of logistic regression over the TF-IDF of the same n-grams. Where `linear` is null it is 0
+for each label. Else `linear.weights`, (K, L), row by row, and `linear.bias` (L,) are little-endian
+float16, compressed by zlib, in base64; the rows are those of the K buckets that have an entry, in
+their order. M is the larger of N and the sum of of_label. A bucket that has an entry has the value
+ln((1 + M) / (1 + C(b))) + 1, any other one none; v(b) is that value over the square root of the sum
+of the squares of those of the text's buckets. linear of a label is its bias and the sum over the
+buckets of v(b) times the weight of the bucket and the label.
 """
 
 
@@ -92,6 +101,7 @@ def properties(checkpoint: Checkpoint) -> Mapping[str, str]:
         "part_sizes": [3, 4, 5],
         "most_parts": MOST_PARTS,
         "naive_bayes": encoder.bayes.to_json(),
+        "linear": None if encoder.linear is None else encoder.linear.to_json(),
         "longest_grams": LONGEST_GRAMS,
         "most_grams": KINDS[encoder.bayes.kind],
     }

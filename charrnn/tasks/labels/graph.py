@@ -1,8 +1,8 @@
-"""A checkpoint -> one ONNX graph: ids, parts, lengths and naive Bayes scores -> probabilities.
+"""A checkpoint -> one ONNX graph: ids, parts, lengths and scores -> probabilities.
 
-ids (B, T), parts (B, T, P) and lengths (B,) int64, scores (B, L) -> outputs (B, L), the mean of the
-members' log-probabilities, or of their logits where a text can have several labels; and
-probabilities (B, L), calibrated.
+ids (B, T), parts (B, T, P) and lengths (B,) int64, scores of naive Bayes and linear, those of the
+linear model, (B, L) -> outputs (B, L), the mean of the members' log-probabilities, or of their
+logits where a text can have several labels; and probabilities (B, L), calibrated.
 """
 
 from typing import Any
@@ -39,11 +39,12 @@ def graph(checkpoint: Checkpoint, document: str = "") -> Any:
         nodes.node(kind, [name], [f"member{number}"], **({} if several else {"axis": 1}))
     nodes.node("Mean", [f"member{number}" for number in range(config.members)], ["outputs"])
     encoder = checkpoint.encoder
-    for name, value in (("a", encoder.network_weight), ("b", encoder.bayes_weight)):
+    for name, value in zip("abc", encoder.weights, strict=True):
         nodes.constant(f"weight.{name}", np.array(value, np.float32))
     nodes.node("Mul", ["outputs", "weight.a"], ["outputs.a"])
     nodes.node("Mul", ["scores", "weight.b"], ["scores.b"])
-    nodes.node("Add", ["outputs.a", "scores.b"], ["weighted"])
+    nodes.node("Mul", ["linear", "weight.c"], ["linear.c"])
+    nodes.node("Sum", ["outputs.a", "scores.b", "linear.c"], ["weighted"])
     if several:
         nodes.node("Sigmoid", ["weighted"], ["probabilities"])
     else:
@@ -54,6 +55,7 @@ def graph(checkpoint: Checkpoint, document: str = "") -> Any:
         [
             ("ids", "int64", ["B", "T"]), ("parts", "int64", ["B", "T", "P"]),
             ("lengths", "int64", ["B"]), ("scores", "float", ["B", labels]),
+            ("linear", "float", ["B", labels]),
         ],
         [("outputs", ["B", labels]), ("probabilities", ["B", labels])],
         document,

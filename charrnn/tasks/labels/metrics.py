@@ -32,8 +32,8 @@ class LabelsScore:
     value: accuracy. log_loss: nats of a text, or of a label where there are several; of a label
     that is not known, those of a probability of 1e-9. calibration_error: expected, of the predicted
     label. per_label: label -> precision, recall, f1, support. confusion: (true, predicted) ->
-    texts; empty with several labels a text. weights: of network and naive Bayes, as fitted or used.
-    others: the scores of baselines.
+    texts; empty with several labels a text. weights: of network, naive Bayes and
+    linear model, as fitted or used. others: the scores of baselines.
     """
 
     value: float
@@ -42,7 +42,7 @@ class LabelsScore:
     macro_f1: float
     calibration_error: float
     texts: int
-    weights: tuple[float, float] = (1.0, 0.0)
+    weights: tuple[float, float, float] = (1.0, 0.0, 0.0)
     per_label: dict[str, dict[str, float]] = field(default_factory=dict)
     confusion: dict[tuple[str, str], int] = field(default_factory=dict)
     others: dict[str, "LabelsScore"] = field(default_factory=dict)

@@ -113,6 +113,20 @@ class NaiveBayes:
         found: Ids = totals[self._ends] - totals[self._ends - self.sizes]
         return found
 
+    @cached_property
+    def rarity(self) -> Floats:
+        """The inverse document frequency of each bucket: ln((1 + N) / (1 + df)) + 1."""
+        # A text of several labels counts for each of them.
+        counted = max(self.texts, int(self.of_label.sum()))
+        found: Floats = np.log((1 + counted) / (1 + self._of_bucket)) + 1
+        return found
+
+    @cached_property
+    def number(self) -> Ids:
+        """The number of each bucket among those that have an entry."""
+        found: Ids = np.cumsum(self.sizes > 0) - 1
+        return found
+
     def scores(self, rows: Sequence[Ids], own: NDArray[np.bool_] | None = None) -> Scores:
         """Buckets of B texts -> scores (B, L): log-odds, or log-probabilities less their maximum.
 

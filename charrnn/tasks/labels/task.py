@@ -130,7 +130,7 @@ class LabelsTask(Task):
     ) -> LabelsScore:
         """The score over a split, or evenly spread texts of it.
 
-        On the validation part the weights of network and naive Bayes are fitted.
+        On the validation part the weights of network, naive Bayes and linear model are fitted.
         """
         from charrnn.tasks.labels.evaluate import evaluate
         from charrnn.tasks.labels.stepper import evaluating
@@ -147,7 +147,7 @@ class LabelsTask(Task):
         return weighted(encoder, score.weights)
 
     def baselines(self, dataset: Dataset) -> dict[str, float]:
-        """Accuracy of the most frequent label, and of naive Bayes."""
+        """Accuracy of the most frequent label, of naive Bayes and of the linear model."""
         from charrnn.tasks.labels.evaluate import baselines
 
         assert isinstance(dataset, LabelledTexts)

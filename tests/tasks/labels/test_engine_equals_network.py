@@ -41,18 +41,19 @@ CASES = [
 def test_the_engine_computes_what_the_network_computes(
     examples: list[Example], tokenizer: str, fields: dict[str, object], tmp_path: object
 ) -> None:
-    encoder = weighted(learned(examples, tokenizer), (0.7, 0.4))
+    encoder = weighted(learned(examples, tokenizer), (0.7, 0.4, 0.3))
     network = network_of(encoder, **fields)
     model = Classifier(checkpoint_of(encoder, network), tmp_path / "x.safetensors")  # type: ignore[operator]
     texts = [example.text for example in examples[:9]] + ["", "xyzzy \U0001f600", "the " * 60]
     part = model._part([Example(text, ()) for text in texts])
-    batch = part.inputs(range(len(texts)), encoder.bayes)
+    batch = part.inputs(range(len(texts)), encoder)
     with evaluating(network) as run:
         outputs = run(batch)
     found, probabilities = model.engine.run(batch)
     assert_close(found, outputs)
     assert_close(
-        probabilities, joined(outputs, batch[3].astype(float), (0.7, 0.4), encoder.multiple)
+        probabilities,
+        joined(np.stack([outputs, *batch[3:]]), encoder.weights, encoder.multiple),
     )
     assert_alone(model, part, encoder, probabilities)
 
@@ -62,6 +63,4 @@ def assert_alone(
 ) -> None:
     """A text's result does not depend on those it is read together with."""
     for text in (0, 9, 10):
-        assert_close(
-            model.engine.run(part.inputs([text], encoder.bayes))[1][0], probabilities[text]
-        )
+        assert_close(model.engine.run(part.inputs([text], encoder))[1][0], probabilities[text])

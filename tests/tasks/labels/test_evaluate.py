@@ -1,5 +1,6 @@
 """The weights of network and naive Bayes, batches of an evaluation, and baselines."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,22 +38,24 @@ def test_the_fitted_weights_are_the_best_ones(multiple: bool) -> None:
     network, bayes = outputs(8, 8), outputs(1, 1)
     if multiple:
         network, bayes = network - 4, bayes - 0.5
-    best = fitted(network, bayes, OWN, multiple)
+    linear = outputs(2, 2) - (1.0 if multiple else 0.0)
+    stack = np.stack([network, bayes, linear])
+    best = fitted(stack, OWN, multiple)
 
-    def loss(weights: tuple[float, float]) -> float:
+    def loss(weights: Sequence[float]) -> float:
         names = ("a", "b", "c")
-        return score(joined(network, bayes, weights, multiple), OWN, names, multiple).log_loss
+        return score(joined(stack, weights, multiple), OWN, names, multiple).log_loss
 
-    assert loss(best) < loss((1.0, 0.0))
+    assert loss(best) < loss((1.0, 0.0, 0.0))
     for change in (-0.05, 0.05):
-        assert loss(best) <= loss((best[0] + change, best[1])) + 2e-3
-        assert loss(best) <= loss((best[0], best[1] + change)) + 2e-3
+        for axis in np.eye(3):
+            assert loss(best) <= loss((best + change * axis).tolist()) + 2e-3
 
 
 def test_few_texts_hardly_change_the_weights() -> None:
-    weights = fitted(np.array([[9.0, 0, 0]]), np.array([[0, 9.0, 0]]), [[0]], False)
-    assert weights == pytest.approx((1.0, 0.0), abs=0.1)
-    assert fitted(np.zeros((1, 3)), np.zeros((1, 3)), [[-1]], False) == (1.0, 0.0)
+    weights = fitted(np.array([[[9.0, 0, 0]], [[0, 9.0, 0]], [[0, 0, 9.0]]]), [[0]], False)
+    assert weights == pytest.approx((1.0, 0.0, 0.0), abs=0.1)
+    assert fitted(np.zeros((3, 1, 3)), [[-1]], False) == (1.0, 0.0, 0.0)
 
 
 def test_a_batch_is_of_texts_of_about_equal_length_and_of_bounded_size() -> None:
@@ -72,5 +75,6 @@ def test_an_evaluation_of_a_limit_is_spread_over_all_texts(tmp_path: Path) -> No
     assert max(few) > len(part) // 2
     with evaluating(network_of(data.encoder)) as model:
         found = evaluate(model, part, data.encoder, fit=True)
-    assert found.weights != (1.0, 0.0)
-    assert baselines(part, data.encoder)["naive Bayes"].value > 0.9
+    assert found.weights != (1.0, 0.0, 0.0)
+    for name in ("naive Bayes", "linear model"):
+        assert baselines(part, data.encoder)[name].value > 0.9

@@ -54,6 +54,7 @@ class Reader:
             ).reshape(1, len(pairs), wide),
             "lengths": np.array([len(pairs)], np.int64),
             "scores": np.array([self.scores(text)], np.float32),
+            "linear": np.array([self.linear(text)], np.float32),
         }
         found: np.ndarray = self.session.run(["probabilities"], feed)[0][0]
         return found
@@ -82,18 +83,44 @@ class Reader:
             result.append((1 + words.index(word) if word in words else use["no_id"], own))
         return result or [(use["no_id"], [])]
 
-    def scores(self, text: str) -> list[float]:
-        """A text -> naive Bayes' score of each label."""
+    def grams(self, text: str) -> set[int]:
+        """A text -> the buckets of its n-grams."""
         use, bayes = self.use, self.use["naive_bayes"]
         text = text.strip()[: use["longest_grams"]]
         joint = " " if bayes["kind"] == "words" else ""
         units = re.findall(r"\w+|[^\w\s]", text.lower()) if joint else list(text)
         units = ["^", *units, "$"]
-        grams = {
+        return {
             zlib.crc32(joint.join(units[i : i + n]).encode()) % (1 << bayes["bits"])
             for n in range(1, use["most_grams"] + 1)
             for i in range(len(units) - n + 1)
         }
+
+    def linear(self, text: str) -> list[float]:
+        """A text -> the linear model's logit of each label."""
+        use, sizes, of_label = self.use, self.counts["sizes"], self.counts["of_label"]
+        table, bias = (
+            np.frombuffer(zlib.decompress(base64.b64decode(use["linear"][name])), "<f2")
+            for name in ("weights", "bias")
+        )
+        total = max(use["naive_bayes"]["texts"], sum(of_label))
+        found = [float(each) for each in bias]
+        values: dict[int, float] = {}
+        for bucket in self.grams(text):
+            if sizes[bucket]:
+                begin = sum(sizes[:bucket])
+                times = sum(self.counts["counts"][begin : begin + sizes[bucket]])
+                values[bucket] = math.log((1 + total) / (1 + times)) + 1
+        norm = math.sqrt(sum(value * value for value in values.values()))
+        for bucket, value in values.items():
+            row = sum(size > 0 for size in sizes[:bucket])
+            for n in range(len(found)):
+                found[n] += value / norm * float(table[row * len(found) + n])
+        return found
+
+    def scores(self, text: str) -> list[float]:
+        """A text -> naive Bayes' score of each label."""
+        use, bayes, grams = self.use, self.use["naive_bayes"], self.grams(text)
         sizes, count, a = self.counts["sizes"], len(use["labels"]), bayes["smoothing"]
         entries = list(zip(self.counts["labels"], self.counts["counts"], strict=True))
         of_label, totals = self.counts["of_label"], [0] * count
@@ -126,7 +153,7 @@ class Reader:
     ],
 )
 def test_another_program_classifies_the_same(tmp_path: Path, examples: list[Example]) -> None:
-    encoder = weighted(learned(examples), (0.7, 0.6))
+    encoder = weighted(learned(examples), (0.7, 0.6, 0.5))
     checkpoint.save(checkpoint_of(encoder, network_of(encoder)), tmp_path / "x.safetensors")
     model: Any = charrnn.load(tmp_path / "x.safetensors")
     reader = Reader(model.save(tmp_path / "x.onnx"))
