@@ -10,17 +10,20 @@ from typing import Any, Protocol
 
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.config import ModelConfig
+from charrnn.models.recurrent import set_weights
 from charrnn.tasks.base import Dataset, Task
+from charrnn.training.distributed import Group
 from charrnn.training.planner import heuristics
 
-RATE = 0.2
-"""The peak learning rate, over that of a new model of the same width."""
+RATES, EPOCHS, DROPOUTS = (0.2, 0.5), (1 / 3, 1.0), (0.22, 0.5)
+"""For a text that the model knows and for one that is strange to it: the peak rate and the epochs
+that still improve it, over those of a new model; the most dropout that its weights can take."""
 
-EPOCHS = 1 / 3
-"""Epochs that still improve the model, over those of a new one."""
+KNOWN, STRANGE = 0.6, 0.9
+"""The model's loss on the text before training, over that of a uniform guess, for these two."""
 
-MOST_DROPOUT = 0.22
-"""Weights that were learned without more of it lose more by it than a short text gains."""
+LOOKED_AT = 8192
+"""Tokens of the text that the model is tried on."""
 
 
 class Advice(Protocol):
@@ -48,11 +51,20 @@ class Advice(Protocol):
 
 @dataclass(frozen=True)
 class FineTuning:
-    """Advice for fine-tuning."""
+    """Advice for fine-tuning. strangeness: of the text, from 0 to 1.
+
+    >>> FineTuning(0.0).learning_rate(256), FineTuning(1.0).learning_rate(256)
+    (0.0016, 0.004)
+    """
+
+    strangeness: float
+
+    def _between(self, ends: tuple[float, float]) -> float:
+        return ends[0] + self.strangeness * (ends[1] - ends[0])
 
     def most_epochs(self, tokens: int) -> float:
         """Tokens of the training part -> epochs that still improve the model."""
-        return EPOCHS * heuristics.most_epochs(tokens)
+        return self._between(EPOCHS) * heuristics.most_epochs(tokens)
 
     def optimizer(self) -> str:
         """AdamW, with which the rate and the epochs were found."""
@@ -60,7 +72,7 @@ class FineTuning:
 
     def learning_rate(self, hidden_size: int) -> float:
         """Units -> AdamW's peak learning rate."""
-        return round(RATE * heuristics.learning_rate(hidden_size), 5)
+        return round(self._between(RATES) * heuristics.learning_rate(hidden_size), 5)
 
     def dropouts(
         self,
@@ -70,14 +82,33 @@ class FineTuning:
         given: Collection[str],
         epochs: float,
     ) -> dict[str, Any]:
-        """As in `heuristics`, but less than `MOST_DROPOUT`."""
+        """As in `heuristics`, but no more than the weights can take."""
         found = heuristics.dropouts(task, dataset, model, given, epochs)
         if task.rules or not found:
             return found
-        part = min(1.0, MOST_DROPOUT / max(MOST_DROPOUT, found["dropout"]))
+        most = self._between(DROPOUTS)
+        part = most / max(most, found["dropout"])
         return {name: round(part * value, 2) for name, value in found.items()}
 
 
-def advice(model: Checkpoint) -> Advice:
-    """A model to begin with -> the rules for it."""
-    return FineTuning()
+def advice(task: Task, dataset: Dataset, model: Checkpoint, group: Group) -> Advice:
+    """The data, and a model to begin with -> the rules for them; every rank has to call it."""
+    if task.rules:
+        # Its own rules plan all of it; the strangeness of texts says nothing of other data.
+        return FineTuning(0.0)
+    share = repr(_share_of_guess(task, dataset, model)) if group.is_main else ""
+    # Sums on other processors differ in their last bits, and all ranks need one plan.
+    share_of_all = float(group.broadcast(share))
+    return FineTuning(min(1.0, max(0.0, (share_of_all - KNOWN) / (STRANGE - KNOWN))))
+
+
+def _share_of_guess(task: Task, dataset: Dataset, model: Checkpoint) -> float:
+    """The model's loss on a little of the new data, over that of a uniform guess."""
+    sizes = {name: getattr(model.config, name) for name in task.sizes_from(model)}
+    config = task.model_config(dataset, sizes)
+    network = set_weights(task.network(config), task.weights_from(model, dataset, config))
+    split = "valid" if dataset.size("valid") else "train"
+    score = task.evaluate(network, dataset, split, LOOKED_AT)
+    # The score is of a character, the guess of a token.
+    guess = network.uninformed_loss * dataset.size(split) / max(1, dataset.length(split))
+    return score.value / guess

@@ -214,7 +214,7 @@ def _problem(
         if not (budget.minutes or budget.epochs or budget.steps):
             budget = replace(budget, epochs=preset.epochs)
     train = {"threads": available_threads(), **shape, **own}
-    advice = finetuning.advice(model) if model else heuristics
+    advice = finetuning.advice(task, dataset, model, group) if model else heuristics
     counts = _counts(train, own, group)
     return _Problem(task, dataset, values, train, budget, group, began, counts, advice)
 

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import torch
+
+from charrnn.training.distributed import Group
 from charrnn.training.planner import heuristics
-from charrnn.training.planner.finetuning import MOST_DROPOUT, advice
+from charrnn.training.planner.finetuning import DROPOUTS, FineTuning, advice
 from tests.support.tiny import LANGUAGE, smallest_checkpoint, tiny_corpus, tiny_model
 
 
 def test_the_rate_is_below_that_of_a_new_model_and_falls_with_the_width() -> None:
-    own = advice(smallest_checkpoint(training=False))
+    own = FineTuning(0.0)
     rates = [own.learning_rate(units) for units in (64, 256, 1024)]
     assert rates == sorted(rates, reverse=True)
     for rate, units in zip(rates, (64, 256, 1024), strict=True):
@@ -16,15 +19,22 @@ def test_the_rate_is_below_that_of_a_new_model_and_falls_with_the_width() -> Non
 
 
 def test_a_short_text_ends_the_training_before_it_overfits() -> None:
-    own = advice(smallest_checkpoint(training=False))
+    own = FineTuning(0.0)
     assert own.most_epochs(1_000) < own.most_epochs(1_000_000)
     assert own.most_epochs(65_000) < heuristics.most_epochs(65_000) / 2
 
 
 def test_many_epochs_bring_no_more_dropout_than_the_weights_can_take(tmp_path: Path) -> None:
-    own, corpus = advice(smallest_checkpoint(training=False)), tiny_corpus(tmp_path)
+    own, corpus = FineTuning(0.0), tiny_corpus(tmp_path)
     model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
     planned = [own.dropouts(LANGUAGE, corpus, model, {}, epochs) for epochs in (1, 200)]
     assert planned[0]["dropout"] == 0
-    assert 0 < planned[1]["dropout"] <= MOST_DROPOUT
+    assert 0 < planned[1]["dropout"] <= DROPOUTS[0]
     assert own.dropouts(LANGUAGE, corpus, model, {"dropout": 0.5}, 200) == {}
+
+
+def test_a_model_that_knows_nothing_of_the_text_is_planned_like_a_new_one(tmp_path: Path) -> None:
+    model, corpus = smallest_checkpoint(training=False), tiny_corpus(tmp_path)
+    found = advice(LANGUAGE, corpus, model, Group(torch.device("cpu")))
+    assert found == FineTuning(1.0)
+    assert found.most_epochs(65_000) == heuristics.most_epochs(65_000)
