@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from charrnn.checkpoints.checkpoint import Checkpoint, CheckpointInfo, TrainingState
-from charrnn.checkpoints.header import MOMENTS
 from charrnn.checkpoints.origin import Origin, open_origin
 from charrnn.data.config import DataConfig
 from charrnn.errors import CheckpointError, UsageError
@@ -20,6 +19,7 @@ from charrnn.tasks import get_task
 from charrnn.tasks.base import Dataset, Task
 from charrnn.training.effects import TRAINING, without_effect
 from charrnn.training.events import Event
+from charrnn.training.optimizer import Optimizer
 from charrnn.training.planner.plan import Plan
 from charrnn.training.request import Request
 
@@ -89,12 +89,8 @@ def first_checkpoint(task: Task, origin: Origin, dataset: Dataset, plan: Plan) -
             "begin with another model",
         )
     weights |= {name: np.array(array, np.float32) for name, array in found.items()}
-    # As after no step: moments, hidden state and loss are zero.
-    moments = {
-        f"{moment}.{name}": np.zeros_like(array)
-        for moment in MOMENTS[train.optimizer]
-        for name, array in weights.items()
-    }
+    # As after no step: what the optimizer begins with, and no hidden state and no loss.
+    moments = {name: m.numpy().copy() for name, m in Optimizer(network, train).moments().items()}
     states = task.state_shapes(config, train.batch_size)
     state = {name: np.zeros(shape, np.float32) for name, shape in states.items()}
     info = CheckpointInfo(0, 0.0, dataset.fingerprint(), origins=origin.origins)

@@ -91,11 +91,11 @@ def test_a_run_without_validation_begins_with_a_checkpoint_too(text: Path, base:
     assert step(begun(text, base, **options), 0).info.valid is None
 
 
-@pytest.mark.parametrize("stop", [1, 4])
+@pytest.mark.parametrize(("stop", "optimizer"), [(1, "adamw"), (4, "adamw"), (4, "soap")])
 def test_a_stopped_run_is_resumed_to_the_bit_though_the_other_model_is_gone(
-    text: Path, base: Path, stop: int
+    text: Path, base: Path, stop: int, optimizer: str
 ) -> None:
-    whole = begun(text, base, name="whole")
+    whole = begun(text, base, name="whole", optimizer=optimizer)
     asked = 0
 
     def interrupted() -> int:
@@ -103,7 +103,8 @@ def test_a_stopped_run_is_resumed_to_the_bit_though_the_other_model_is_gone(
         asked += 1
         return 2 if asked == stop else 0
 
-    request = make_request((str(text),), {**FIT, "keep": 9}, init_from=str(base))
+    options = {**FIT, "keep": 9, "optimizer": optimizer}
+    request = make_request((str(text),), options, init_from=str(base))
     runs = text.parent / "runs"
     with pytest.raises(InterruptedTraining):
         start_run(request, "cut", runs, hooks=Hooks(interrupted=interrupted))
