@@ -62,7 +62,7 @@ def find_words(text: str) -> set[str]:
     """A text -> the words in it.
 
     >>> sorted(find_words("The cat's well-known -- 'tis 中文 so."))
-    ["The", "cat's", 'so', 'tis', 'well-known']
+    ['The', "cat's", 'so', 'tis', 'well-known']
     """
     # Anywhere that a word can begin: a symbol takes the marks after it (Unicode's grapheme
     # clusters), and characters of scripts without spaces are no part of a word.

@@ -74,7 +74,12 @@ def test_no_command_shows_help_on_stderr_and_is_a_usage_error(
         (("sample", "--nonsense"), "No such option: --nonsense", "see charrnn sample --help"),
         (("sample", "--len", "3"), "No such option: --len", "see charrnn sample --help"),
         (("sample", "--length"), "'--length' requires an argument", "see charrnn --help"),
-        (("sample", "a", "b"), "unexpected extra argument", "see charrnn sample --help"),
+        (
+            ("sample", "a", "b"),
+            "2 models write together only with weights",
+            "add --blend 1,1, or name one model",
+        ),
+        (("score", "a", "b", "c"), "unexpected extra argument", "see charrnn score --help"),
         (("runs", "corpus"), "unexpected extra argument", "see charrnn runs --help"),
         (("checkpoints", "x"), "No such command 'x'", "see charrnn checkpoints --help"),
         (("runs", "--json=1"), "'--json' does not take a value", "see charrnn --help"),

@@ -189,7 +189,7 @@ FORMAT_2: dict[str, tuple[Change, str]] = {
         put("model", "hidden_size", value=3),
         "wrong type, shape",
     ),
-    "hidden_size 0": (put("model", "hidden_size", value=0), "its configuration is wrong "),
+    "hidden_size 0": (put("model", "hidden_size", value=0), "of the task other is wrong "),
     "training that is empty": (put("training", value={}), "its training state does not have the"),
 }
 """Forged checkpoints of format 2: kind -> the change, and the reason for which it is refused."""
