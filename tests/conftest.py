@@ -26,9 +26,14 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def heard() -> None:
-    """Ctrl-C as a terminal has it: a shell lets what it starts in the background ignore it."""
+    """Ctrl-C and the hang-up as a terminal has them.
+
+    A shell lets what it starts in the background ignore the one, and nohup the other.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -224,6 +224,12 @@ class Predictor(ABC):
         )
 
 
+OF_RUNNING_TEXT = frozenset(
+    ("lines", "documents", "chat", "as_name", "conditions", "newlines", "preset", "tie_weights")
+)
+"""Options that have an effect on running text alone: tasks of other data refuse them."""
+
+
 class Task(ABC):
     """One kind of problem.
 

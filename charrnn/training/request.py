@@ -87,13 +87,22 @@ def _refuse_others(
     refused = get_task(task).refused
     given = set(values) | ({"preset"} if preset_name else set())
     for name in sorted(given):
-        option = "--" + name.replace("_", "-")
+        option = option_of(name)
         if name in refused or (name in TASK_OPTIONS and name not in known):
             owners = TASK_OPTIONS.get(name)
             remedy = f"it is for --task {owners}" if owners and owners != task else "leave it out"
             raise UsageError(f"{option} is no option of the task {task}", remedy)
         if name not in known and name != "preset":
             raise UsageError(f"there is no option {name!r}", "see charrnn train --help")
+
+
+def option_of(name: str) -> str:
+    """A field's name -> its option on the command line.
+
+    >>> option_of("batch_size"), option_of("as_name")
+    ('--batch-size', '--as')
+    """
+    return "--" + name.removesuffix("_name").replace("_", "-")
 
 
 TASK_OPTIONS = dict.fromkeys(
@@ -126,7 +135,7 @@ def _refuse_idle(values: Mapping[str, Any], chosen: Preset | None, own: Mapping[
     preset_values = dict(own) | (chosen.data | chosen.given if chosen else {})
     effect = without_effect(TRAINING, given, {**preset_values, **values})
     if effect:
-        option = "--" + effect.option.replace("_", "-")
+        option = option_of(effect.option)
         raise UsageError(f"{option} has no effect {effect.reason}", effect.remedy)
 
 
@@ -137,7 +146,7 @@ def idle_options(request: Request, plan: Plan) -> list[str]:
     given = set(request.given)
     notes = []
     while effect := without_effect(TRAINING, given, values):
-        option = "--" + effect.option.replace("_", "-")
+        option = option_of(effect.option)
         notes.append(f"{option} has no effect {effect.reason}, as planned; {effect.remedy}")
         given.remove(effect.option)
     return notes

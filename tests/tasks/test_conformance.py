@@ -18,11 +18,12 @@ from charrnn.config import ModelConfig, TrainConfig
 from charrnn.data.config import DataConfig
 from charrnn.errors import CharRNNError, CheckpointError, UsageError
 from charrnn.tasks import TASKS, get_task, register
-from charrnn.tasks.base import Dataset, Task
+from charrnn.tasks.base import OF_RUNNING_TEXT, Dataset, Task
 from charrnn.training import events
 from charrnn.training.distributed import Group
 from charrnn.training.learner import Learner, make_learner
 from charrnn.training.planner.plan import Plan
+from charrnn.training.request import make_request, option_of
 from charrnn.training.trainer import train
 from tests.support import forge
 from tests.support.shell import Shell
@@ -310,6 +311,17 @@ def test_a_file_that_claims_another_task_is_refused_in_one_line(
     verbs = {get_task(name).next_command.split()[-1] for name in TASKS}
     for words in [["checkpoints", "show"], ["evaluate"], *([verb] for verb in sorted(verbs))]:
         Shell(tmp_path).run(*words, str(path)).failed(4, f"its task is ['{task.name}']")
+
+
+@pytest.mark.parametrize("name", sorted(OF_RUNNING_TEXT - {"preset"}))
+def test_what_has_an_effect_on_running_text_alone_is_refused(task: Task, name: str) -> None:
+    if task.name in (header.LANGUAGE, TOY):
+        return
+    given = {"chat": True, "conditions": True, "lines": True, "tie_weights": True}.get(name, "line")
+    with pytest.raises(
+        UsageError, match=f"^{option_of(name)} is no option of the task {task.name}"
+    ):
+        make_request(("data.txt",), {name: given}, task=task.name)
 
 
 def test_a_run_is_trained_and_loaded_through_the_api(

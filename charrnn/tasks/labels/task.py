@@ -9,7 +9,7 @@ from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.checkpoints.header import Encoder, Schema
 from charrnn.config import ModelConfig, Shape
 from charrnn.data.config import DataConfig
-from charrnn.tasks.base import Dataset, Metric, Score, Task
+from charrnn.tasks.base import OF_RUNNING_TEXT, Dataset, Metric, Score, Task
 from charrnn.tasks.labels import dataset as datasets
 from charrnn.tasks.labels.columns import FASTTEXT
 from charrnn.tasks.labels.config import LabelsConfig, LabelsDataConfig, parameter_shapes
@@ -44,10 +44,9 @@ class LabelsTask(Task):
     data_config = LabelsDataConfig
     next_command = "charrnn classify"
     rules = RULES
-    refused = frozenset(
-        ("lines", "documents", "newlines", "preset", "tie_weights", "num_labels", "outputs",
-         "part_buckets", "output_penalty", "change_penalty", "init_scale")
-    )  # fmt: skip
+    refused = OF_RUNNING_TEXT | {
+        "num_labels", "outputs", "part_buckets", "output_penalty", "change_penalty", "init_scale",
+    }  # fmt: skip
 
     def prepare(
         self, config: DataConfig, folder: Path, encoder: Encoder | None = None

@@ -10,7 +10,7 @@ from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.checkpoints.header import Encoder, Schema
 from charrnn.config import ModelConfig, Shape
 from charrnn.data.config import DataConfig
-from charrnn.tasks.base import Dataset, Metric, Score, Task
+from charrnn.tasks.base import OF_RUNNING_TEXT, Dataset, Metric, Score, Task
 from charrnn.tasks.pairs import dataset as datasets
 from charrnn.tasks.pairs.config import PairsConfig, PairsDataConfig, parameter_shapes
 from charrnn.tasks.pairs.dataset import Pairs
@@ -66,10 +66,7 @@ class PairsTask(Task):
     data_config = PairsDataConfig
     next_command = "charrnn translate"
     rules = RULES
-    refused = frozenset(
-        ("lines", "documents", "chat", "as_name", "conditions", "newlines", "preset", "tie_weights",
-         "source_vocab_size", "output_penalty", "change_penalty")
-    )  # fmt: skip
+    refused = OF_RUNNING_TEXT | {"source_vocab_size", "output_penalty", "change_penalty"}
 
     def prepare(self, config: DataConfig, folder: Path, encoder: Encoder | None = None) -> Pairs:
         """As in `dataset.prepare`."""

@@ -13,7 +13,7 @@ from charrnn.config import ModelConfig, Shape
 from charrnn.data.config import DataConfig
 from charrnn.data.sources import STDIN, find
 from charrnn.errors import CorpusError
-from charrnn.tasks.base import Dataset, Metric, Score, Task
+from charrnn.tasks.base import OF_RUNNING_TEXT, Dataset, Metric, Score, Task
 from charrnn.tasks.series import dataset as datasets
 from charrnn.tasks.series.columns import looks_like_numbers
 from charrnn.tasks.series.config import SeriesConfig, SeriesDataConfig, parameter_shapes
@@ -39,13 +39,10 @@ class SeriesTask(Task):
     next_command = "charrnn forecast"
     rules = RULES
     token = "values"
-    refused = frozenset(
-        (
-            "tokenizer", "vocab_size", "min_count", "split_words", "lines", "documents", "newlines",
-            "chat", "as_name", "conditions", "valid", "test", "embedding_size", "embedding_dropout",
-            "tie_weights", "num_lags", "preset", "sample_every",
-        )
-    )  # fmt: skip
+    refused = OF_RUNNING_TEXT | {
+        "tokenizer", "vocab_size", "min_count", "split_words", "valid", "test", "embedding_size",
+        "embedding_dropout", "num_lags", "sample_every",
+    }  # fmt: skip
 
     def prepare(
         self, config: DataConfig, folder: Path, encoder: Encoder | None = None
