@@ -11,6 +11,8 @@
     token_arrays  ids -> memory-mapped arrays on disk
     batches       a token array -> inputs and targets of step k
     examples      short texts, each an example: their parts by a hash, ragged rows of ids
+    example_files    the files of examples: found, read, noted, hashed
+    example_arrays   examples as arrays on disk, split into parts
     tables        CSV and JSON of many forms -> rows of cells, and columns by name
     suffix_array  a text -> an index that finds copies of its parts
 

@@ -83,3 +83,16 @@ def place_of(names: Sequence[str], asked: str, known: Sequence[str]) -> int | No
             f"there is no column {asked!r}", f"choose from {', '.join(names[:20])}, or by number"
         )
     return next((names.index(each) for each in known if each in names), None)
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell is a number, as in a table of them.
+
+    >>> is_number("3,5"), is_number("three")
+    (True, False)
+    """
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return False
+    return True

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.checkpoints.checkpoint import Checkpoint
-from charrnn.data.config import data_config_from_json
+from charrnn.data.example_files import SPLITS, read_as_trained
 from charrnn.data.examples import Rows
 from charrnn.errors import CorpusError, UsageError
 from charrnn.tasks.base import Predictor
@@ -21,7 +20,7 @@ from charrnn.tasks.labels.dataset import LabelledTexts, reopen
 from charrnn.tasks.labels.encoder import Forms, LabelEncoder
 from charrnn.tasks.labels.engine import LabelEngine
 from charrnn.tasks.labels.metrics import THRESHOLD, LabelsScore
-from charrnn.tasks.labels.reading import SPLITS, Example, read_examples
+from charrnn.tasks.labels.reading import Example, read_examples
 
 
 @dataclass(frozen=True)
@@ -50,22 +49,10 @@ class Classification:
 class Classifier(Predictor):
     """An encoder of labels and an engine in one object, with the run's texts if there are any."""
 
+    encoder: LabelEncoder
+    engine: LabelEngine
+    engine_class = LabelEngine
     reads_files = True
-
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        path: Path,
-        threads: int | None = None,
-        precision: str = "float32",
-    ) -> None:
-        if precision != "float32":
-            raise UsageError(
-                f"a model of labels has no precision {precision}", "leave --precision out"
-            )
-        self.checkpoint, self.path = checkpoint, path
-        self.encoder: LabelEncoder = checkpoint.encoder
-        self.engine = LabelEngine(checkpoint, threads)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -144,24 +131,7 @@ class Classifier(Predictor):
 
     def _examples_of(self, path: Path) -> list[Example]:
         """The texts of a file, read as those of the training were."""
-        config = LabelsDataConfig((str(path),))
-        description = self.path.parent / "run.json"
-        if description.exists():
-            import json
-
-            recipe = json.loads(description.read_text(encoding="utf-8")).get("recipe", {})
-            try:
-                recorded = data_config_from_json(recipe, LabelsDataConfig)
-            except (ValueError, TypeError, UsageError):
-                recorded = config
-            assert isinstance(recorded, LabelsDataConfig)
-            config = replace(
-                config,
-                encoding=recorded.encoding,
-                errors=recorded.errors,
-                text=recorded.text,
-                label=recorded.label,
-            )
+        config = read_as_trained(LabelsDataConfig, path, self.path.parent, ("text", "label"))
         return read_examples(config, self.labels)
 
     def baseline_lines(self, score: Any) -> list[str]:

@@ -14,17 +14,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from charrnn.activity import activity
-from charrnn.data import sources
-from charrnn.data.examples import content_hash, held_out, plain_lines
-from charrnn.data.folders import Selection
-from charrnn.data.reading import Tally
+from charrnn.data import example_files, sources
+from charrnn.data.example_files import SPLITS, find, leaks, texts_of
+from charrnn.data.examples import content_hash, held_out
 from charrnn.data.sources import Sources
 from charrnn.data.tables import JSON_SUFFIXES, csv_rows, json_rows
 from charrnn.errors import CorpusError
 from charrnn.tasks.labels.columns import FASTTEXT, find_columns, labels_of, tagged
 from charrnn.tasks.labels.config import MOST_LABELS, LabelsDataConfig
-
-SPLITS = ("train", "valid", "test")
 
 LONGEST_LABEL = 200
 """Characters of a label."""
@@ -44,12 +41,10 @@ class Example(NamedTuple):
 
 
 @dataclass
-class Found:
-    """Examples, and what was met while they were read: counts for the notes."""
+class Found(example_files.Found):
+    """Examples, and what was met while they were read."""
 
     examples: list[Example] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
 
     def add(self, text: str, labels: Sequence[str], where: str) -> None:
         """Take an example, or count why it is left out. CorpusError for what is no label."""
@@ -63,16 +58,6 @@ class Found:
             self.left_out["without a label"] += 1
         else:
             self.examples.append(Example(text, names))
-
-    def why(self) -> str:
-        """What was left out, in parentheses; empty if nothing was."""
-        said = [f"{count:,} {what}" for what, count in self.left_out.items() if count]
-        return f" (left out: {', '.join(said)})" if said else ""
-
-    def all_notes(self) -> list[str]:
-        """What the user should know of how the texts were read."""
-        why = self.why()
-        return [*self.notes, *([why.strip(" ()")] if why else [])]
 
 
 def _check_label(name: str, where: str) -> None:
@@ -128,7 +113,8 @@ def read(config: LabelsDataConfig, folder: Path) -> Texts:
     for example in examples:
         own.setdefault(chosen.get(content_hash(example.text), "train"), []).append(example)
     splits |= own
-    notes += [*_contradictions(examples), *_leaks(splits, files), *_unseen(splits)]
+    texts = {name: [example.text for example in each] for name, each in splits.items()}
+    notes += [*_contradictions(examples), *leaks(texts, files, "texts"), *_unseen(splits)]
     ordered = {name: splits[name] for name in SPLITS if name in splits}
     return Texts(ordered, sources.digest(files), tuple(notes))
 
@@ -164,17 +150,6 @@ def read_examples(config: LabelsDataConfig, known: Collection[str]) -> list[Exam
     return found.examples
 
 
-def find(config: LabelsDataConfig, folder: Path) -> dict[str, Sources]:
-    """The files of each split that has its own, and of "train"."""
-    named = {"train": config.sources, "valid": config.valid, "test": config.test}
-    selection = Selection(config.encoding, config.errors == "strict", config.binary, frozenset())
-    return {
-        name: sources.find(given, folder, selection=selection)
-        for name, given in named.items()
-        if given
-    }
-
-
 def _contradictions(examples: Sequence[Example]) -> list[str]:
     """A note on equal texts with different labels, of which a model can get only one right."""
     labels: dict[str, set[tuple[str, ...]]] = {}
@@ -182,17 +157,6 @@ def _contradictions(examples: Sequence[Example]) -> list[str]:
         labels.setdefault(example.text, set()).add(example.labels)
     count = sum(len(each) > 1 for each in labels.values())
     return [f"{count:,} texts occur with different labels"] if count else []
-
-
-def _leaks(splits: Mapping[str, Sequence[Example]], files: Mapping[str, Sources]) -> list[str]:
-    """Notes on texts that are learned and measured on, which files of their own can have."""
-    known = {example.text for example in splits["train"]}
-    found = []
-    for name in files.keys() - {"train"}:
-        both = sum(example.text in known for example in splits[name])
-        if both:
-            found.append(f"{both:,} of the {name} texts are in the training part too")
-    return found
 
 
 def _unseen(splits: Mapping[str, Sequence[Example]]) -> list[str]:
@@ -211,13 +175,8 @@ def _read(
     files: Sources, named: Sequence[str], config: LabelsDataConfig, known: Collection[str]
 ) -> Found:
     """The examples of some files; those of a folder may have their label in their path."""
-    tally, found = Tally(), Found()
-    files.refuse_other_formats(config.encoding)
-    texts = [
-        plain_lines("".join(blocks))
-        for blocks in files.by_file(config.encoding, False, config.errors, tally)
-    ]
-    found.notes += tally.notes(config.reading)
+    found = Found()
+    texts = texts_of(files, config, found.notes)
     folders = [name for name in named if os.path.isdir(name)]
     if folders and _labels_are_paths(files.files, texts, folders):
         _read_folders(files.files, texts, folders, found)

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.checkpoints.header import Encoder, Schema
 from charrnn.config import ModelConfig, Shape
+from charrnn.data import example_files
 from charrnn.data.config import DataConfig
+from charrnn.data.example_files import as_kind
+from charrnn.data.tables import is_number
 from charrnn.tasks.base import OF_RUNNING_TEXT, Dataset, Metric, Score, Task
 from charrnn.tasks.labels import dataset as datasets
 from charrnn.tasks.labels.columns import FASTTEXT
@@ -59,8 +62,8 @@ class LabelsTask(Task):
         return datasets.reopen(folder, encoder)
 
     def current_sha256(self, config: DataConfig, folder: Path) -> str | None:
-        """As in `dataset.current_sha256`."""
-        return datasets.current_sha256(config, folder)
+        """As in `example_files.current_sha256`."""
+        return example_files.current_sha256(as_kind(LabelsDataConfig, config), folder)
 
     def recognizes(self, text: str) -> str:
         """FastText's marks, or lines with one tab each and few different fields on one side."""
@@ -76,7 +79,7 @@ class LabelsTask(Task):
             fields, others = ({row[place] for row in rows} for place in (side, 1 - side))
             few = 1 < len(fields) <= max(2, FEW * len(rows)) and 2 * len(others) > len(rows)
             # Columns of numbers are a table of them.
-            if few and max(map(len, fields)) <= LONGEST_FIELD and not all(map(_is_number, others)):
+            if few and max(map(len, fields)) <= LONGEST_FIELD and not all(map(is_number, others)):
                 return "texts with labels"
         return ""
 
@@ -177,12 +180,3 @@ class LabelsTask(Task):
         from charrnn.tasks.labels.classifier import Classifier
 
         return Classifier(checkpoint, path, **options)
-
-
-def _is_number(text: str) -> bool:
-    """Whether a field is a number, as in a table of them."""
-    try:
-        float(text.replace(",", "."))
-    except ValueError:
-        return False
-    return True

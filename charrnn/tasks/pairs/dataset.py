@@ -1,9 +1,7 @@
 """Pairs as arrays on disk, split into train, valid and test."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,61 +10,32 @@ import numpy as np
 
 from charrnn.activity import activity, track
 from charrnn.checkpoints.header import Encoder
-from charrnn.data import sources
+from charrnn.data import example_arrays
 from charrnn.data.config import DataConfig
-from charrnn.data.examples import Rows
+from charrnn.data.example_arrays import read_index, write_index, write_part
+from charrnn.data.example_files import as_kind
 from charrnn.errors import CorpusError, StorageError
 from charrnn.tasks.base import Dataset
 from charrnn.tasks.pairs.batches import PairBatches
 from charrnn.tasks.pairs.config import PairsDataConfig
 from charrnn.tasks.pairs.encoder import PairEncoder, learn
-from charrnn.tasks.pairs.reading import SPLITS, Pair, find, read
-from charrnn.tokenizers.base import id_type
+from charrnn.tasks.pairs.reading import Pair, read
 
 MOST_TOKENS = 400
 """A pair with a longer side, in tokens, is left out of training: few such would fill the memory."""
 
 INDEX = "pairs.json"
 
+SIDES = ("source", "target")
 
-@dataclass(frozen=True)
-class Split:
+
+class Split(example_arrays.Part):
     """One part of the pairs on disk: texts and ids. tokens: of both sides, with ends."""
-
-    folder: Path
-    name: str
-    count: int
-    tokens: int
 
     @cached_property
     def pairs(self) -> list[Pair]:
         """The texts."""
-        lines = self._file(".jsonl").read_text(encoding="utf-8").splitlines()
-        return [Pair(*json.loads(line)) for line in lines]
-
-    def rows(self, side: str) -> Rows:
-        """The ids of one side, memory-mapped."""
-        ids = np.lib.format.open_memmap(self._file(f".{side}.npy"), mode="r")
-        return Rows(ids, np.load(self._file(f".{side}.ends.npy"), allow_pickle=False))
-
-    def _file(self, suffix: str) -> Path:
-        return self.folder / f"{self.name}{suffix}"
-
-    def is_intact(self, sizes: Mapping[str, int]) -> bool:
-        """Whether the files are there and hold only ids below those sizes."""
-        if type(self.count) is not int or type(self.tokens) is not int:
-            return False
-        total = 0
-        for side, size in sizes.items():
-            rows = self.rows(side)
-            lengths = rows.lengths
-            whole = len(rows.ends) and int(rows.ends[-1]) == len(rows.ids)
-            if not whole or rows.ends.dtype != np.int64 or int(lengths.min()) < 1:
-                return False
-            if rows.ids.dtype.kind != "u" or int(rows.ids.max(initial=0)) >= size:
-                return False
-            total += len(rows.ids)
-        return total == self.tokens and self._file(".jsonl").is_file()
+        return [Pair(*line) for line in self.lines()]
 
 
 class Pairs(Dataset):
@@ -117,7 +86,7 @@ class Pairs(Dataset):
 
 def prepare(config: DataConfig, folder: Path, encoder: Encoder | None = None) -> Pairs:
     """Read the pairs, learn the encoder if none is given, write the arrays into `folder`."""
-    config = as_pairs(config)
+    config = as_kind(PairsDataConfig, config)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         saved = config if encoder is None else config.with_saved_stdin(folder)
@@ -134,11 +103,7 @@ def prepare(config: DataConfig, folder: Path, encoder: Encoder | None = None) ->
         }
         if is_new:
             encoder.ratio = _ratio(splits["train"])
-        index = {n: {"count": s.count, "tokens": s.tokens} for n, s in splits.items()}
-        # Last of all: a folder with an index is complete.
-        (folder / INDEX).write_text(
-            json.dumps({"sha256": texts.sha256, "splits": index}), encoding="utf-8"
-        )
+        write_index(folder / INDEX, texts.sha256, splits.values())
         return Pairs(encoder, splits, texts.sha256, (*notes, *encoder.notes))
     except OSError as error:
         raise StorageError(
@@ -147,41 +112,18 @@ def prepare(config: DataConfig, folder: Path, encoder: Encoder | None = None) ->
         ) from None
 
 
-def as_pairs(config: DataConfig) -> PairsDataConfig:
-    """A config of any kind -> one of pairs: a caller of the seam may have a plain one."""
-    if isinstance(config, PairsDataConfig):
-        return config
-    kept = ("sources", "valid", "test", "valid_fraction", "test_fraction", "encoding", "errors")
-    return PairsDataConfig(**{name: getattr(config, name) for name in kept})
-
-
 def reopen(folder: Path, encoder: Encoder) -> Pairs | None:
     """What `prepare` left in a folder; None if it is not complete any more."""
     try:
-        data = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        splits = {name: Split(folder, name, **part) for name, part in data["splits"].items()}
-        sizes = {
-            "source": encoder.source_vocab_size or encoder.vocab_size,
-            "target": encoder.vocab_size,
-        }
-        # The names are parts of paths: no other one is opened.
-        known = set(splits) <= set(SPLITS) and "train" in splits and isinstance(data["sha256"], str)
-        intact = known and all(split.is_intact(sizes) for split in splits.values())
-        return Pairs(encoder, splits, data["sha256"]) if intact else None
+        found = read_index(folder / INDEX, Split)
+        if not found:
+            return None
+        sha256, splits = found
+        sizes = _sizes(encoder)
+        intact = all(split.is_intact(sizes, SIDES, least=1) for split in splits.values())
+        return Pairs(encoder, splits, sha256) if intact else None
     # Whatever JSON it may be: any of these means that the pairs have to be prepared again.
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return None
-
-
-def current_sha256(config: DataConfig, folder: Path) -> str | None:
-    """The hash of the files as they are now; None if they cannot be read any more."""
-    saved = as_pairs(config).with_saved_stdin(folder)
-    assert isinstance(saved, PairsDataConfig)
-    names = (*saved.sources, *saved.valid, *saved.test)
-    try:
-        gone = any(Path(name).is_fifo() for name in names)  # a pipe can be read only once
-        return None if gone else sources.digest(find(saved, folder))
-    except (CorpusError, OSError):
         return None
 
 
@@ -190,7 +132,7 @@ def _write(
 ) -> Split:
     """Encode the pairs of a split; training leaves out those of too many tokens."""
     kept: list[Pair] = []
-    sides: dict[str, list[Any]] = {"source": [], "target": []}
+    sides: dict[str, list[Any]] = {side: [] for side in SIDES}
     for pair in track(pairs, "encoding", len(pairs)):
         source, _, cut = encoder.encode_source(pair.source)
         target = encoder.encode_target(pair.target, pair.source)
@@ -207,20 +149,15 @@ def _write(
             f"no pair of the {name} part has sides of {MOST_TOKENS} tokens or fewer",
             "cut them into sentences, or choose --tokenizer subword",
         )
-    sizes = {
-        "source": encoder.source_vocab_size or encoder.vocab_size,
-        "target": encoder.vocab_size,
-    }
-    tokens = 0
-    for side, rows in sides.items():
-        ids = np.concatenate(rows)
-        tokens += len(ids)
-        np.save(folder / f"{name}.{side}.npy", ids.astype(id_type(sizes[side])))
-        np.save(folder / f"{name}.{side}.ends.npy", np.cumsum([len(row) for row in rows]))
-    with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
-        # ASCII, so that a lone surrogate, or a line end of Unicode, is no obstacle.
-        file.writelines(json.dumps(pair) + "\n" for pair in kept)
+    write_part(folder, name, sides, _sizes(encoder), kept)
+    tokens = sum(len(row) for rows in sides.values() for row in rows)
     return Split(folder, name, len(kept), tokens)
+
+
+def _sizes(encoder: PairEncoder) -> dict[str, int]:
+    """What the ids of each side are below."""
+    sizes = (encoder.source_vocab_size or encoder.vocab_size, encoder.vocab_size)
+    return dict(zip(SIDES, sizes, strict=True))
 
 
 def _ratio(split: Split) -> float:

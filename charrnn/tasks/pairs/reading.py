@@ -6,24 +6,20 @@ nothing in an evaluation.
 """
 
 import tempfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from charrnn.activity import activity
-from charrnn.data import sources
-from charrnn.data.examples import content_hash, held_out, plain_lines
-from charrnn.data.folders import Selection
-from charrnn.data.reading import Tally
+from charrnn.data import example_files, sources
+from charrnn.data.example_files import SPLITS, find, leaks, texts_of
+from charrnn.data.examples import content_hash, held_out
 from charrnn.data.sources import Sources
 from charrnn.data.tables import JSON_SUFFIXES, csv_rows, json_rows
 from charrnn.errors import CorpusError
 from charrnn.tasks.pairs.config import PairsDataConfig
 from charrnn.tasks.pairs.tables import find_columns
-
-SPLITS = ("train", "valid", "test")
 
 MOST_CHARACTERS = 4_000
 """A pair with a longer side is left out: attention looks at all of a source for each token."""
@@ -40,12 +36,10 @@ class Pair(NamedTuple):
 
 
 @dataclass
-class Found:
-    """Pairs, and what was met while they were read: counts for the notes."""
+class Found(example_files.Found):
+    """Pairs, and what was met while they were read."""
 
     pairs: list[Pair] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
 
     def add(self, source: str, target: str) -> None:
         """Take a pair, or count why it is left out."""
@@ -60,16 +54,6 @@ class Found:
                 " ".join(side.split("\n")) if "\n" in side else side for side in (source, target)
             )
             self.pairs.append(Pair(*pair))
-
-    def why(self) -> str:
-        """What was left out, in parentheses; empty if nothing was."""
-        said = [f"{count:,} {what}" for what, count in self.left_out.items()]
-        return f" (left out: {', '.join(said)})" if said else ""
-
-    def all_notes(self) -> list[str]:
-        """What the user should know of how the pairs were read."""
-        why = self.why()
-        return [*self.notes, *([why.strip(" ()")] if why else [])]
 
 
 @dataclass(frozen=True)
@@ -113,7 +97,7 @@ def read(config: PairsDataConfig, folder: Path) -> Texts:
     for pair in pairs:
         parts.setdefault(held_out.get(content_hash(pair.source), "train"), []).append(pair)
     splits |= parts
-    notes += _leaks(splits, files)
+    notes += leaks(splits, files, "pairs")
     ordered = {name: splits[name] for name in SPLITS if name in splits}
     return Texts(ordered, sources.digest(files), tuple(notes))
 
@@ -128,42 +112,15 @@ def read_pairs(config: PairsDataConfig) -> list[Pair]:
     return found.pairs
 
 
-def find(config: PairsDataConfig, folder: Path) -> dict[str, Sources]:
-    """The files of each split that has its own, and of "train"."""
-    named = {"train": config.sources, "valid": config.valid, "test": config.test}
-    selection = Selection(config.encoding, config.errors == "strict", config.binary, frozenset())
-    return {
-        name: sources.find(given, folder, selection=selection)
-        for name, given in named.items()
-        if given
-    }
-
-
 def choose(pairs: Sequence[Pair], fractions: Mapping[str, float]) -> dict[int, str]:
     """Pairs -> the hashes of the sources that are held out, and their part; as `held_out`."""
     return held_out([pair.source for pair in pairs], fractions, "sources", "pairs")
 
 
-def _leaks(splits: Mapping[str, Sequence[Pair]], files: Mapping[str, Sources]) -> list[str]:
-    """Notes on pairs that are learned and measured on, which files of their own can be."""
-    known = set(splits["train"])
-    found = []
-    for name in files.keys() - {"train"}:
-        both = sum(pair in known for pair in splits[name])
-        if both:
-            found.append(f"{both:,} of the {name} pairs are in the training part too")
-    return found
-
-
 def _read(files: Sources, config: PairsDataConfig) -> Found:
     """The pairs of some files: two of them may be parallel, any other holds pairs itself."""
-    tally, found = Tally(), Found()
-    files.refuse_other_formats(config.encoding)
-    texts = [
-        plain_lines("".join(blocks))
-        for blocks in files.by_file(config.encoding, False, config.errors, tally)
-    ]
-    found.notes += tally.notes(config.reading)
+    found = Found()
+    texts = texts_of(files, config, found.notes)
     if len(texts) == 2 and not any(map(_is_table, files.files)) and _parallel(texts, files):
         one, other = (text.split("\n") for text in texts)
         found.notes.append(
@@ -207,7 +164,6 @@ def _read_file(path: Path, text: str, config: PairsDataConfig, found: Found) -> 
     if suffix in JSON_SUFFIXES or first == "{":
         names, rows, unreadable = json_rows(text, path.name)
         found.left_out["that are no JSON object"] += unreadable
-        found.left_out += Counter()  # without the counts of 0
         if not rows:
             return
         columns = find_columns(names, path.name, *asked, header=True)

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.checkpoints.header import Encoder, Schema
 from charrnn.config import ModelConfig, Shape
+from charrnn.data import example_files
 from charrnn.data.config import DataConfig
+from charrnn.data.example_files import as_kind
+from charrnn.data.tables import is_number
 from charrnn.tasks.base import OF_RUNNING_TEXT, Dataset, Metric, Score, Task
 from charrnn.tasks.pairs import dataset as datasets
 from charrnn.tasks.pairs.config import PairsConfig, PairsDataConfig, parameter_shapes
@@ -31,15 +34,6 @@ SHOWN_CHARACTERS = 100
 
 PLAIN, LEAST_LINES = 0.95, 20
 """Part of the lines, and how many, that have one tab where a file plainly holds pairs."""
-
-
-def _is_number(text: str) -> bool:
-    """Whether a field is a number, as in a table of them."""
-    try:
-        float(text.replace(",", "."))
-    except ValueError:
-        return False
-    return True
 
 
 @contextlib.contextmanager
@@ -77,15 +71,15 @@ class PairsTask(Task):
         return datasets.reopen(folder, encoder)
 
     def current_sha256(self, config: DataConfig, folder: Path) -> str | None:
-        """As in `dataset.current_sha256`."""
-        return datasets.current_sha256(config, folder)
+        """As in `example_files.current_sha256`."""
+        return example_files.current_sha256(as_kind(PairsDataConfig, config), folder)
 
     def recognizes(self, text: str) -> str:
         """Lines with one tab each, and many different texts behind it: labels would be few."""
         lines = [line for line in text.split("\n") if line.strip()]
         second = [line.split("\t")[1] for line in lines if line.count("\t") == 1]
         plain = len(lines) >= LEAST_LINES and len(second) >= PLAIN * len(lines)
-        if plain and 2 * len(set(second)) > len(second) and not any(map(_is_number, second)):
+        if plain and 2 * len(set(second)) > len(second) and not any(map(is_number, second)):
             return "pairs of texts"
         return ""
 

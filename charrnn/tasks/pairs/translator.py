@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.data.config import data_config_from_json
+from charrnn.data.example_files import SPLITS, read_as_trained
 from charrnn.errors import CorpusError, UsageError
 from charrnn.tasks.base import Predictor
 from charrnn.tasks.pairs import evaluate as evaluation
@@ -18,7 +18,7 @@ from charrnn.tasks.pairs.dataset import Pairs, reopen
 from charrnn.tasks.pairs.encoder import PairEncoder
 from charrnn.tasks.pairs.engine import PairEngine
 from charrnn.tasks.pairs.metrics import PairsScore, has_sacrebleu
-from charrnn.tasks.pairs.reading import SPLITS, Pair, read_pairs
+from charrnn.tasks.pairs.reading import Pair, read_pairs
 from charrnn.tasks.pairs.search import Hypothesis
 
 BEAM = 5
@@ -132,25 +132,8 @@ class Translator(Predictor):
 
     def _pairs_of_file(self, path: Path) -> list[Pair]:
         """The pairs of a file, read as those of the training were."""
-        config = PairsDataConfig((str(path),))
-        description = self.path.parent / "run.json"
-        if description.exists():
-            import json
-
-            recipe = json.loads(description.read_text(encoding="utf-8")).get("recipe", {})
-            try:
-                recorded = data_config_from_json(recipe, PairsDataConfig)
-            except (ValueError, TypeError, UsageError):
-                recorded = config
-            assert isinstance(recorded, PairsDataConfig)
-            config = replace(
-                config,
-                encoding=recorded.encoding,
-                errors=recorded.errors,
-                source_column=recorded.source_column,
-                target_column=recorded.target_column,
-            )
-        return read_pairs(config)
+        columns = ("source_column", "target_column")
+        return read_pairs(read_as_trained(PairsDataConfig, path, self.path.parent, columns))
 
     def baseline_lines(self, score: Any) -> list[str]:
         """What `evaluate` prints after a score: of beam search and of the baselines."""

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from charrnn.data.example_files import current_sha256
 from charrnn.tasks.pairs.config import PairsDataConfig
-from charrnn.tasks.pairs.dataset import INDEX, MOST_TOKENS, Pairs, current_sha256, prepare, reopen
+from charrnn.tasks.pairs.dataset import INDEX, MOST_TOKENS, Pairs, prepare, reopen
 from charrnn.tasks.pairs.reading import Pair
 from tests.support.pairs import PAIRS, write_pairs
 
