@@ -82,7 +82,7 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
 def schema_of(task: Any) -> Schema:
     """Task name -> its schema. CheckpointError if this program does not have the task."""
     if not isinstance(task, str) or task not in SCHEMAS:
-        claimed = repr(task)[:40]  # of any length: the file is a stranger's
+        claimed = repr(task)[:40]  # of any length: anybody may have made the file
         raise CheckpointError(
             f"its task is {claimed} and this program knows {', '.join(SCHEMAS)}",
             "use the version of charrnn that wrote it, or a newer one",

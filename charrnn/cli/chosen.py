@@ -34,7 +34,7 @@ DEFAULTS = {
 
 
 def refuse_changes(values: dict[str, Any]) -> None:
-    """UsageError for a budget or a preset beside --more; `More` refuses what else it must."""
+    """UsageError for a budget or a preset with --more; `More` refuses the other options."""
     for name in ("preset", "init_from", *BUDGET):
         if values[name] is not None:
             label, more = GIVEN.get().get(name, "--" + name), BUDGET.get(name)

@@ -1,7 +1,7 @@
 """Documents with a label: `label<TAB>text`, or the name of the folder that a file is in.
 
 A model of such documents reads the label before the text, so it learns p(text | label), as a model
-with control codes does (Keskar et al. 2019, CTRL). The label is spelled by ordinary tokens: any
+with control codes does (Keskar et al. 2019, CTRL). The label is encoded as ordinary tokens: any
 number of labels costs no parameter.
 """
 
@@ -31,7 +31,7 @@ class LabelTally:
         self.empty = 0
 
     def take(self, label: str, place: str) -> None:
-        """Count a label. CorpusError if it cannot be one; `place` says where it stands."""
+        """Count a label. CorpusError if it cannot be one; `place` says where it is."""
         wrong = ""
         if not label:
             wrong = "has no label"

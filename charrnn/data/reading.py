@@ -32,7 +32,7 @@ BLOCK = 1 << 20
 CHAT = "chat"
 
 DOCUMENTS = ("line", "file", "blank", CHAT)
-"""What a document can be: a line, a file, what stands between blank lines, a conversation."""
+"""What a document can be: a line, a file, what is between blank lines, a conversation."""
 
 
 @dataclass

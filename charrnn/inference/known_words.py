@@ -39,7 +39,7 @@ IDS = ""
 BETWEEN = (SPACE, FREE, CONTROL, OTHER)
 """Kinds of characters that end a word."""
 
-SPELLED = (range(0x80, 0xD800), range(0xE000, 0x10000), range(0x1F000, 0x20000))
+LISTED = (range(0x80, 0xD800), range(0xE000, 0x10000), range(0x1F000, 0x20000))
 """Code points that are looked through for symbols that take several tokens."""
 
 Tree = dict[str, Any]
@@ -64,7 +64,7 @@ class Node:
 
 
 class KnownWordsConstraint:
-    """Leaves only tokens that write known words and what stands between them.
+    """Leaves only tokens that write known words and what is between them.
 
     A word of the prompt that is not complete belongs to the text; if no known word begins so, it
     can only end. UsageError if no token is left.
@@ -85,7 +85,7 @@ class KnownWordsConstraint:
         self._nodes: dict[Place, Node] = {}
         self._between: dict[WordState, NDArray[np.bool_]] = {}
         self._rows: dict[int, Node] = {}
-        # As many tokens as the longest word can have, with what stands before it.
+        # As many tokens as the longest word can have, with what is before it.
         self._look = (8 if parts else 1) * (automaton.longest + 2)
         if not self._node(Place(WordState())).kept.any():
             raise UsageError(
@@ -285,7 +285,7 @@ class KnownWordsConstraint:
 
     @functools.cached_property
     def _spelled(self) -> dict[str, list[str]]:
-        """Digits -> characters that begin so and are spelled: those of words, and some others.
+        """Digits -> characters that begin so and are listed: those of words, and some others.
 
         Of the others there is one for each beginning, because all can follow where one can.
         """
@@ -324,7 +324,7 @@ class KnownWordsConstraint:
 @functools.cache
 def _between_characters() -> str:
     """Characters of several bytes that are part of no word, in order."""
-    every = "".join(chr(point) for each in SPELLED for point in each)
+    every = "".join(chr(point) for each in LISTED for point in each)
     words = unicode_pattern(rf"(?!{WITHOUT_SPACES})[{LETTERS}{JOINERS}]+")
     found: str = words.sub("", every)
     return found

@@ -278,7 +278,7 @@ def _grammar(pattern: str, also: Sequence[str] = ()) -> str:
 
 
 def _written(pattern: str) -> str:
-    """A regular expression as it stands in a grammar."""
+    """A regular expression as it is in a grammar."""
     written = re.sub(r"\\?/", r"\\x2F", re.sub(r"(\\\\)", r"\\x5C", pattern))
     return "/" + written.replace("\n", r"\n") + "/"
 

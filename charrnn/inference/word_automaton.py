@@ -179,7 +179,7 @@ class WordAutomaton:
     def _outside(
         self, state: WordState, character: str, kind: int, recent: str
     ) -> WordState | None:
-        """The state after a character that stands outside of a word, or begins one."""
+        """The state after a character that is outside of a word, or begins one."""
         if kind in (LETTER, MARK, INNER) and state.after == "word":
             return None
         if kind == LETTER or (kind == MARK and state.after != "symbol"):

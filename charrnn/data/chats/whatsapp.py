@@ -34,10 +34,10 @@ HEADERS = (
 AFTERNOON = re.compile(
     r"p\.?\s?m|下午|晚上|午後|오후|μ\.?\s?μ|^م|ب\.?ظ|^пп|ÖS|अपराह्न|odp|du\b", re.IGNORECASE
 )
-"""What stands beside an hour from noon on."""
+"""Words next to an hour from noon on."""
 
 MORNING = re.compile(r"a\.?\s?m|上午|凌晨|午前|오전|π\.?\s?μ|^ص|ق\.?ظ", re.IGNORECASE)
-"""What stands beside an hour before noon, of which 12 is the first."""
+"""Words next to an hour before noon, of which 12 is the first."""
 
 MARK = "\u200e"
 """With it begins what WhatsApp itself has written."""
@@ -134,10 +134,10 @@ def _seconds(found: re.Match[str], order: str) -> float | None:
     """A header -> seconds since the year 1; None if it is no date in this order."""
     number = {part: int(found[key]) for part, key in zip(order, "abc", strict=True)}
     year, hour = number["y"], int(found["hour"])
-    beside = f"{found['before']} {found['after']}".strip()
-    if AFTERNOON.search(beside):
+    near = f"{found['before']} {found['after']}".strip()
+    if AFTERNOON.search(near):
         hour = hour % 12 + 12
-    elif beside and hour == 12 and MORNING.search(beside):
+    elif near and hour == 12 and MORNING.search(near):
         hour = 0
     try:
         moment = datetime.datetime(

@@ -1,6 +1,6 @@
 """What makes a text a reply: it ends where a turn ends, it is nobody else's, it answers.
 
-`TurnConstraint` is a filter of the chain. `RelevantStepper` stands before the chain: it steps the
+`TurnConstraint` is a filter of the chain. `RelevantStepper` comes before the chain: it steps the
 reply a second time, without what was said, as one more row of the same batch.
 """
 

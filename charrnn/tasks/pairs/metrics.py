@@ -20,7 +20,7 @@ TIMES = 4
 """A word, or a few, in a row so many times is a repetition."""
 
 LETTER_TIMES = 8
-"""The same for characters, which also stand in rows where nothing is wrong."""
+"""The same for characters, which are also repeated where nothing is wrong."""
 
 LEAST_OUTPUTS = 10
 """Fewer outputs say nothing of all."""
@@ -157,7 +157,7 @@ def failures(
 
 
 def repeats(text: str) -> bool:
-    """Whether up to four words stand in a row TIMES times, or up to four letters LETTER_TIMES.
+    """Whether up to four words are repeated TIMES times, or up to four letters LETTER_TIMES.
 
     The letters are for short strings, and for writing without spaces.
 
@@ -168,7 +168,7 @@ def repeats(text: str) -> bool:
 
 
 def _in_a_row(parts: Sequence[str], times: int) -> bool:
-    """Whether up to four parts stand in a row so many times."""
+    """Whether up to four parts are repeated so many times in a row."""
     for size in range(1, 5):
         # How many in a row are the same as `size` before.
         run = 0

@@ -92,7 +92,7 @@ def by_years(table: Table) -> Table | None:
     dates, values, lines = zip(*cells, strict=True)
     notes = ["each row is a year, with a column for each month"]
     if rest := [name for i, name in enumerate(table.names) if i not in (places[0] - 1, *places)]:
-        notes.append(f"left out beside the months: {', '.join(rest[:3])}")
+        notes.append(f"left out besides the months: {', '.join(rest[:3])}")
     return dataclasses.replace(
         table, names=("month", "value"), columns=(dates, values), lines=lines,
         notes=(*table.notes, *notes),

@@ -22,7 +22,7 @@ MONTHS = {1: "month", 3: "quarter", 12: "year"}
 KINDS = ("step", "second", "month", "business")
 
 LATE = 0.25
-"""So much of a step a date may be beside it."""
+"""The part of a step by which a date may miss it."""
 
 USUAL_STEPS = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10_800,
                14_400, 21_600, 28_800, 43_200, DAY, 7 * DAY, 14 * DAY)  # fmt: skip

@@ -110,7 +110,7 @@ def test_years_by_months_are_one_series() -> None:
     found = read("Year," + months + ",Mean\n" + "\n".join(f"{row},5" for row in rows))
     assert found.frequency.name == "month"
     assert found.series[0].values.tolist() == list(range(36))
-    assert "left out beside the months: Mean" in found.notes
+    assert "left out besides the months: Mean" in found.notes
 
 
 def test_a_clock_that_is_late_by_seconds_has_a_regular_step() -> None:
