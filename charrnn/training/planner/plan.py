@@ -129,7 +129,17 @@ class _Problem:
     @property
     def tokens_per_parameter(self) -> float:
         rules = self.task.rules
-        return rules.tokens_per_parameter if rules else heuristics.TOKENS_PER_PARAMETER
+        if rules:
+            return rules.tokens_per_parameter
+        return heuristics.tokens_per_parameter(self.optimizer)
+
+    @property
+    def optimizer(self) -> str:
+        """The optimizer that is given, else that of the task or of texts."""
+        rules = self.task.rules
+        return self.train.get("optimizer") or (
+            rules.optimizer if rules else self.advice.optimizer()
+        )
 
     @property
     def minutes(self) -> float:
@@ -319,11 +329,9 @@ def _speed(problem: _Problem, model: ModelConfig) -> Speed:
 
 def _known_train_fields(problem: _Problem, model: ModelConfig) -> dict[str, Any]:
     """The fields of TrainConfig that are known once the model is."""
-    rules = problem.task.rules
-    optimizer = rules.optimizer if rules else problem.advice.optimizer()
-    # First, so that what was given replaces them.
-    chosen = {"precision": best_precision(model, problem.group), "optimizer": optimizer}
-    return chosen | problem.train
+    # First, so that a precision that was given replaces it.
+    precision = {"precision": best_precision(model, problem.group)}
+    return precision | problem.train | {"optimizer": problem.optimizer}
 
 
 def _model(problem: _Problem, size: tuple[int, int]) -> ModelConfig:

@@ -30,7 +30,7 @@ from charrnn.training.planner.heuristics import (
     PARAMETERS_PER_TOKEN,
     SIZES,
     SLOW_TOKENS,
-    TOKENS_PER_PARAMETER,
+    SOAP_TOKENS_PER_PARAMETER,
     default_minutes,
     dropout,
     evaluations,
@@ -379,7 +379,7 @@ def test_the_chosen_size_can_be_trained_and_the_next_cannot(
     def trainable(size: tuple[int, int]) -> bool:
         model = model_of(10**8, size)
         speed = machine.power / (num_parameters(model) + 10_000)
-        return speed * minutes * 60 >= TOKENS_PER_PARAMETER * num_parameters(model)
+        return speed * minutes * 60 >= SOAP_TOKENS_PER_PARAMETER * num_parameters(model)
 
     assert 0 < index < len(SIZES) - 1
     assert trainable(SIZES[index])
