@@ -20,7 +20,7 @@ GPU_UNITS = 128
 LARGE_VOCABULARY = 1000
 """From this size on, embedding and output layer share a matrix: most parameters are there."""
 
-TOKENS_PER_PARAMETER, SOAP_TOKENS_PER_PARAMETER = 3.5, 2.5
+TOKENS_PER_PARAMETER, SOAP_TOKENS_PER_PARAMETER = 3.5, 3.0
 """A budget is best spent on about so many training tokens per parameter."""
 
 PARAMETERS_PER_TOKEN = 12
@@ -112,7 +112,7 @@ def tokens_per_parameter(optimizer: str) -> float:
     """An optimizer -> training tokens per parameter: fewer where each step gains more.
 
     >>> tokens_per_parameter("soap"), tokens_per_parameter("adamw")
-    (2.5, 3.5)
+    (3.0, 3.5)
     """
     return SOAP_TOKENS_PER_PARAMETER if optimizer == "soap" else TOKENS_PER_PARAMETER
 
