@@ -27,6 +27,7 @@ from charrnn.cli.write import number_of, write_new
 from charrnn.data.chats.turns import LINE_BREAK
 from charrnn.errors import UsageError
 from charrnn.inference.sampling import check_parameter
+from charrnn.tokenizers.base import count
 
 if TYPE_CHECKING:
     from charrnn.tasks.language.chat import Chat
@@ -203,7 +204,9 @@ class Session:
                 self._out.write("\n")
                 self._out.flush()
         if self._chat.exchanges and self._chat.exchanges[-1].finish == "length":
-            terminal.say(f"(cut after {self._chat.params.length:,} tokens: --max-length)", "dim")
+            terminal.say(
+                f"(cut after {count(self._chat.params.length, 'token')}: --max-length)", "dim"
+            )
 
     @contextlib.contextmanager
     def _stoppable(self) -> Iterator[None]:

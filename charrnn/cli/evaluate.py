@@ -1,7 +1,7 @@
 """`charrnn evaluate`: how well a model predicts text that it was not trained on."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli import terminal
@@ -21,6 +21,13 @@ from charrnn.cli.output import Output
 from charrnn.data.config import DataConfig
 from charrnn.errors import UsageError
 from charrnn.tasks.base import Predictor
+from charrnn.tokenizers.base import count
+
+if TYPE_CHECKING:
+    from charrnn.tasks.language.label_scores import LabelScore
+
+SHOWN = 30
+"""Labels in the table; --json has all."""
 
 
 def evaluate(
@@ -67,18 +74,62 @@ def evaluate(
     score = model.evaluate(
         split, file=file, encoding=asked, errors=errors, device=device, on_note=terminal.note
     )
+    labels = model.label_scores(split, file=file, encoding=asked, errors=errors)
     if json:
         out.json(
-            score.to_json() | {"checkpoint": str(model.path), "split": None if file else split}
+            score.to_json()
+            | {"checkpoint": str(model.path), "split": None if file else split}
+            | _labels_json(labels)
         )
     else:
         out.write(
             f"{score.nats_per_char:.4f} nats/char, {score.bits_per_char:.4f} bits/char, "
             f"loss {score.loss:.4f} nats/token, perplexity {score.perplexity:.4g}, "
-            f"over {score.tokens:,} tokens ({score.characters:,} characters)"
+            f"over {count(score.tokens, 'token')} ({count(score.characters, 'character')})"
             f"{score.unknown_share()}\n"
         )
         out.flush()
+        _print_labels(labels)
+
+
+def _labels_json(labels: "list[LabelScore]") -> dict[str, Any]:
+    """The fields of `evaluate --json` for a model with labels; {} for any other."""
+    from charrnn.tasks.language.label_scores import accuracy
+
+    if not labels:
+        return {}
+    return {
+        "label_accuracy": accuracy(labels),
+        "labels": {each.label: each.to_json() for each in labels},
+    }
+
+
+def _print_labels(labels: "list[LabelScore]") -> None:
+    """A table of the labels, those with most texts, and how often the right one is likeliest."""
+    from charrnn.cli.tables import print_table
+    from charrnn.tasks.language.label_scores import accuracy
+
+    if not labels:
+        return
+    print_table(
+        ["label", ">texts", ">nats/char", ">accuracy"],
+        [
+            [
+                each.label,
+                f"{each.texts:,}",
+                f"{each.nats_per_char:.4f}",
+                f"{each.right / each.compared:.3f}" if each.compared else "-",
+            ]
+            for each in labels[:SHOWN]
+        ],
+    )
+    out, right = Output(), accuracy(labels)
+    if len(labels) > SHOWN:
+        out.write(f"and {count(len(labels) - SHOWN, 'label')} more (all are in --json)\n")
+    if right is not None:
+        texts = count(sum(each.compared for each in labels), "text")
+        out.write(f"the label of a text is the likeliest one for {right:.1%} of {texts}\n")
+    out.flush()
 
 
 def _evaluate_other(

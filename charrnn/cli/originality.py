@@ -11,6 +11,7 @@ from charrnn.cli.options import Json, RunsDir, option
 from charrnn.cli.output import Output
 from charrnn.cli.prompts import read_text
 from charrnn.cli.tables import print_table
+from charrnn.tokenizers.base import count
 
 LINE_BREAK = "\N{RETURN SYMBOL}"
 """What a table shows for the end of a line inside a text."""
@@ -61,8 +62,8 @@ def originality(
         out.json(facts)
         return
     out.write(
-        f"{facts['copied_share']:.1%} of {len(text):,} characters stand in the corpus in spans of "
-        f"{shortest} or more; the longest has {facts['longest']}\n"
+        f"{facts['copied_share']:.1%} of {count(len(text), 'character')} stand in the corpus in "
+        f"spans of {shortest} or more; the longest has {facts['longest']}\n"
     )
     out.flush()
     rows = [

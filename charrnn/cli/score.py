@@ -17,7 +17,7 @@ from charrnn.cli.prompts import STDIN
 from charrnn.data.reading import Tally
 from charrnn.data.sources import opened
 from charrnn.errors import CorpusError, UsageError
-from charrnn.tokenizers.base import to_bytes
+from charrnn.tokenizers.base import count, to_bytes
 from charrnn.tokenizers.documents import END
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ def _print_whole(model: "LanguageModel", text: str, compare: bool, as_json: bool
         return
     out.write(
         f"{found['bits_per_char']:.4f} bits/char, perplexity {found['perplexity']:.4g}, "
-        f"log-likelihood {found['log_likelihood']:,.1f} nats, {found['tokens']:,} tokens "
-        f"({found['characters']:,} characters){score.unknown_share()}\n"
+        f"log-likelihood {found['log_likelihood']:,.1f} nats, {count(score.tokens, 'token')} "
+        f"({count(score.characters, 'character')}){score.unknown_share()}\n"
     )
     for name, bits in others.items():
         out.write(f"{bits:.4f} bits/char by {name}\n")

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from charrnn.tokenizers.base import count
+
 LINE_BREAK = "\u2028"
 """A line break inside a turn: what Unicode has for this, and no other text that is read keeps."""
 
@@ -85,16 +87,16 @@ class ChatTally:
     def notes(self) -> Iterator[str]:
         """What the user should know of how the chats were read."""
         forms = ", ".join(self.forms)
-        names = ", ".join(f"{name} {count:,}" for name, count in self.speakers.most_common(SHOWN))
+        names = ", ".join(f"{name} {own:,}" for name, own in self.speakers.most_common(SHOWN))
         more = len(self.speakers) - SHOWN
         others = f" and {more:,} more" if more > 0 else ""
         yield (
-            f"chat ({forms}): {self.messages:,} messages in {self.turns:,} turns and "
-            f"{self.conversations:,} conversation{'s' * (self.conversations != 1)}; "
+            f"chat ({forms}): {count(self.messages, 'message')} in {count(self.turns, 'turn')} and "
+            f"{count(self.conversations, 'conversation')}; "
             f"turns of {names}{others}"
         )
         if self.left_out:
-            found = ", ".join(f"{count:,} {what}" for what, count in self.left_out.items())
+            found = ", ".join(f"{many:,} {what}" for what, many in self.left_out.items())
             yield f"left out: {found}"
 
 
@@ -179,7 +181,7 @@ def speakers_of(record: Mapping[str, Any]) -> dict[str, int]:
     found = record.get("speakers")
     pairs = found.items() if isinstance(found, dict) else ()
     return {
-        name: count
-        for name, count in list(pairs)[: RECORDED + 1]
-        if isinstance(name, str) and type(count) is int and clean_name(name) == name
+        name: turns
+        for name, turns in list(pairs)[: RECORDED + 1]
+        if isinstance(name, str) and type(turns) is int and clean_name(name) == name
     }

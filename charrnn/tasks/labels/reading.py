@@ -22,6 +22,7 @@ from charrnn.data.tables import JSON_SUFFIXES, csv_rows, json_rows
 from charrnn.errors import CorpusError
 from charrnn.tasks.labels.columns import FASTTEXT, find_columns, labels_of, tagged
 from charrnn.tasks.labels.config import MOST_LABELS, LabelsDataConfig
+from charrnn.tokenizers.base import count
 
 LONGEST_LABEL = 200
 """Characters of a label."""
@@ -123,7 +124,7 @@ def _check_enough(examples: Sequence[Example], config: LabelsDataConfig) -> None
     names = ", ".join(config.sources)
     if len(examples) < LEAST_TEXTS:
         raise CorpusError(
-            f"{names} has {len(examples)} texts and a model needs at least {LEAST_TEXTS}",
+            f"{names} has {count(len(examples), 'text')} and a model needs at least {LEAST_TEXTS}",
             "give more texts",
         )
     labels = {label for example in examples for label in example.labels}
@@ -155,8 +156,9 @@ def _contradictions(examples: Sequence[Example]) -> list[str]:
     labels: dict[str, set[tuple[str, ...]]] = {}
     for example in examples:
         labels.setdefault(example.text, set()).add(example.labels)
-    count = sum(len(each) > 1 for each in labels.values())
-    return [f"{count:,} texts occur with different labels"] if count else []
+    found = sum(len(each) > 1 for each in labels.values())
+    verb = "occurs" if found == 1 else "occur"
+    return [f"{count(found, 'text')} {verb} with different labels"] if found else []
 
 
 def _unseen(splits: Mapping[str, Sequence[Example]]) -> list[str]:

@@ -14,7 +14,7 @@ from charrnn.activity import track
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.data.reading import Reading, Tally
 from charrnn.errors import CorpusError, UsageError
-from charrnn.evaluation.scores import Score, log_probabilities, read_text, score_tokens
+from charrnn.evaluation.scores import Pricing, Score, log_probabilities, read_text, score_tokens
 from charrnn.inference.beam_search import Hypothesis, beam_search, text_of
 from charrnn.inference.constraints import CORPUS, Constraints
 from charrnn.inference.engine import Engine, default_threads
@@ -35,6 +35,7 @@ from charrnn.tokenizers.base import Ids
 
 if TYPE_CHECKING:
     from charrnn.tasks.language.chat import Chat
+    from charrnn.tasks.language.label_scores import LabelScore
 
 NO_CONSTRAINTS = Constraints()
 
@@ -294,22 +295,8 @@ class LanguageModel(Predictor):
         in the same encoding unless another is given. on_note: called with remarks on how it was
         read. CorpusError if the split is not there.
         """
-        if split not in SPLITS:
-            raise UsageError(f"there is no split {split!r}", "choose train, valid or test")
-        if file is not None:
-            reading, tally = self.reading(encoding, errors), Tally()
-            tokens, characters, pricing = read_text(Path(file), self.tokenizer, reading, tally)
-            if on_note is not None:
-                for note in tally.notes(reading):
-                    on_note(note)
-        else:
-            if self.corpus is None or not self.corpus.size(split):
-                raise CorpusError(
-                    f"there is no {split} part next to {self.path}", "give a text with --file"
-                )
-            part = self.corpus.splits[split]
-            tokens, characters = part.load(), part.characters
-            pricing = self.corpus.pricing(split)
+        asked = (split, file, encoding, errors, on_note)
+        tokens, characters, pricing = self._evaluated(*asked)
         start_id = self.tokenizer.start_id
         # The torch network has no int8 weights; what is evaluated must be what samples.
         if self.precision != "float32":
@@ -337,6 +324,52 @@ class LanguageModel(Predictor):
 
                 torch.set_num_threads(faster_threads(look, self.threads))
             return evaluate(network, tokens, characters, start_id, pricing)
+
+    def label_scores(
+        self,
+        split: str = "valid",
+        *,
+        file: str | Path | None = None,
+        encoding: str | None = None,
+        errors: str = "strict",
+    ) -> "list[LabelScore]":
+        """The score of each label over a split or a file: texts, nats per character, accuracy.
+
+        The arguments are those of `evaluate`. Empty if the model has no labels.
+        """
+        from charrnn.tasks.language.conditions import labels_of
+        from charrnn.tasks.language.label_scores import label_scores
+
+        known = labels_of(self)
+        if not known or self.engine.config.reset_id < 0:
+            return []
+        tokens, characters, pricing = self._evaluated(split, file, encoding, errors)
+        return label_scores(self.engine, self.tokenizer, tokens, characters, known, pricing)
+
+    def _evaluated(
+        self,
+        split: str,
+        file: str | Path | None,
+        encoding: str | None,
+        errors: str,
+        on_note: Callable[[str], None] | None = None,
+    ) -> tuple[Ids, int, Pricing]:
+        """What `evaluate` reads: tokens, how many characters they are, and their pricing."""
+        if split not in SPLITS:
+            raise UsageError(f"there is no split {split!r}", "choose train, valid or test")
+        if file is not None:
+            reading, tally = self.reading(encoding, errors), Tally()
+            read = read_text(Path(file), self.tokenizer, reading, tally)
+            if on_note is not None:
+                for note in tally.notes(reading):
+                    on_note(note)
+            return read
+        if self.corpus is None or not self.corpus.size(split):
+            raise CorpusError(
+                f"there is no {split} part next to {self.path}", "give a text with --file"
+            )
+        part = self.corpus.splits[split]
+        return part.load(), part.characters, self.corpus.pricing(split)
 
     def save(self, path: str | Path) -> Path:
         """Write the model for sharing -> its path; a name that ends in .onnx becomes ONNX."""

@@ -26,6 +26,7 @@ from charrnn.data.reading import BLOCK, CHAT, Tally
 from charrnn.data.sources import Sources, whole_lines
 from charrnn.errors import CorpusError, UsageError
 from charrnn.tasks.language.leaks import Leaks
+from charrnn.tokenizers.base import count
 
 SPLITS = ("train", "valid", "test")
 
@@ -136,9 +137,9 @@ class Texts:
             self.length = sum(map(len, self._blocks(self.main)))
         if self.length < MINIMUM:
             named = ", ".join(config.sources)
-            count = f"{self.length} character{'s' * (self.length != 1)}"
+            found = count(self.length, "character")
             raise CorpusError(
-                f"{named} has {count} and a model needs at least {MINIMUM}",
+                f"{named} has {found} and a model needs at least {MINIMUM}",
                 "give more text",
             )
         self.held_out = self._chosen(hashes, lengths) if config.documents else {}
@@ -164,18 +165,19 @@ class Texts:
         if not self.config.conditions:
             return
         known = self.part_labels["train"]
-        yield f"{len(known):,} labels: {', '.join(n for n, _ in known.most_common(5))}" + (
+        yield f"{count(len(known), 'label')}: {', '.join(n for n, _ in known.most_common(5))}" + (
             ", ..." if len(known) > 5 else ""
         )
         if self.labels.empty:
-            yield f"{self.labels.empty:,} documents have a label and no text, and are left out"
+            some = count(self.labels.empty, "document")
+            verbs = ("has", "is") if self.labels.empty == 1 else ("have", "are")
+            yield f"{some} {verbs[0]} a label and no text, and {verbs[1]} left out"
         for name in SPLITS[1:]:
             new = sorted(self.part_labels[name].keys() - known.keys())
             if new:
-                yield (
-                    f"{len(new):,} labels of the {name} part are not in the training part, such as "
-                    f"{new[0]}"
-                )
+                some = count(len(new), "label")
+                verb, rest = ("is", ": ") if len(new) == 1 else ("are", ", such as ")
+                yield f"{some} of the {name} part {verb} not in the training part{rest}{new[0]}"
 
     def _leaks(self) -> Iterator[str]:
         """Notes on text that is read twice, or is both learned and measured on."""
@@ -290,9 +292,9 @@ class Texts:
         each, index = np.unique(hashes, return_inverse=True)
         total = np.bincount(index, lengths).astype(np.int64)
         if len(each) <= len(wanted):
-            count = f"{len(each):,} different document{'s' * (len(each) != 1)}"
+            some = count(len(each), "different document")
             raise CorpusError(
-                f"the text has {count}, and each part needs one of its own",
+                f"the text has {some}, and each part needs one of its own",
                 "give more text, files with --valid, or --valid-fraction 0",
             )
         chosen: dict[int, str] = {}

@@ -20,6 +20,7 @@ from charrnn.data.tables import JSON_SUFFIXES, csv_rows, json_rows
 from charrnn.errors import CorpusError
 from charrnn.tasks.pairs.config import PairsDataConfig
 from charrnn.tasks.pairs.tables import find_columns
+from charrnn.tokenizers.base import count
 
 MOST_CHARACTERS = 4_000
 """A pair with a longer side is left out: attention looks at all of a source for each token."""
@@ -88,8 +89,8 @@ def read(config: PairsDataConfig, folder: Path) -> Texts:
     }
     if len(pairs) < LEAST_PAIRS:
         raise CorpusError(
-            f"{', '.join(config.sources)} has {len(pairs)} pairs and a model needs at least "
-            f"{LEAST_PAIRS}",
+            f"{', '.join(config.sources)} has {count(len(pairs), 'pair')} and a model needs at "
+            f"least {LEAST_PAIRS}",
             "give more pairs",
         )
     held_out = choose(pairs, fractions)

@@ -1,0 +1,105 @@
+"""What `evaluate` says of each label, against the same figures text by text."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import charrnn
+from charrnn import api
+from charrnn.checkpoints.run import Run
+from charrnn.cli.evaluate import evaluate
+from charrnn.tasks.language import label_scores
+from charrnn.tasks.language.conditions import compare_labels, labels_of
+from charrnn.tasks.language.label_scores import LabelScore, accuracy
+from tests.support.tiny import tiny_run
+
+LINES = "".join(f"en\tthe cat{i} sat\nfr\tle chat{i} dort\n" for i in range(40))
+
+
+def trained(folder: Path, **options: Any) -> Run:
+    """A run that has learned for a moment which words belong to which label."""
+    source = folder / "labels.tsv"
+    source.write_text(LINES)
+    size: dict[str, Any] = {"hidden_size": 32, "num_layers": 1, "embedding_size": 16}
+    return charrnn.train(
+        source, runs_dir=folder, conditions=True, steps=100, threads=1, batch_size=8,
+        seq_length=32, learning_rate=0.01, dropout=0.0, **size, **options,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A model of characters."""
+    return trained(tmp_path_factory.mktemp("labels"))
+
+
+def test_each_label_is_scored_as_its_texts_are_one_by_one(run: Run) -> None:
+    model = api.load(run, checkpoint="latest", threads=1)
+    corpus = model.corpus_or_error("none")
+    lines = corpus.tokenizer.decode(corpus.splits["valid"].load().tolist()).splitlines()
+    found = {each.label: each for each in model.label_scores()}
+    assert set(found) == {"en", "fr"}
+    for name, score in found.items():
+        texts = [line.partition("\t")[2] for line in lines if line.startswith(name)]
+        own = [model.with_label(name).score(text + "\n") for text in texts]
+        assert score.texts == score.compared == len(texts)
+        assert score.characters == sum(map(len, texts)) + len(texts)
+        assert score.nats == pytest.approx(sum(each.nats for each in own), rel=1e-4)
+        best = [next(iter(compare_labels(model, text, labels_of(model)))) for text in texts]
+        assert score.right == best.count(name)
+    assert accuracy(list(found.values())) == 1.0
+
+
+@pytest.mark.parametrize("name", ["byte", "word", "subword"])
+def test_other_tokenizers_have_the_same_labels(name: str, tmp_path: Path) -> None:
+    size = {"vocab_size": 262} if name == "subword" else {}
+    model = api.load(trained(tmp_path, tokenizer=name, **size), checkpoint="latest", threads=1)
+    corpus = model.corpus_or_error("none")
+    text = corpus.tokenizer.decode(corpus.splits["train"].load().tolist())
+    found = {each.label: each for each in model.label_scores("train")}
+    assert {k: v.texts for k, v in found.items()} == labels_of(model)
+    without = corpus.splits["train"].characters - 3 * text.count("\n")
+    assert sum(each.characters for each in found.values()) == pytest.approx(without)
+
+
+def test_a_file_may_have_other_labels_and_lines_without_any(run: Run, tmp_path: Path) -> None:
+    model = api.load(run, checkpoint="latest", threads=1)
+    path = tmp_path / "new.tsv"
+    path.write_text("de\tdie\nen\tthe cat1 sat\nno label\nen\t\n")
+    found = {each.label: (each.texts, each.right) for each in model.label_scores(file=path)}
+    assert found == {"de": (1, 0), "en": (1, 1)}
+    path.write_text("no label at all\n")
+    assert model.label_scores(file=path) == []
+
+
+def test_few_of_many_texts_are_compared(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = api.load(run, checkpoint="latest", threads=1)
+    monkeypatch.setattr(label_scores, "COMPARED_TOKENS", 200)
+    found = model.label_scores("train")
+    assert 0 < sum(each.compared for each in found) < sum(each.texts for each in found) / 2
+    monkeypatch.setattr(label_scores, "MOST_COMPARED", 1)
+    assert accuracy(model.label_scores("train")) is None
+
+
+def test_the_table_and_its_json(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    evaluate(str(run.folder), threads=1)
+    first, header, *rows = capfd.readouterr().out.splitlines()
+    assert "nats/char" in first
+    assert header.split() == ["label", "texts", "nats/char", "accuracy"]
+    assert {row.split()[0] for row in rows[:2]} == {"en", "fr"}
+    assert rows[2].startswith("the label of a text is the likeliest one for 100.0% of ")
+    evaluate(str(run.folder), threads=1, json=True)
+    import json
+
+    data = json.loads(capfd.readouterr().out)
+    assert data["label_accuracy"] == 1.0
+    assert set(data["labels"]["en"]) == {
+        "texts", "characters", "nats_per_char", "compared", "right",
+    }  # fmt: skip
+
+
+def test_a_model_without_labels_has_no_table(tmp_path: Path) -> None:
+    model = api.load(tiny_run(tmp_path), checkpoint="latest", threads=1)
+    assert model.label_scores() == []
+    assert accuracy([LabelScore("en", 1, 2.0, 3.0)]) is None
