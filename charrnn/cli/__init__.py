@@ -11,6 +11,7 @@ signals         Ctrl-C and the other signals that stop a training
 work            long work of the library, shown on stderr
 progress        the events of a training as lines on stderr
 lines           the arguments RUN and TEXT, and the lines of stdin as they arrive
+models          the options of the model that writes: RUN, --blend, --label
 prompts         prompts from options, files and pipes
 chain           options of filters and constraints that sample, write and chat share
 sample_output   samples as text or JSON

@@ -105,6 +105,12 @@ SAMPLING = (
 )
 """What the options that shape a distribution need."""
 
+MODELS = (
+    Effect("label", _lacks("more"), "on a blend of several models", "name one model"),
+    Effect("blend", _has("more"), "on a single model", "name two runs or more"),
+)
+"""What the options of `cli.models` need."""
+
 COMMANDS: Mapping[str, tuple[Effect, ...]] = {
     "train": (
         *(
@@ -114,8 +120,7 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
         Effect("task", _lacks("resume"), "with --resume: a run keeps its task"),
     ),
     "sample": (
-        Effect("label", _lacks("more"), "on a blend of several models", "name one model"),
-        Effect("blend", _has("more"), "on a single model", "name two runs or more"),
+        *MODELS,
         Effect("logprobs", _has("json"), "without --json", "add --json", neutral=-1),
         Effect(
             "escapes",
@@ -126,7 +131,7 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
         *SAMPLING,
     ),
     "chat": SAMPLING,
-    "write": tuple(_filter_effects()),
+    "write": (*MODELS, *_filter_effects()),
     "evaluate": (
         *(Effect(name, _has("file"), "without --file") for name in ("encoding", "errors")),
         Effect("split", _lacks("file"), "with --file", "give one of them"),

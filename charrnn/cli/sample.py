@@ -4,9 +4,6 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli.chain import (
     SAMPLERS,
     Samplers,
@@ -16,6 +13,7 @@ from charrnn.cli.chain import (
     given_values,
     order_of,
 )
+from charrnn.cli.models import BlendWeights, Labels, More, written_by
 from charrnn.cli.options import Json, Precision, RunName, RunsDir, Threads, Which, option
 from charrnn.errors import UsageError
 from charrnn.inference.generation import is_character_level
@@ -29,27 +27,10 @@ if TYPE_CHECKING:
 
 def sample(
     run: RunName = None,
-    more: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="More models, for --blend.", show_default=False),
-    ] = None,
+    more: More = None,
     runs_dir: RunsDir = Path("runs"),
-    blend: Annotated[
-        str | None,
-        option(
-            metavar="WEIGHTS",
-            help="Let several models write together, with these weights: 0.7,0.3.",
-            show_default="none",
-        ),
-    ] = None,
-    label: Annotated[
-        list[str] | None,
-        option(
-            metavar="NAME[=WEIGHT]",
-            help="Write in this label of a model of --conditions; several with weights mix.",
-            show_default="none",
-        ),
-    ] = None,
+    blend: BlendWeights = None,
+    label: Labels = None,
     prompt: Annotated[
         str, option(help="Text to continue; - reads it from stdin.", show_default="none")
     ] = "",
@@ -155,7 +136,7 @@ def sample(
         "threads": threads,
         "precision": precision,
     }
-    model = _model([run, *(more or ())], blend, label or [], how)
+    model = written_by([run, *(more or ())], blend, label or [], how)
     note_unseen(texts, model.tokenizer)
     note_blank(texts, model.tokenizer)
     note_unfinished(texts, model, constraints)
@@ -181,38 +162,6 @@ def sample(
         ),
         model,
     )  # fmt: skip
-
-
-def _model(
-    runs: list[str | None], blend: str | None, labels: list[str], how: dict[str, Any]
-) -> "LanguageModel":
-    """The model of one run, or of several with --blend; with --label in these labels."""
-    from charrnn import api
-
-    if runs[0] is not None and len(runs) > 1:
-        names = [name for name in runs if name is not None]
-        return api.blend(names, _weights(blend, len(names)), **how)
-    model = api.load(runs[0], **how, task=LANGUAGE)
-    if not labels:
-        return model
-    from charrnn.tasks.language.conditions import Conditioned, parse_labels
-
-    return Conditioned(model, parse_labels(labels, model))
-
-
-def _weights(text: str | None, count: int) -> list[float]:
-    """--blend -> the weights of so many models. UsageError unless they are numbers."""
-    if text is None:
-        raise UsageError(
-            f"{count} models write together only with weights",
-            f"add --blend {','.join(['1'] * count)}, or name one model",
-        )
-    try:
-        return [float(each) for each in text.split(",")]
-    except ValueError:
-        raise UsageError(
-            f"--blend {text!r} has a weight that is no number", "write it as 0.7,0.3"
-        ) from None
 
 
 def tell_seed(seed: int) -> None:

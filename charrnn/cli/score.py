@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.checkpoints.checkpoint import SUFFIX
-from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli import terminal
 from charrnn.cli.effects import GIVEN
+from charrnn.cli.models import weights_of, written_by
 from charrnn.cli.options import Errors, Json, Precision, RunName, RunsDir, Threads, Which, option
 from charrnn.cli.output import Output
 from charrnn.cli.prompts import STDIN
@@ -37,7 +37,23 @@ def score(
             show_default=False,
         ),
     ] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]... [FILE]",
+            help="With --blend, more models before the text.",
+            show_default=False,
+        ),
+    ] = None,
     runs_dir: RunsDir = Path("runs"),
+    blend: Annotated[
+        str | None,
+        option(
+            metavar="WEIGHTS",
+            help="Score by as many models as these weights, which write together: 0.7,0.3.",
+            show_default="none",
+        ),
+    ] = None,
     per_line: Annotated[
         bool, option("--per-line", help="Rank the lines, the least likely first.")
     ] = False,
@@ -70,17 +86,14 @@ def score(
     if color and (per_line or json or labels):
         other = "--labels" if labels else "--per-line" if per_line else "--json"
         raise UsageError(f"{other} and --color contradict each other", "give one of them")
-    from charrnn import api
-
-    run, file = _sort_arguments(run, file)
-    model = api.load(
-        run,
-        checkpoint=checkpoint,
-        runs_dir=runs_dir,
-        threads=threads,
-        precision=precision,
-        task=LANGUAGE,
-    )
+    runs, file = _sort_arguments([run, file, *(more or ())], blend)
+    how: dict[str, Any] = {
+        "checkpoint": checkpoint,
+        "runs_dir": runs_dir,
+        "threads": threads,
+        "precision": precision,
+    }
+    model = written_by(runs, blend, [], how)
     asked = encoding if "encoding" in GIVEN.get() else None
     reading, tally = model.reading(asked, errors), Tally()
     if labels:
@@ -106,7 +119,27 @@ def score(
         _print_whole(model, text, yardsticks, json)
 
 
-def _sort_arguments(run: str | None, file: str | None) -> tuple[str | None, str]:
+def _sort_arguments(given: list[str | None], blend: str | None) -> tuple[list[str | None], str]:
+    """The arguments -> the runs and the text; with --blend there are as many runs as weights."""
+    words = [each for each in given if each is not None]
+    if blend is None:
+        if len(words) > 2:
+            raise UsageError(
+                f"{len(words)} arguments are more than a run and a text",
+                "name several models with --blend, such as --blend 0.5,0.5",
+            )
+        run, file = _run_and_file(*given[:2])
+        return [run], file
+    count = len(weights_of(blend, 0))
+    if count < 2 or not count <= len(words) <= count + 1:
+        raise UsageError(
+            f"--blend {blend} is for {count} model{'s' * (count != 1)}, two or more, and a text",
+            "name them and the text, as in: score A B FILE --blend 0.7,0.3",
+        )
+    return list(words[:count]), words[count] if len(words) > count else STDIN
+
+
+def _run_and_file(run: str | None, file: str | None) -> tuple[str | None, str]:
     """The run and the text; a single argument can be either."""
     if file is not None or run is None:
         return run, file or STDIN

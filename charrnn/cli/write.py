@@ -13,11 +13,11 @@ from types import FrameType
 from typing import Annotated, Any
 
 from charrnn.checkpoints.atomic import write_durably
-from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli import terminal
 from charrnn.cli.chain import SAMPLERS, Samplers, add_chain, constraints_of, given_values, order_of
 from charrnn.cli.draft import Chain, Draft
 from charrnn.cli.line_editor import LineReader, line_reader
+from charrnn.cli.models import BlendWeights, Labels, More, written_by
 from charrnn.cli.options import RunName, RunsDir, Threads, Which, option
 from charrnn.errors import InterruptedTraining, StorageError, UsageError
 from charrnn.inference.sampling import resolve
@@ -44,7 +44,10 @@ SHOWN = 400
 
 def write(
     run: RunName = None,
+    more: More = None,
     runs_dir: RunsDir = Path("runs"),
+    blend: BlendWeights = None,
+    label: Labels = None,
     prompt: Annotated[str, option(help="Beginning of the text.", show_default="empty")] = "",
     prompt_file: Annotated[
         Path | None, option(help="A text file to go on with.", show_default="none")
@@ -66,7 +69,6 @@ def write(
 
     It offers a continuation; you accept it, ask for another, edit, undo, or type your own.
     """
-    from charrnn import api
     from charrnn.cli.prompts import STDIN, note_unfinished, note_unseen, read_prompt
 
     if STDIN in (prompt, str(prompt_file)):
@@ -75,7 +77,8 @@ def write(
         )
     constraints = constraints_of(values)
     prompt = read_prompt(prompt, prompt_file, escapes=False)
-    model = api.load(run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads, task=LANGUAGE)
+    how = {"checkpoint": checkpoint, "runs_dir": runs_dir, "threads": threads}
+    model = written_by([run, *(more or ())], blend, label or [], how)
     note_unseen([prompt], model.tokenizer)
     seed = secrets.randbits(32) if seed is None else seed
     note_unfinished([prompt], model, constraints)
