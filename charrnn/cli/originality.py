@@ -39,6 +39,7 @@ def originality(
     """
     from charrnn import api
     from charrnn.checkpoints.run import find_run
+    from charrnn.data.conditions import without_these
     from charrnn.tasks.language.copies import CorpusSearch
     from charrnn.tasks.language.originality import copied_fraction
 
@@ -47,6 +48,9 @@ def originality(
     # Only its tokenizer is used, and all checkpoints of a run have the same one.
     model = api.load(found, checkpoint="latest", task=LANGUAGE)
     corpus = model.corpus_or_error("train it again")
+    # What the model wrote without --label begins with one, which is no text.
+    if corpus.conditions:
+        text = without_these(text, corpus.conditions)
     search = CorpusSearch(corpus, found.corpus_folder, found.description())
     spans = search.copies(text, shortest)
     # Spans of equal length in the order of the text, so that the output is the same every time.

@@ -125,7 +125,7 @@ def _sort_arguments(given: list[str | None], blend: str | None) -> tuple[list[st
     if blend is None:
         if len(words) > 2:
             raise UsageError(
-                f"{len(words)} arguments are more than a run and a text",
+                f"got an unexpected extra argument ({words[2]}) after a run and a text",
                 "name several models with --blend, such as --blend 0.5,0.5",
             )
         run, file = _run_and_file(*given[:2])

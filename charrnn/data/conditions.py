@@ -8,7 +8,7 @@ number of labels costs no parameter.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from charrnn.errors import CorpusError
@@ -93,6 +93,18 @@ def without_labels(text: str, documents: str) -> str:
     """
     end = "\n" if documents == "line" else END
     return re.sub(rf"(^|{end})[^\t\n{END}]*\t", r"\1", text)
+
+
+def without_these(text: str, labels: Container[str]) -> str:
+    r"""Text -> the same without these labels, each with a tab, where lines begin with them.
+
+    >>> without_these("en\tcat\nNote\tthat\n", {"en", "fr"})
+    'cat\nNote\tthat\n'
+    """
+    cut = (line.partition(TAB) for line in text.split("\n"))
+    return "\n".join(
+        rest if tab and head in labels else head + tab + rest for head, tab, rest in cut
+    )
 
 
 def labels_in(text: str, documents: str) -> list[str]:

@@ -87,6 +87,15 @@ end; a line break inside a text is U+2028. U+FDD0 ends a conversation, after its
 }
 """By `documents`: how a file became the text that the model learned."""
 
+LABELS = """
+LABELS. Each document was learned as a label, a tab (U+0009) and its text; the labels are the keys of
+`labels`, with the number of their training documents. To write or score in a label, read start_id,
+then the ids of the label and the tab together, then the text: the probability of the text given
+the label is the product over the ids after the tab. Do so after each end of a document too. For a
+mix of labels read each with a state of its own, and add the weighted logits, with weights of a sum
+of 1. Without a label the model writes one, a tab, and a text in it.
+"""
+
 LINE_ENDS = (
     "{begin}Line ends of other kinds (CR LF, CR, VT, FF, NEL, LS, PS) were read as newlines.\n"
 )
@@ -111,6 +120,8 @@ def document(checkpoint: Checkpoint, by_sequence: bool) -> str:
         parts.append(MARKED)
     reading = READING.get(_documents(checkpoint), "")
     parts += [DECODING, reading]
+    if _labels(checkpoint):
+        parts.append(LABELS)
     if _converts_line_ends(checkpoint):
         parts.append(LINE_ENDS.format(begin="" if reading else "\nFILES. "))
     return "".join(parts)
@@ -134,6 +145,7 @@ def use(checkpoint: Checkpoint) -> dict[str, Any]:
         "bytes": token_digits(tokenizer),
         "documents": _documents(checkpoint),
         "end_id": ends[0] if ends else None,
+        **({"labels": labels} if (labels := _labels(checkpoint)) else {}),
         "floor": None if tokenizer.floor is None else _floor(tokenizer.floor),
         "line_ends": "convert" if _converts_line_ends(checkpoint) else "keep",
         "never_sampled": list(tokenizer.unsampled),
@@ -144,6 +156,15 @@ def use(checkpoint: Checkpoint) -> dict[str, Any]:
         "state": list(state_shapes(checkpoint.config, 1)),
         "unknown_id": tokenizer.unknown_id,
     } | tokenizer.encoding_json()
+
+
+def _labels(checkpoint: Checkpoint) -> dict[str, int]:
+    """The labels of a model of labelled documents, with their training documents; {} without."""
+    # From a file that may be untrusted.
+    found: Any = checkpoint.info.corpus.get("conditions")
+    if not isinstance(found, dict):
+        return {}
+    return {k: v for k, v in found.items() if isinstance(k, str) and type(v) is int}
 
 
 def _floor(floor: Floor) -> dict[str, Any]:

@@ -79,7 +79,11 @@ def test_no_command_shows_help_on_stderr_and_is_a_usage_error(
             "2 models write together only with weights",
             "add --blend 1,1, or name one model",
         ),
-        (("score", "a", "b", "c"), "unexpected extra argument", "see charrnn score --help"),
+        (
+            ("score", "a", "b", "c"),
+            "unexpected extra argument",
+            "name several models with --blend, such as --blend 0.5,0.5",
+        ),
         (("runs", "corpus"), "unexpected extra argument", "see charrnn runs --help"),
         (("checkpoints", "x"), "No such command 'x'", "see charrnn checkpoints --help"),
         (("runs", "--json=1"), "'--json' does not take a value", "see charrnn --help"),

@@ -62,7 +62,7 @@ def test_a_text_is_written_in_a_label_as_sample_does(two: Shell) -> None:
         (("write", "labels", "--blend", "1,1"), "on a single model"),
         (("write", "labels", "a.safetensors"), "write together only with weights"),
         (("write", "a.safetensors", "labels", "--blend", "1,1", "--label", "en"), "on a blend"),
-        (("score", "a.safetensors", "labels", "text.txt"), "more than a run and a text"),
+        (("score", "a.safetensors", "labels", "text.txt"), "unexpected extra argument (text.txt)"),
         (("score", "a.safetensors", "text.txt", "--blend", "1"), "is for 1 model, two or more"),
         (("score", "labels", "--blend", "1,1"), "is for 2 models"),
         (("score", "labels", "labels", "text.txt", "--blend", "1,x"), "no number"),

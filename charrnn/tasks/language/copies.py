@@ -13,7 +13,7 @@ from charrnn.data.sources import Sources
 from charrnn.data.suffix_array import Span, SuffixArray, index_text
 from charrnn.errors import CorpusError, UsageError
 from charrnn.tasks.language.corpus import Corpus
-from charrnn.tasks.language.originality import open_index
+from charrnn.tasks.language.originality import open_index, text_of
 from charrnn.tasks.language.splits import SPLITS, found_sources
 
 STDIN = "stdin"
@@ -118,7 +118,7 @@ class CorpusSearch:
 
 @activity("indexing the held-out text")
 def _index(corpus: Corpus, part: str) -> SuffixArray:
-    return index_text(corpus.tokenizer.decode(corpus.splits[part].load().tolist()).encode())
+    return index_text(text_of(corpus, part).encode())
 
 
 @activity("searching the files of the corpus")

@@ -35,19 +35,31 @@ def copied_fraction(spans: list[Span], characters: int) -> float:
     return copied / characters if characters else 0.0
 
 
+INDEX, INDEX_OF_TEXTS = ("train.txt", "suffixes.npy"), ("texts.txt", "text-suffixes.npy")
+"""Files of the index over the training part, and over that of labelled documents, without labels.
+"""
+
+
+def text_of(corpus: Corpus, part: str) -> str:
+    """A part of a corpus as the model has read it, without the labels of documents."""
+    text = corpus.tokenizer.decode(corpus.splits[part].load().tolist())
+    return without_labels(text, corpus.documents) if corpus.conditions else text
+
+
 @activity("indexing the training text")
 def open_index(corpus: Corpus, folder: Path) -> SuffixArray:
     """The index over a run's training part, built and kept in its folder if it is not there yet.
 
     CorpusError if the training part is too large to index.
     """
-    text_path, array_path = folder / "train.txt", folder / "suffixes.npy"
+    # Names of their own, because an index with the labels may be there.
+    text_name, array_name = INDEX_OF_TEXTS if corpus.conditions else INDEX
+    text_path, array_path = folder / text_name, folder / array_name
     index = open_suffix_array(text_path, array_path)
     if index is None:
-        tokens = corpus.splits["train"].load()
         # Decoded from the tokens, not read from the files: this is the text that the model has
         # seen, with its lines in their shuffled order. The files themselves may be gone.
-        text = corpus.tokenizer.decode(tokens.tolist()).encode()
+        text = text_of(corpus, "train").encode()
         if len(text) > MAX_BYTES:
             raise CorpusError(
                 f"the corpus has {len(text):,} bytes and at most {MAX_BYTES:,} can be searched",
@@ -65,11 +77,8 @@ def known_lines(corpus: Corpus) -> Callable[[str], bool]:
     """
     # Eight bytes a line, so that the lines of any corpus fit in memory.
     found: set[int] = set()
-    for part in corpus.splits.values():
-        text = corpus.tokenizer.decode(part.load().tolist())
-        if corpus.conditions:
-            text = without_labels(text, corpus.documents)
-        text = text.replace(END, "\n")
+    for part in corpus.splits:
+        text = text_of(corpus, part).replace(END, "\n")
         found.update(map(_line_hash, filter(None, map(str.strip, text.split("\n")))))
     hashes = np.sort(np.fromiter(found, np.uint64, len(found)))
 

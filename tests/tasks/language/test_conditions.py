@@ -14,6 +14,7 @@ from charrnn.data.config import DataConfig
 from charrnn.errors import CorpusError, UsageError
 from charrnn.inference import state_file
 from charrnn.inference.generation import SamplingParams, begin
+from charrnn.inference.onnx_document import document, use
 from charrnn.tasks.language.conditions import (
     Conditioned,
     compare_labels,
@@ -21,10 +22,12 @@ from charrnn.tasks.language.conditions import (
     parse_labels,
     posterior,
 )
+from charrnn.tasks.language.copies import CorpusSearch
 from charrnn.tasks.language.corpus import prepare
 from charrnn.tasks.language.language_model import LanguageModel
-from charrnn.tasks.language.originality import known_lines
+from charrnn.tasks.language.originality import known_lines, text_of
 from charrnn.tasks.language.words import corpus_words
+from tests.support.shell import Shell
 
 LINES = "".join(f"en\tthe cat{i} sat\nfr\tle chat{i} dort\n" for i in range(40))
 
@@ -115,6 +118,41 @@ def test_words_and_lines_are_those_of_the_text(run: Run, model: LanguageModel) -
     assert "en" not in corpus_words(corpus, run.corpus_folder)
     assert known_lines(corpus)("the cat7 sat")
     assert "cat7 sat" not in model.with_label("en").sample(length=12, greedy=True, novel=True)
+
+
+def test_copies_are_those_of_the_texts_and_not_of_labels(run: Run, model: LanguageModel) -> None:
+    corpus = model.corpus_or_error("none")
+    search = CorpusSearch(corpus, run.corpus_folder, run.description())
+    assert [copy.length for copy in search.copies("the cat7 sat", 8)] == [12]
+    assert search.copies("en\tthe c", 5)
+    assert search.copies("en\tthe c", 5)[0].begin == 3
+    text = "".join(text_of(corpus, part) for part in corpus.splits)
+    assert "\t" not in text
+    assert "fr" not in text
+    shell = Shell(run.folder.parent)
+    for given in ("en\tthe cat7 sat\n", "the cat7 sat\n"):
+        done = shell.run(
+            "originality", "-", "--run", run.folder, "--shortest", "8", "--json",
+            stdin=given.encode(),
+        )  # fmt: skip
+        (found,) = done.succeeded().json
+        assert (found["characters"], found["longest"] >= 12) == (13, True)
+        assert found["spans"][0]["line"] == 15
+
+
+def test_an_onnx_file_says_how_a_label_is_given(model: LanguageModel, tmp_path: Path) -> None:
+    assert use(model.checkpoint)["labels"] == labels_of(model)
+    said = document(model.checkpoint, by_sequence=True)
+    assert "LABELS. Each document was learned as a label" in said
+    # As the file says: start_id, the ids of the label and a tab, the text.
+    engine, tokenizer = model.engine, model.tokenizer
+    ids = np.array([tokenizer.start_id, *tokenizer.encode("fr\tl").tolist()])[:, None]
+    found = engine.read_prompt(ids, engine.zero_state(1))[0]
+    own = model.with_label("fr")
+    start = begin(own.tokenizer, "l").ids[:, None]
+    np.testing.assert_allclose(
+        own.engine.read_prompt(start, own.engine.zero_state(1))[0], found, atol=1e-5
+    )
 
 
 def test_labels_are_parsed_and_unknown_ones_refused_with_the_nearest(model: LanguageModel) -> None:
