@@ -6,8 +6,8 @@ LABELLED has lines of `label<TAB>text` or `text<TAB>label`; the column of fewer 
 the label. The two columns are written as `--conditions` reads them, and once without the label,
 and a model is trained on each for the same time, with the same validation texts. Printed are, for
 each label, the nats per character of its validation texts given the label, and by the model that
-knows no labels; the share of texts whose label is the likeliest; and the characters per second of plain
-sampling, of `--label`, `--known-words` and `--blend`, and their ratio to plain sampling.
+knows no labels; the share of texts whose label is the likeliest; and the characters per second of
+plain sampling, of `--label`, `--known-words` and `--blend`, and their ratio to plain sampling.
 """
 
 import argparse

@@ -90,10 +90,10 @@ end; a line break inside a text is U+2028. U+FDD0 ends a conversation, after its
 LABELS = """
 LABELS. Each document was learned as a label, a tab (U+0009) and its text; the labels are the keys
 of `labels`, with the number of their training documents. To write or score in a label, read
-start_id, then the ids of the label and the tab together, then the text: the probability of the text given
-the label is the product over the ids after the tab. Do so after each end of a document too. For a
-mix of labels read each with a state of its own, and add the weighted logits, with weights of a sum
-of 1. Without a label the model writes one, a tab, and a text in it.
+start_id, then the ids of the label and the tab together, then the text: the probability of the
+text given the label is the product over the ids after the tab. Do so after each end of a document
+too. For a mix of labels read each with a state of its own, and add the weighted logits, with
+weights of a sum of 1. Without a label the model writes one, a tab, and a text in it.
 """
 
 LINE_ENDS = (
