@@ -24,10 +24,12 @@ def runs(runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
     if not found:
         terminal.say(f"there is no run in {runs_dir}; train one: charrnn train corpus.txt")
         return
+    # The lengths of other data are not in characters: of a series they are values.
+    only_texts = not any("metric" in facts for facts in found)
     columns = (
         "run",
-        "text",
-        ">characters",
+        "text" if only_texts else "data",
+        ">characters" if only_texts else ">length",
         "model",
         ">parameters",
         ">steps",

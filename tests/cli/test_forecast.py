@@ -92,6 +92,10 @@ def test_runs_checkpoints_compare_and_plot_name_the_metric(shell: Shell) -> None
     assert (shown["task"], shown["encoder"]["horizon"]) == ("series", 4)
 
 
+def test_runs_does_not_call_a_series_a_text_of_characters(shell: Shell) -> None:
+    assert shell.run("runs").succeeded().out.split()[:3] == ["run", "data", "length"]
+
+
 def test_an_exported_model_forecasts_a_file(shell: Shell, tmp_path: Path) -> None:
     out = tmp_path / "m.safetensors"
     shell.run("checkpoints", "export", "days", "-o", str(out)).succeeded()
