@@ -22,6 +22,12 @@ that still improve it, over those of a new model; the most dropout that its weig
 KNOWN, STRANGE = 0.6, 0.9
 """The model's loss on the text before training, over that of a uniform guess, for these two."""
 
+MEMORIZING = 12
+"""From so many parameters per token on, a known text is memorized in fewer epochs."""
+
+FEWEST_EPOCHS = 2.0
+"""What a known text may still be read by the largest model."""
+
 LOOKED_AT = 8192
 """Tokens of the text that the model is tried on."""
 
@@ -51,24 +57,33 @@ class Advice(Protocol):
 
 @dataclass(frozen=True)
 class FineTuning:
-    """Advice for fine-tuning. strangeness: of the text, from 0 to 1.
+    """Advice for fine-tuning. strangeness: of the text, from 0 to 1. parameters: of the model.
 
     >>> FineTuning(0.0).learning_rate(256), FineTuning(1.0).learning_rate(256)
     (0.0016, 0.004)
+    >>> [round(FineTuning(0.0, size).most_epochs(65_000), 1) for size in (500_000, 2_000_000)]
+    [15.8, 6.2]
     """
 
     strangeness: float
+    parameters: int = 0
 
     def _between(self, ends: tuple[float, float]) -> float:
         return ends[0] + self.strangeness * (ends[1] - ends[0])
 
     def most_epochs(self, tokens: int) -> float:
         """Tokens of the training part -> epochs that still improve the model."""
-        return self._between(EPOCHS) * heuristics.most_epochs(tokens)
+        all_epochs = heuristics.most_epochs(tokens)
+        known = EPOCHS[0] * all_epochs / self._memorizing(tokens)
+        return self._between((max(FEWEST_EPOCHS, known), EPOCHS[1] * all_epochs))
+
+    def _memorizing(self, tokens: int) -> float:
+        """How many times sooner than a small model this one memorizes a text of so many tokens."""
+        return max(1.0, self.parameters / (MEMORIZING * tokens))
 
     def optimizer(self) -> str:
-        """AdamW, with which the rate and the epochs were found."""
-        return "adamw"
+        """SOAP for a text that the model knows; for a strange one AdamW was better."""
+        return "soap" if self.strangeness < 0.5 else "adamw"
 
     def learning_rate(self, hidden_size: int) -> float:
         """Units -> AdamW's peak learning rate."""
@@ -83,7 +98,8 @@ class FineTuning:
         epochs: float,
     ) -> dict[str, Any]:
         """As in `heuristics`, but no more than the weights can take."""
-        found = heuristics.dropouts(task, dataset, model, given, epochs)
+        sooner = self._between((self._memorizing(dataset.size("train")), 1.0))
+        found = heuristics.dropouts(task, dataset, model, given, sooner * epochs)
         if task.rules or not found:
             return found
         most = self._between(DROPOUTS)
@@ -99,7 +115,9 @@ def advice(task: Task, dataset: Dataset, model: Checkpoint, group: Group) -> Adv
     share = repr(_share_of_guess(task, dataset, model)) if group.is_main else ""
     # Sums on other processors differ in their last bits, and all ranks need one plan.
     share_of_all = float(group.broadcast(share))
-    return FineTuning(min(1.0, max(0.0, (share_of_all - KNOWN) / (STRANGE - KNOWN))))
+    strangeness = min(1.0, max(0.0, (share_of_all - KNOWN) / (STRANGE - KNOWN)))
+    sizes = {name: getattr(model.config, name) for name in task.sizes_from(model)}
+    return FineTuning(strangeness, task.num_parameters(task.model_config(dataset, sizes)))
 
 
 def _share_of_guess(task: Task, dataset: Dataset, model: Checkpoint) -> float:

@@ -6,7 +6,7 @@ import torch
 
 from charrnn.training.distributed import Group
 from charrnn.training.planner import heuristics
-from charrnn.training.planner.finetuning import DROPOUTS, FineTuning, advice
+from charrnn.training.planner.finetuning import DROPOUTS, FEWEST_EPOCHS, FineTuning, advice
 from tests.support.tiny import LANGUAGE, smallest_checkpoint, tiny_corpus, tiny_model
 
 
@@ -24,6 +24,14 @@ def test_a_short_text_ends_the_training_before_it_overfits() -> None:
     assert own.most_epochs(65_000) < heuristics.most_epochs(65_000) / 2
 
 
+def test_a_large_model_reads_a_known_text_fewer_times_than_a_small_one() -> None:
+    small, large, huge = (FineTuning(0.0, size) for size in (500_000, 2_000_000, 10**9))
+    assert small.most_epochs(65_000) > 2 * large.most_epochs(65_000)
+    assert huge.most_epochs(65_000) == FEWEST_EPOCHS
+    assert FineTuning(0.0, 10**6).most_epochs(10**7) == FineTuning(0.0).most_epochs(10**7)
+    assert FineTuning(1.0, 10**9).most_epochs(65_000) == heuristics.most_epochs(65_000)
+
+
 def test_many_epochs_bring_no_more_dropout_than_the_weights_can_take(tmp_path: Path) -> None:
     own, corpus = FineTuning(0.0), tiny_corpus(tmp_path)
     model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
@@ -33,8 +41,19 @@ def test_many_epochs_bring_no_more_dropout_than_the_weights_can_take(tmp_path: P
     assert own.dropouts(LANGUAGE, corpus, model, {"dropout": 0.5}, 200) == {}
 
 
+def test_a_large_model_has_dropout_after_fewer_epochs(tmp_path: Path) -> None:
+    corpus = tiny_corpus(tmp_path)
+    model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
+    large = FineTuning(0.0, 100 * corpus.size("train"))
+    small = FineTuning(0.0, corpus.size("train"))
+    assert small.dropouts(LANGUAGE, corpus, model, {}, 6)["dropout"] == 0
+    assert 0 < large.dropouts(LANGUAGE, corpus, model, {}, 6)["dropout"] <= DROPOUTS[0]
+
+
 def test_a_model_that_knows_nothing_of_the_text_is_planned_like_a_new_one(tmp_path: Path) -> None:
     model, corpus = smallest_checkpoint(training=False), tiny_corpus(tmp_path)
     found = advice(LANGUAGE, corpus, model, Group(torch.device("cpu")))
-    assert found == FineTuning(1.0)
+    assert found.strangeness == 1.0
+    assert found.parameters == LANGUAGE.num_parameters(model.config)
+    assert found.optimizer() == "adamw"
     assert found.most_epochs(65_000) == heuristics.most_epochs(65_000)
