@@ -53,7 +53,6 @@ def test_a_large_model_has_dropout_after_fewer_epochs(tmp_path: Path) -> None:
 def test_a_model_that_knows_nothing_of_the_text_is_planned_like_a_new_one(tmp_path: Path) -> None:
     model, corpus = smallest_checkpoint(training=False), tiny_corpus(tmp_path)
     found = advice(LANGUAGE, corpus, model, Group(torch.device("cpu")))
-    assert found.strangeness == 1.0
-    assert found.parameters == LANGUAGE.num_parameters(model.config)
+    assert found == FineTuning(1.0, LANGUAGE.num_parameters(model.config))
     assert found.optimizer() == "adamw"
     assert found.most_epochs(65_000) == heuristics.most_epochs(65_000)
