@@ -2,6 +2,7 @@
 
 from tests.torture import (
     chats,
+    conditions,
     corpora,
     damage,
     environments,
@@ -29,8 +30,7 @@ from tests.torture.rows import Row
 GROUPS = (
     kills, power, failing, folders, interruptions, sharing, damage, mutants, untrusted, resuming,
     environments, pipes, terminals, prompts, corpora, texts, series, chats, pairs, tasks,
-    limits,
-    load,
+    conditions, limits, load,
 )  # fmt: skip
 
 
