@@ -13,6 +13,7 @@ from charrnn.errors import UsageError
 from charrnn.inference.blended_engine import BlendedEngine, Member
 from charrnn.inference.labelled_engine import LabelledEngine
 from charrnn.tasks.language.blend import BlendCheckpoint, EngineModel, checked_weights
+from charrnn.tasks.language.label_scores import LabelScore
 from charrnn.tasks.language.language_model import LanguageModel
 
 
@@ -96,6 +97,10 @@ class Conditioned(EngineModel):
     def _engine_of(self, name: str) -> LabelledEngine:
         prefix = self.tokenizer.encode(name + TAB).astype(int).tolist()
         return LabelledEngine(self.model.engine, self.tokenizer.start_id, prefix)
+
+    def label_scores(self, split: str = "valid", **how: Any) -> list[LabelScore]:
+        """Those of the model, whose texts bring their labels."""
+        return self.model.label_scores(split, **how)
 
     def __repr__(self) -> str:
         parts = [f"{w:g} {name}" for name, w in self.labels.items()]

@@ -1,5 +1,6 @@
 """What `evaluate` says of each label, against the same figures text by text."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from tests.support.tiny import tiny_run
 LINES = "".join(f"en\tthe cat{i} sat\nfr\tle chat{i} dort\n" for i in range(40))
 
 
-def trained(folder: Path, **options: Any) -> Run:
+def trained(folder: Path, text: str = LINES, **options: Any) -> Run:
     """A run that has learned for a moment which words belong to which label."""
     source = folder / "labels.tsv"
-    source.write_text(LINES)
+    source.write_text(text)
     size: dict[str, Any] = {"hidden_size": 32, "num_layers": 1, "embedding_size": 16}
     return charrnn.train(
         source, runs_dir=folder, conditions=True, steps=100, threads=1, batch_size=8,
@@ -53,8 +54,13 @@ def test_each_label_is_scored_as_its_texts_are_one_by_one(run: Run) -> None:
 
 @pytest.mark.parametrize("name", ["byte", "word", "subword"])
 def test_other_tokenizers_have_the_same_labels(name: str, tmp_path: Path) -> None:
-    size = {"vocab_size": 262} if name == "subword" else {}
-    model = api.load(trained(tmp_path, tokenizer=name, **size), checkpoint="latest", threads=1)
+    size = {"vocab_size": 280} if name == "subword" else {}
+    draw = random.Random(0)
+    words = ["".join(draw.choices("abcdefgh", k=5)) for _ in range(200)]
+    lines = "".join(f"{('en', 'fr')[i % 2]}\t{word} {word}\n" for i, word in enumerate(words))
+    text = LINES if name != "subword" else lines
+    run = trained(tmp_path, text, tokenizer=name, **size)
+    model = api.load(run, checkpoint="latest", threads=1)
     corpus = model.corpus_or_error("none")
     text = corpus.tokenizer.decode(corpus.splits["train"].load().tolist())
     found = {each.label: each for each in model.label_scores("train")}
@@ -71,6 +77,14 @@ def test_a_file_may_have_other_labels_and_lines_without_any(run: Run, tmp_path: 
     assert found == {"de": (1, 0), "en": (1, 1)}
     path.write_text("no label at all\n")
     assert model.label_scores(file=path) == []
+
+
+def test_a_model_in_a_label_has_the_scores_of_all(run: Run) -> None:
+    model = api.load(run, checkpoint="latest", threads=1)
+    assert model.with_label("en").label_scores() == model.label_scores()
+    small = api.load(run, checkpoint="latest", threads=1, precision="int8")
+    for one, other in zip(model.label_scores(), small.label_scores(), strict=True):
+        assert one.nats == pytest.approx(other.nats, rel=0.1)
 
 
 def test_few_of_many_texts_are_compared(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
