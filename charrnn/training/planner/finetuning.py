@@ -51,6 +51,7 @@ class Advice(Protocol):
         model: ModelConfig,
         given: Collection[str],
         epochs: float,
+        optimizer: str = "adamw",
     ) -> dict[str, Any]:
         """As in `heuristics`."""
 
@@ -96,8 +97,9 @@ class FineTuning:
         model: ModelConfig,
         given: Collection[str],
         epochs: float,
+        optimizer: str = "adamw",
     ) -> dict[str, Any]:
-        """As in `heuristics`, but no more than the weights can take."""
+        """As in `heuristics`, but no more than the weights can take, with any optimizer."""
         sooner = self._between((self._memorizing(dataset.size("train")), 1.0))
         found = heuristics.dropouts(task, dataset, model, given, sooner * epochs)
         if task.rules or not found:
