@@ -97,7 +97,7 @@ def test_equal_texts_are_in_the_same_part_and_contradictions_are_said(tmp_path: 
     read_ = texts(path, valid_fraction=0.3)
     parts = [{example.text for example in part} for part in read_.splits.values()]
     assert not parts[0] & parts[1]
-    assert "1 texts occur with different labels" in read_.notes
+    assert "1 text occurs with different labels" in read_.notes
 
 
 def test_texts_of_another_file_that_were_trained_on_and_labels_that_were_not_are_said(
