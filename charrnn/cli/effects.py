@@ -138,6 +138,7 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
         Effect(
             "device", lambda v: v.get("precision") != "int8", "with --precision int8, on any device"
         ),
+        Effect("force", _has("confusion"), "without --confusion", neutral=False),
     ),
     "score": (
         Effect(

@@ -9,6 +9,7 @@ from charrnn.cli.effects import GIVEN
 from charrnn.cli.options import (
     Device,
     Errors,
+    Force,
     Json,
     Precision,
     RunName,
@@ -18,6 +19,7 @@ from charrnn.cli.options import (
     option,
 )
 from charrnn.cli.output import Output
+from charrnn.cli.plotting.show import check_picture
 from charrnn.data.config import DataConfig
 from charrnn.errors import UsageError
 from charrnn.tasks.base import Predictor
@@ -44,6 +46,14 @@ def evaluate(
         str, option(help="Encoding of --file.", show_default="the training text's")
     ] = "utf-8",
     errors: Errors = "strict",
+    confusion: Annotated[
+        Path | None,
+        option(
+            help="Write the confusion matrix of a model of labels as a .png or .svg picture.",
+            show_default="none",
+        ),
+    ] = None,
+    force: Force = False,
     checkpoint: Which = "best",
     precision: Precision = "float32",
     device: Device = "auto",
@@ -59,6 +69,7 @@ def evaluate(
 
     if split not in ("train", "valid", "test"):
         raise UsageError(f"there is no split {split!r}", "choose train, valid or test")
+    check_picture(confusion, force)
     # An unknown encoding is an error even without --file, and before the model is loaded.
     DataConfig(sources=(), encoding=encoding)
     # Left out, it is the one that the run was trained with.
@@ -66,10 +77,15 @@ def evaluate(
     model = api.load(
         run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads, precision=precision
     )
+    if confusion is not None and not model.has_confusion:
+        raise UsageError(
+            f"--confusion has no effect on a model of the task {model.checkpoint.task}",
+            "leave it out: a model of labels has a confusion matrix",
+        )
     out = Output()
     # The other tasks have other scores, and no text file to read instead of a split.
     if model.checkpoint.task != LANGUAGE:
-        _evaluate_other(model, split, file, out, json)
+        _evaluate_other(model, split, file, out, json, confusion)
         return
     score = model.evaluate(
         split, file=file, encoding=asked, errors=errors, device=device, on_note=terminal.note
@@ -133,7 +149,12 @@ def _print_labels(labels: "list[LabelScore]") -> None:
 
 
 def _evaluate_other(
-    model: Predictor, split: str, file: Path | None, out: Output, as_json: bool
+    model: Predictor,
+    split: str,
+    file: Path | None,
+    out: Output,
+    as_json: bool,
+    confusion: Path | None,
 ) -> None:
     """The score of a model that is not a language model, and of its baselines."""
     task = model.checkpoint.task
@@ -148,6 +169,8 @@ def _evaluate_other(
         raise UsageError(f"a model of the task {task} has no --file", "use --split")
     files: dict[str, Any] = {"file": file} if file is not None else {}
     score = model.evaluate(split, **files)
+    if confusion is not None:
+        _draw(score, confusion)
     if as_json:
         place = {"checkpoint": str(model.path), "split": None if file else split}
         out.json(score.to_json() | place)
@@ -156,3 +179,14 @@ def _evaluate_other(
     for line in model.baseline_lines(score):
         out.write(f"{line}\n")
     out.flush()
+
+
+def _draw(score: Any, path: Path) -> None:
+    """Write the confusion matrix of a score."""
+    from charrnn.checkpoints.atomic import write_durably
+    from charrnn.cli.plotting.picture import confusion_matrix
+    from charrnn.tasks.labels.tables import confusion_table
+
+    write_durably(
+        path, [confusion_matrix(*confusion_table(score), path.suffix.lower().lstrip("."))]
+    )

@@ -167,12 +167,13 @@ class Predictor(ABC):
     path: the checkpoint file it came from. threads: None for one per core, at most four. precision:
     "float32", or "int8" for weights of one byte each, which is faster. engine_class: what computes
     with the checkpoint's weights, made of checkpoint, threads and precision. reads_files: whether
-    it can be evaluated on a file that is not a part of the run's data. A subclass adds what it can
-    do, such as `sample`.
+    it can be evaluated on a file that is not a part of the run's data. has_confusion: whether its
+    scores have a confusion matrix. A subclass adds what it can do, such as `sample`.
     """
 
     engine_class: ClassVar[Callable[..., Any]]
     reads_files: ClassVar[bool] = False
+    has_confusion: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from charrnn.checkpoints import checkpoint
-from tests.support.labels import SENTENCES, SEVERAL, checkpoint_of, learned, network_of
+from tests.support.labels import (
+    SENTENCES,
+    SEVERAL,
+    checkpoint_of,
+    learned,
+    network_of,
+    write_examples,
+)
 from tests.support.pairs import PAIRS
 from tests.support.pairs import checkpoint_of as checkpoint_of_pairs
 from tests.support.pairs import learned as learned_pairs
@@ -78,3 +85,34 @@ def test_a_model_of_another_task_names_its_own_command(shell: Shell) -> None:
     checkpoint.save(model, shell.folder / "p.safetensors")
     shell.run("classify", "p.safetensors", "x").failed(2, "use charrnn translate")
     shell.run("translate", "x.safetensors", "x").failed(2, "use charrnn classify")
+
+
+def test_evaluate_draws_the_confusion_matrix(shell: Shell) -> None:
+    write_examples(shell.folder / "t.tsv")
+    words = ("evaluate", "x.safetensors", "--file", "t.tsv", "--confusion")
+    plain = shell.run(*words[:-1]).succeeded().out
+    assert shell.run(*words, "c.svg").succeeded().out == plain
+    picture = (shell.folder / "c.svg").read_text()
+    assert picture.count("<!-- animal -->") == 2
+    shell.run(*words, "c.svg").failed(2, "exists")
+    shell.run(*words, "c.svg", "--force").succeeded()
+    shell.run(*words, "c.png", "--json").succeeded()
+    assert (shell.folder / "c.png").read_bytes().startswith(b"\x89PNG")
+    shell.run(*words, "c.txt").failed(2, "c.txt is not the name of a picture")
+    shell.run(*words[:-1], "--force").failed(2, "--force has no effect without --confusion")
+
+
+def test_a_model_without_a_confusion_matrix_says_so(shell: Shell) -> None:
+    encoder = learned(SEVERAL)
+    checkpoint.save(checkpoint_of(encoder, network_of(encoder)), shell.folder / "s.safetensors")
+    write_examples(shell.folder / "t.txt", SEVERAL)
+    shell.run("evaluate", "s.safetensors", "--file", "t.txt", "--confusion", "c.svg").failed(
+        2, "no confusion matrix where a text can have several labels"
+    )
+    pairs = learned_pairs(PAIRS)
+    path = shell.folder / "p.safetensors"
+    checkpoint.save(checkpoint_of_pairs(pairs, network_of_pairs(pairs)), path)
+    shell.run("evaluate", "p.safetensors", "--confusion", "c.svg").failed(
+        2, "--confusion has no effect on a model of the task pairs"
+    )
+    assert not (shell.folder / "c.svg").exists()

@@ -10,6 +10,7 @@ from tests.torture import (
     folders,
     interruptions,
     kills,
+    labels,
     limits,
     load,
     mutants,
@@ -29,7 +30,7 @@ from tests.torture.rows import Row
 
 GROUPS = (
     kills, power, failing, folders, interruptions, sharing, damage, mutants, untrusted, resuming,
-    environments, pipes, terminals, prompts, corpora, texts, series, chats, pairs, tasks,
+    environments, pipes, terminals, prompts, corpora, texts, series, chats, pairs, labels, tasks,
     conditions, limits, load,
 )  # fmt: skip
 

@@ -62,5 +62,6 @@ def killed(trials: int, seed: int, folder: Path) -> Outcomes:
 ROWS = (
     Row("C7", "tasks that are killed and resumed",
         "the program is forked: SIGKILL after a random checkpoint of a training of each task; "
-        "every checkpoint after it has the bytes of an undisturbed one", "kills", 2, 10**6, killed),
+        "every checkpoint after it has the bytes of an undisturbed one", "kills", len(NAMES), 10**6,
+        killed),
 )  # fmt: skip

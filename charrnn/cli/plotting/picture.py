@@ -14,6 +14,7 @@ from charrnn.errors import UsageError
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 FORMATS = ("png", "svg")
@@ -39,6 +40,9 @@ SIZE = (7.2, 4.2)
 LABEL_SIZE = (0.08, 0.042)
 """Size of a label at a curve's end, as fractions of the axes."""
 
+MOST_NUMBERED = 30
+"""Labels of a confusion matrix up to which each cell has its number."""
+
 
 def picture(chart: Chart, kind: str) -> bytes:
     """A chart -> the bytes of a file in one of FORMATS, PNG at 200 dots per inch.
@@ -54,13 +58,7 @@ def picture(chart: Chart, kind: str) -> bytes:
         with rc_context(STYLE):
             figure = Figure(figsize=SIZE, layout="constrained")
             _fill(figure.add_subplot(), chart)
-            # To memory first: the file is then written atomically, like all others.
-            file = io.BytesIO()
-            # An SVG would contain the date, and would differ at every call.
-            figure.savefig(
-                file, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None
-            )
-            return file.getvalue()
+            return _saved(figure, kind)
 
 
 def heatmap(
@@ -87,11 +85,50 @@ def heatmap(
                     # A token may contain a dollar.
                     label.label1.set_parse_math(False)
             axes.xaxis.tick_top()
-            file = io.BytesIO()
-            figure.savefig(
-                file, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None
-            )
-            return file.getvalue()
+            return _saved(figure, kind)
+
+
+def confusion_matrix(names: Sequence[str], counts: "NDArray[np.int64]", kind: str) -> bytes:
+    """Names of L labels, and how often each was predicted for each (L, L) -> a picture of them.
+
+    A row is a true label, a column a predicted one; a cell is as dark as its part of its row.
+    """
+    require_matplotlib()
+    with _quiet():
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+
+        count = len(names)
+        shares = counts / counts.sum(1, keepdims=True).clip(min=1)
+        # Room for the numbers of a few labels, and for the names of some.
+        side = 0.42 * count if count <= MOST_NUMBERED else 0.16 * min(count, 80)
+        with rc_context(STYLE | {"axes.spines.right": True, "axes.spines.top": True}):
+            figure = Figure(figsize=(2.4 + side, 1.8 + side), layout="constrained")
+            axes = figure.add_subplot()
+            axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+            for ticks, turn in ((axes.set_xticks, 90), (axes.set_yticks, 0)):
+                shown = list(names) if count <= 80 else []
+                for label in ticks(range(len(shown)), shown, rotation=turn, fontsize=8):
+                    # A label may contain a dollar.
+                    label.label1.set_parse_math(False)
+            if count <= MOST_NUMBERED:
+                for true, guess in zip(*counts.nonzero(), strict=True):
+                    axes.text(
+                        guess, true, f"{counts[true, guess]:,}", ha="center", va="center",
+                        fontsize=7, color="white" if shares[true, guess] > 0.5 else "black",
+                    )  # fmt: skip
+            axes.set_xlabel("predicted", color=GRAY)
+            axes.set_ylabel("true", color=GRAY)
+            return _saved(figure, kind)
+
+
+def _saved(figure: "Figure", kind: str) -> bytes:
+    """A figure -> the bytes of its file."""
+    # To memory first: the file is then written atomically, like all others.
+    file = io.BytesIO()
+    # An SVG would contain the date, and would differ at every call.
+    figure.savefig(file, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None)
+    return file.getvalue()
 
 
 def require_matplotlib() -> None:

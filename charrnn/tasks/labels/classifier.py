@@ -53,6 +53,7 @@ class Classifier(Predictor):
     engine: LabelEngine
     engine_class = LabelEngine
     reads_files = True
+    has_confusion = True
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -76,7 +77,7 @@ class Classifier(Predictor):
         """Texts -> the probability of each label (B, L), in the order of `labels`."""
         part = self._part([Example(text.strip(), ()) for text in texts])
         found = np.zeros((len(texts), len(self.labels)))
-        for batch in evaluation.batches_of(part.rows.lengths.tolist()):
+        for batch in evaluation.batches_of(part.rows.lengths.tolist(), len(self.labels)):
             found[batch] = self.engine.run(part.inputs(batch, self.encoder))[1]
         return found
 

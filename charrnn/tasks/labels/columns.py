@@ -108,14 +108,23 @@ def _by_cells(
 
 
 def labels_of(cell: object) -> list[str]:
-    """A cell -> its labels: a list of JSON has several, a number is its own name."""
-    if isinstance(cell, list):
-        return [label for each in cell for label in labels_of(each)]
-    if cell is None:
-        return []
-    if isinstance(cell, bool):
-        return [str(cell).lower()]
-    return [str(cell)] if isinstance(cell, str | int | float) else []
+    """A cell -> its labels: a list of JSON has several, a number is its own name.
+
+    >>> labels_of(["good", [1, True]]), labels_of({})
+    (['good', '1', 'true'], [])
+    """
+    found: list[str] = []
+    left = [cell]
+    # No recursion: lists may be nested as deeply as JSON can be read.
+    while left:
+        each = left.pop()
+        if isinstance(each, list):
+            left += reversed(each)
+        elif isinstance(each, bool):
+            found.append(str(each).lower())
+        elif isinstance(each, str | int | float):
+            found.append(str(each))
+    return found
 
 
 def tagged(line: str) -> tuple[list[str], str]:

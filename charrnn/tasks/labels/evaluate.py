@@ -1,6 +1,6 @@
 """Outputs over a split -> a score; the weights of its three parts; baselines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,15 +18,23 @@ Model = Callable[[Sequence[NDArray[Any]]], NDArray[Any]]
 TOKENS = 4_096
 """Padded tokens that are read at once."""
 
+CELLS = 1_000_000
+"""Texts times labels that are read at once: each of them has a score."""
+
+FITTED = 4_000_000
+"""Texts times labels to which the weights are fitted: three numbers need no more."""
+
 RIDGE = 1.0
 """Nats for weights that are 1 away from where they start: few texts change them little."""
 
 
-def batches_of(lengths: Sequence[int]) -> list[list[int]]:
-    """Lengths of texts -> batches of them, of about equal length and at most TOKENS."""
+def batches_of(lengths: Sequence[int], labels: int = 1) -> list[list[int]]:
+    """Lengths of texts -> batches of them, of about equal length, at most TOKENS and CELLS."""
     found: list[list[int]] = []
+    most = max(1, CELLS // labels)
     for text in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if not found or (len(found[-1]) + 1) * max(1, lengths[text]) > TOKENS:
+        count = len(found[-1]) + 1 if found else most + 1
+        if count > most or count * max(1, lengths[text]) > TOKENS:
             found.append([])
         found[-1].append(text)
     return found
@@ -34,11 +42,30 @@ def batches_of(lengths: Sequence[int]) -> list[list[int]]:
 
 def outputs(model: Model, part: Part, encoder: LabelEncoder, texts: Sequence[int]) -> Matrix:
     """Texts of a part -> outputs of network, naive Bayes and linear model (3, B, L)."""
-    lengths = part.rows.lengths[list(texts)].tolist()
     found = np.zeros((3, len(texts), len(encoder.labels)))
-    for batch in track(batches_of(lengths), "classifying", len(texts), size=len):
+    for batch, each in _each_output(model, part, encoder, texts):
+        found[:, batch] = each
+    return found
+
+
+def _each_output(
+    model: Model, part: Part, encoder: LabelEncoder, texts: Sequence[int]
+) -> Iterator[tuple[list[int], Matrix]]:
+    """Batches of texts, by their places, and the outputs of each (3, b, L)."""
+    lengths = part.rows.lengths[list(texts)].tolist()
+    batches = batches_of(lengths, len(encoder.labels))
+    for batch in track(batches, "classifying", len(texts), size=len):
         arrays = part.inputs([texts[n] for n in batch], encoder)
-        found[:, batch] = model(arrays), arrays[3], arrays[4]
+        yield batch, np.stack([model(arrays), arrays[3], arrays[4]]).astype(np.float64)
+
+
+def _probabilities(
+    model: Model, part: Part, encoder: LabelEncoder, texts: Sequence[int], weights: Sequence[float]
+) -> Matrix:
+    """Texts of a part -> the probabilities of their labels (B, L)."""
+    found = np.zeros((len(texts), len(encoder.labels)))
+    for batch, each in _each_output(model, part, encoder, texts):
+        found[batch] = joined(each, weights, encoder.multiple)
     return found
 
 
@@ -110,17 +137,22 @@ def evaluate(
 ) -> LabelsScore:
     """The score over a part. fit: with weights of its own, as on the validation part."""
     texts = chosen_texts(part, limit)
-    found = outputs(model, part, encoder, texts)
-    own = part.own(texts)
-    weights = fitted(found, own, encoder.multiple) if fit else encoder.weights
-    probabilities = joined(found, weights, encoder.multiple)
+    own, weights, found = part.own(texts), encoder.weights, None
+    if fit:
+        step = -(-len(texts) * len(encoder.labels) // FITTED)
+        found = outputs(model, part, encoder, texts[::step])
+        weights = fitted(found, own[::step], encoder.multiple)
+    if found is not None and found.shape[1] == len(texts):
+        probabilities = joined(found, weights, encoder.multiple)
+    else:
+        probabilities = _probabilities(model, part, encoder, texts, weights)
     result = score(probabilities, own, encoder.labels, encoder.multiple, detail=not fit)
     return LabelsScore(**{**vars(result), "weights": weights})
 
 
 def evaluate_texts(model: Model, part: Part, encoder: LabelEncoder, texts: Sequence[int]) -> Matrix:
     """Texts of a part -> the probabilities of their labels (B, L)."""
-    return joined(outputs(model, part, encoder, texts), encoder.weights, encoder.multiple)
+    return _probabilities(model, part, encoder, texts, encoder.weights)
 
 
 def baselines(part: Part, encoder: LabelEncoder) -> dict[str, LabelsScore]:

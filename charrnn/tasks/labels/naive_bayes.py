@@ -30,11 +30,14 @@ LONGEST = 20_000
 
 MOST_BITS, MOST_ENTRIES = 20, 4_000_000
 
+AT_ONCE = 2_000_000
+"""Counts that are read at once."""
+
 SMOOTHINGS = (1.0, 0.3, 0.1)
 """Counts added to each n-gram: the one that classifies left-one-out texts best is taken."""
 
 TRIED = 3_000
-"""Texts on which they are compared."""
+"""Texts on which they are compared; fewer where they have more than MOST_ENTRIES scores."""
 
 Scores = NDArray[np.float32]
 
@@ -137,6 +140,11 @@ class NaiveBayes:
         lengths = np.array([len(row) for row in rows], np.int64)
         buckets = np.concatenate(rows) if count else np.zeros(0, np.int64)
         sizes = self.sizes[buckets]
+        # Words of every text occur with every label: so many counts are read of each text.
+        if count > 1 and int(sizes.sum()) > AT_ONCE:
+            cuts = slice(count // 2), slice(count // 2, None)
+            parts = [self.scores(rows[c], None if own is None else own[c]) for c in cuts]
+            return np.concatenate(parts)
         # The entries of all buckets in a row: each begins where the ones before it end.
         begins = np.repeat(self._ends[buckets] - sizes - (np.cumsum(sizes) - sizes), sizes)
         entries = begins + np.arange(len(begins))
@@ -234,7 +242,8 @@ def learn(
     ]
     if least > 1:
         return found[0]
-    chosen = list(range(0, len(rows), -(-len(rows) // TRIED)))
+    most = max(1, min(TRIED, MOST_ENTRIES // labels))
+    chosen = list(range(0, len(rows), -(-len(rows) // most)))
     truth = marked([own[n] for n in chosen], labels)
     tried = [each.scores([rows[n] for n in chosen], truth) for each in found]
     right = [float(_agreement(scores, truth, odds)) for scores in tried]

@@ -1,9 +1,16 @@
 """A score as lines of text: the figures of each label, the confusion matrix, the baselines."""
 
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.errors import UsageError
 from charrnn.tasks.labels.metrics import MOST_SHOWN, LabelsScore
 
 WIDEST = 24
 """Characters of a label in a table."""
+
+MOST_DRAWN = 1_000
+"""Labels of a picture of the confusion matrix: a line of dots each."""
 
 
 def lines_of(score: LabelsScore, multiple: bool) -> list[str]:
@@ -52,6 +59,30 @@ def confusion_lines(score: LabelsScore) -> list[str]:
         cells = "".join(f"{count or '.':>{cell}}" for count in row)
         lines.append(f"{number:3} {_cut(true):{wide}}{cells}")
     return lines
+
+
+def confusion_table(score: LabelsScore) -> tuple[list[str], NDArray[np.int64]]:
+    """A score -> names of L labels, and how often each was predicted for each, (true, predicted).
+
+    The names are cut as in a table. UsageError with several labels a text, which have no confusion
+    matrix, and where there are too many of them for a picture.
+    """
+    if not score.confusion:
+        raise UsageError(
+            "there is no confusion matrix where a text can have several labels",
+            "leave --confusion out: the figures of each label are printed",
+        )
+    names = sorted({name for pair in score.confusion for name in pair})
+    if len(names) > MOST_DRAWN:
+        raise UsageError(
+            f"a picture of {len(names):,} labels would show nothing",
+            f"use --json: a picture has at most {MOST_DRAWN:,}",
+        )
+    index = {name: number for number, name in enumerate(names)}
+    counts = np.zeros((len(names), len(names)), np.int64)
+    for (true, guess), count in score.confusion.items():
+        counts[index[true], index[guess]] = count
+    return [_cut(name) for name in names], counts
 
 
 def _cut(name: str) -> str:

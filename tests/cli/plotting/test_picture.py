@@ -6,10 +6,11 @@ import struct
 import zlib
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from charrnn.cli.plotting.chart import Chart, Curve
-from charrnn.cli.plotting.picture import COLORS, picture
+from charrnn.cli.plotting.picture import COLORS, confusion_matrix, picture
 from charrnn.errors import UsageError
 
 SOLID = Curve("validation", (1, 2, 3), (3.0, 2.0, 1.5), 0)
@@ -99,3 +100,22 @@ def test_a_curve_that_leaves_the_chart_has_no_end_value() -> None:
 def test_nothing_to_show_is_said() -> None:
     with pytest.raises(UsageError, match="nothing that a chart can show"):
         picture(chart(Curve("", (), ())), "png")
+
+
+def test_a_confusion_matrix_has_the_name_of_each_label_and_the_number_of_each_cell() -> None:
+    counts = np.array([[1234, 0, 5], [0, 0, 0], [7, 0, 89]])
+    svg = confusion_matrix(["good", "$5_x$", "so_so"], counts, "svg")
+    found = words(svg)
+    assert {"predicted", "true", "1,234", "5", "7", "89"} <= set(found)
+    assert all(found.count(name) == 2 for name in ("good", "$5_x$", "so_so"))
+    assert "0" not in found
+    assert svg == confusion_matrix(["good", "$5_x$", "so_so"], counts, "svg")
+
+
+def test_a_confusion_matrix_of_many_labels_has_no_numbers_and_of_very_many_no_names() -> None:
+    many = [f"l{n}" for n in range(100)]
+    found = words(confusion_matrix(many[:40], np.eye(40, dtype=int) * 77, "svg"))
+    assert "77" not in found
+    assert "l39" in found
+    assert not set(many) & set(words(confusion_matrix(many, np.eye(100, dtype=int), "svg")))
+    assert confusion_matrix(many, np.eye(100, dtype=int), "png").startswith(b"\x89PNG")

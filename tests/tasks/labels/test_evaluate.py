@@ -78,3 +78,12 @@ def test_an_evaluation_of_a_limit_is_spread_over_all_texts(tmp_path: Path) -> No
     assert found.weights != (1.0, 0.0, 0.0)
     for name in ("naive Bayes", "linear model"):
         assert baselines(part, data.encoder)[name].value > 0.9
+
+
+def test_batches_are_bounded_by_tokens_and_by_texts_times_labels() -> None:
+    lengths = [3] * 500 + [1000] * 9
+    for labels, most in ((1, 1_365), (10_000, 100), (10**7, 1)):
+        batches = batches_of(lengths, labels)
+        assert sorted(n for batch in batches for n in batch) == list(range(509))
+        assert max(map(len, batches)) == min(most, 500)
+        assert all(len(b) * max(lengths[n] for n in b) <= TOKENS for b in batches)

@@ -88,3 +88,17 @@ def test_what_unpacks_to_more_than_it_should_is_refused() -> None:
 def test_the_grams_of_characters_know_where_a_text_begins() -> None:
     assert "^a" in naive_bayes.grams("ab", "characters")
     assert naive_bayes.grams("", "characters") == ["^", "$", "^$"]
+
+
+@pytest.mark.parametrize("odds", [False, True])
+def test_scores_are_the_same_however_many_counts_are_read_at_once(
+    odds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = [[1], [1], [0], [0], [0], [1]]
+    bayes, truth = counted(TEXTS, own, odds), naive_bayes.marked(own, 2)
+    wanted = bayes.scores(rows()), bayes.scores(rows(), truth)
+    monkeypatch.setattr(naive_bayes, "AT_ONCE", 9)
+    for found, want in zip(
+        (bayes.scores(rows()), bayes.scores(rows(), truth)), wanted, strict=True
+    ):
+        assert found.tobytes() == want.tobytes()
