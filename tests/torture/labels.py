@@ -54,7 +54,7 @@ TABLES: dict[str, tuple[Callable[[], Files], tuple[int, ...]]] = {
     "no tab at all": (tsv("The miller, the fox and I.\n" * 60, b""), REFUSED),
     "three texts": (tsv("a\tb\nc\td\ne\tb\n", b""), REFUSED),
     "one label": (named(lambda n: "same", 60), REFUSED),
-    "a label each": (named(str, 60), REFUSED),
+    "a label each": (named(str, 60), TRAINED),
     "a million labels": (named(str, 1_000_000), REFUSED),
     "half a million labels, two texts each": (named(lambda n: str(n // 2), 1_000_000), REFUSED),
     "1,000 labels": (named(lambda n: f"l{n % 1_000}", 3_000), TRAINED),
@@ -142,7 +142,7 @@ LINES = (
 
 
 def inputs(trials: int, seed: int, folder: Path) -> Outcomes:
-    """E13: every file, trained on and a line classified, or refused in one line."""
+    """E14: every file, trained on and a line classified, or refused in one line."""
     for name, (make, codes) in some(list(TABLES.items()), trials, seed):
         place = folder / name.replace(" ", "-")
         place.mkdir()
@@ -158,7 +158,7 @@ def inputs(trials: int, seed: int, folder: Path) -> Outcomes:
 
 
 def classified(trials: int, seed: int, folder: Path) -> Outcomes:
-    """E14: lines of every kind in one pipe, in a random order: as many answers, each its own."""
+    """E15: lines of every kind in one pipe, in a random order: as many answers, each its own."""
     (folder / "texts.tsv").write_bytes(PLAIN)
     assert not ran(folder, "train", "texts.tsv", "--steps", "30", *OPTIONS).code
 
@@ -190,11 +190,11 @@ def classified(trials: int, seed: int, folder: Path) -> Outcomes:
 
 
 ROWS = (
-    Row("E13", "texts with labels of every kind",
+    Row("E14", "texts with labels of every kind",
         f"the program is forked: {len(TABLES)} files: trained on and a line classified, or "
         "refused in one line",
         "files", 4, 10**6, inputs),
-    Row("E14", "lines to classify of every kind",
+    Row("E15", "lines to classify of every kind",
         "the program is forked: empty, without end, of every script, in a random order through a "
         "pipe: an answer each, in order, as if it were alone",
         "pipes", 1, 1_000, classified),
