@@ -389,7 +389,7 @@ def test_every_command_is_still_there_in_its_place() -> None:
 def test_every_option_and_argument_of_a_command_is_as_it_was(command: str) -> None:
     """More of them may have been added since, but no argument and none that is required.
 
-    One argument was: the further runs of a blend, behind the one that there was.
+    One argument was: the further runs of a blend, behind those that there were.
     """
     now = {each["name"]: each for each in describe.interface()[command]}
     before = {each["name"]: each for each in INTERFACE[command]}
@@ -399,6 +399,6 @@ def test_every_option_and_argument_of_a_command_is_as_it_was(command: str) -> No
             each["min_count"] = {**each["min_count"], "default": None}
     same({name: now.get(name) for name in before}, before, close=0.0)
     assert [name for name in now if name in before] == list(before)
-    blended = "more" if command == "charrnn sample" else ""
+    blended = "more" if command in ("charrnn sample", "charrnn write", "charrnn score") else ""
     added = [each for name, each in now.items() if name not in (*before, blended)]
     assert not [each for each in added if each["kind"] == "argument" or "required" in each["marks"]]
