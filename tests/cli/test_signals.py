@@ -218,8 +218,9 @@ def test_a_signal_before_training_leaves_nothing(number: signal.Signals, shell: 
         child.send_signal(number)
         out, err = child.communicate(timeout=PATIENCE)
     assert (child.returncode, out) == (128 + number, b"")
-    match = ERROR.fullmatch(err.decode())
-    assert match
+    # On a machine that stands still for seconds, what takes so long is said before.
+    match = ERROR.fullmatch(err.decode().splitlines(keepends=True)[-1])
+    assert match, err
     assert match["problem"] == "stopped before training began"
     assert list(shell.runs.iterdir()) == []
 
