@@ -87,10 +87,9 @@ def evaluate(
     if model.checkpoint.task != LANGUAGE:
         _evaluate_other(model, split, file, out, json, confusion)
         return
-    score = model.evaluate(
+    score, labels = model.evaluate_labels(
         split, file=file, encoding=asked, errors=errors, device=device, on_note=terminal.note
     )
-    labels = model.label_scores(split, file=file, encoding=asked, errors=errors)
     if json:
         out.json(
             score.to_json()

@@ -3,7 +3,7 @@
 splits          which part of the corpus a text belongs to
 leaks           held-out lines that the training part has too
 conditions      a model of labelled documents, made to write in a label or between several
-label_scores    how well each label's texts are predicted, and told from those of the others
+label_scores    how well each label's texts are predicted, and how often that label is likeliest
 texts           how a trained model reads a text: as its training text was read
 corpus          files -> token arrays, split into train, valid and test
 transfer        another model's tokenizer and weights, with rows for the tokens it lacks

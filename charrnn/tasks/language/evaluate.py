@@ -8,10 +8,12 @@ import torch
 from numpy.typing import NDArray
 
 from charrnn.activity import activity
+from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.data.token_arrays import evenly_spread
 from charrnn.evaluation.scores import EXACT, Pricing, Score
 from charrnn.inference.engine import State
-from charrnn.tasks.language.network import CharRNN
+from charrnn.models.device import choose_device, faster_threads, memory_limit
+from charrnn.tasks.language.network import CharRNN, from_weights
 from charrnn.tokenizers import Tokenizer
 
 WINDOW = 256
@@ -30,6 +32,9 @@ PIECE_TOKENS = 1024
 """Tokens of a piece, where a part of the text is read in pieces; and so many pieces at least:"""
 
 MIN_PIECES = 8
+
+LOOK_TOKENS = 2000
+"""Tokens that are evaluated to see how many threads are faster now."""
 
 
 class TorchStepper:
@@ -92,6 +97,37 @@ def evaluate(
     parts = [range(*pair) for pair in itertools.pairwise([0, *cuts, len(tokens)])]
     nats = _nats(network, tokens, parts, start_id, pricing)
     return pricing.score(nats, len(tokens), characters, pricing.unknown(tokens))
+
+
+def evaluate_checkpoint(
+    checkpoint: Checkpoint,
+    read: tuple[NDArray[np.unsignedinteger], int, Pricing],
+    start_id: int,
+    device: str,
+    threads: int,
+    given: bool,
+) -> Score:
+    """Tokens, their characters and pricing -> the score by a checkpoint's network on a device.
+
+    given: the threads are the user's choice; without one, a single thread where it is faster now.
+    """
+    tokens, characters, pricing = read
+    torch.set_num_threads(threads)
+    with memory_limit(
+        "evaluating this model takes more memory than there is",
+        "use another --device, or --precision int8",
+    ):
+        # Within the limit, because copying the weights takes memory too.
+        network = from_weights(checkpoint.config, checkpoint.weights).to(choose_device(device))
+        # A look at a tenth at most, and not at a part so small that it says nothing.
+        if not given and len(tokens) >= 10 * LOOK_TOKENS:
+            few = tokens[:LOOK_TOKENS]
+
+            def look() -> object:
+                return evaluate(network, few, len(few), start_id)
+
+            torch.set_num_threads(faster_threads(look, threads))
+        return evaluate(network, tokens, characters, start_id, pricing)
 
 
 def _cut(tokens: NDArray[np.unsignedinteger], position: int, end_id: int) -> int:

@@ -1,4 +1,4 @@
-"""How well a model of labelled documents predicts the texts of each label, and tells it from them.
+"""How well a model of labelled documents predicts the texts of each label, and finds that label.
 
 `evaluate` prints it. The tokens of the label and its tab are read and not scored: what counts is
 p(text | label).

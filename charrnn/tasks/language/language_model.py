@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
 NO_CONSTRAINTS = Constraints()
 
-LOOK_TOKENS = 2000
-"""Tokens that are evaluated to see how many threads are faster now."""
-
 
 class LanguageModel(Predictor):
     """A tokenizer and an engine in one object, with the run's corpus if there is one."""
@@ -295,35 +292,21 @@ class LanguageModel(Predictor):
         in the same encoding unless another is given. on_note: called with remarks on how it was
         read. CorpusError if the split is not there.
         """
-        asked = (split, file, encoding, errors, on_note)
-        tokens, characters, pricing = self._evaluated(*asked)
-        start_id = self.tokenizer.start_id
-        # The torch network has no int8 weights; what is evaluated must be what samples.
-        if self.precision != "float32":
-            return score_tokens(self.engine, tokens, characters, start_id, pricing)
-        import torch
+        return self._score(self._read(split, file, encoding, errors, on_note), device)
 
-        from charrnn.models.device import choose_device, faster_threads, memory_limit
-        from charrnn.tasks.language.evaluate import evaluate
-        from charrnn.tasks.language.network import from_weights
-
-        torch.set_num_threads(self.threads)
-        with memory_limit(
-            "evaluating this model takes more memory than there is",
-            "use another --device, or --precision int8",
-        ):
-            # Within the limit, because copying the weights takes memory too.
-            network = from_weights(self.checkpoint.config, self.checkpoint.weights)
-            network = network.to(choose_device(device))
-            # A look at a tenth at most, and not at a part so small that it says nothing.
-            if not self._given_threads and len(tokens) >= 10 * LOOK_TOKENS:
-                few = tokens[:LOOK_TOKENS]
-
-                def look() -> object:
-                    return evaluate(network, few, len(few), start_id)
-
-                torch.set_num_threads(faster_threads(look, self.threads))
-            return evaluate(network, tokens, characters, start_id, pricing)
+    def evaluate_labels(
+        self,
+        split: str = "valid",
+        *,
+        file: str | Path | None = None,
+        encoding: str | None = None,
+        errors: str = "strict",
+        device: str = "auto",
+        on_note: Callable[[str], None] | None = None,
+    ) -> "tuple[Score, list[LabelScore]]":
+        """Both `evaluate` and `label_scores`, of one reading: a pipe cannot be read twice."""
+        read = self._read(split, file, encoding, errors, on_note)
+        return self._score(read, device), self._label_scores(read)
 
     def label_scores(
         self,
@@ -337,16 +320,32 @@ class LanguageModel(Predictor):
 
         The arguments are those of `evaluate`. Empty if the model has no labels.
         """
+        return self._label_scores(self._read(split, file, encoding, errors))
+
+    def _score(self, read: tuple[Ids, int, Pricing], device: str) -> Score:
+        """The score of what was read."""
+        tokens, characters, pricing = read
+        start_id = self.tokenizer.start_id
+        # The torch network has no int8 weights; what is evaluated must be what samples.
+        if self.precision != "float32":
+            return score_tokens(self.engine, tokens, characters, start_id, pricing)
+        from charrnn.tasks.language.evaluate import evaluate_checkpoint
+
+        given = self._given_threads is not None
+        return evaluate_checkpoint(self.checkpoint, read, start_id, device, self.threads, given)
+
+    def _label_scores(self, read: tuple[Ids, int, Pricing]) -> "list[LabelScore]":
+        """The score of each label in what was read; empty if the model has no labels."""
         from charrnn.tasks.language.conditions import labels_of
         from charrnn.tasks.language.label_scores import label_scores
 
         known = labels_of(self)
         if not known or self.engine.config.reset_id < 0:
             return []
-        tokens, characters, pricing = self._evaluated(split, file, encoding, errors)
+        tokens, characters, pricing = read
         return label_scores(self.engine, self.tokenizer, tokens, characters, known, pricing)
 
-    def _evaluated(
+    def _read(
         self,
         split: str,
         file: str | Path | None,

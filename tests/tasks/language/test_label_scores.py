@@ -1,6 +1,8 @@
 """What `evaluate` says of each label, against the same figures text by text."""
 
+import os
 import random
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,20 @@ def test_each_label_is_scored_as_its_texts_are_one_by_one(run: Run) -> None:
         best = [next(iter(compare_labels(model, text, labels_of(model)))) for text in texts]
         assert score.right == best.count(name)
     assert accuracy(list(found.values())) == 1.0
+
+
+def test_a_pipe_is_read_once_for_both_scores(run: Run, tmp_path: Path) -> None:
+    pipe, text = tmp_path / "pipe", "en\tthe cat1 sat\nfr\tle chat2 dort\n"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(text,), daemon=True)
+    writer.start()
+    model = api.load(run, threads=1)
+    score, labels = model.evaluate_labels(file=pipe)
+    writer.join(10)
+    assert score.characters == len(text)
+    assert [each.texts for each in labels] == [1, 1]
+    (tmp_path / "file").write_text(text)
+    assert labels == model.label_scores(file=tmp_path / "file")
 
 
 @pytest.mark.parametrize("name", ["byte", "word", "subword"])
