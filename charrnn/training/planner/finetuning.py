@@ -4,9 +4,8 @@ Its weights are near a good solution already: what it needs is a lower rate that
 them, and what it risks is to memorize a short text sooner. See benchmarks/trials.md.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.config import ModelConfig
@@ -14,8 +13,9 @@ from charrnn.models.recurrent import set_weights
 from charrnn.tasks.base import Dataset, Task
 from charrnn.training.distributed import Group
 from charrnn.training.planner import heuristics
+from charrnn.training.planner.heuristics import Overfitting
 
-RATES, EPOCHS, DROPOUTS = (0.2, 0.5), (1 / 3, 1.0), (0.22, 0.5)
+RATES, EPOCHS, DROPOUTS = (0.2, 0.5), (1 / 3, 1.0), (0.22, heuristics.MOST_DROPOUT)
 """For a text that the model knows and for one that is strange to it: the peak rate and the epochs
 that still improve it, over those of a new model; the most dropout that its weights can take."""
 
@@ -44,15 +44,7 @@ class Advice(Protocol):
     def learning_rate(self, hidden_size: int) -> float:
         """As in `heuristics`."""
 
-    def dropouts(
-        self,
-        task: Task,
-        dataset: Dataset,
-        model: ModelConfig,
-        given: Collection[str],
-        epochs: float,
-        optimizer: str = "adamw",
-    ) -> dict[str, Any]:
+    def overfitting(self, tokens: int, optimizer: str) -> Overfitting:
         """As in `heuristics`."""
 
 
@@ -87,26 +79,13 @@ class FineTuning:
         return "soap" if self.strangeness < 0.5 else "adamw"
 
     def learning_rate(self, hidden_size: int) -> float:
-        """Units -> AdamW's peak learning rate."""
+        """Units -> the peak learning rate."""
         return round(self._between(RATES) * heuristics.learning_rate(hidden_size), 5)
 
-    def dropouts(
-        self,
-        task: Task,
-        dataset: Dataset,
-        model: ModelConfig,
-        given: Collection[str],
-        epochs: float,
-        optimizer: str = "adamw",
-    ) -> dict[str, Any]:
-        """As in `heuristics`, but no more than the weights can take, with any optimizer."""
-        sooner = self._between((self._memorizing(dataset.size("train")), 1.0))
-        found = heuristics.dropouts(task, dataset, model, given, sooner * epochs)
-        if task.rules or not found:
-            return found
-        most = self._between(DROPOUTS)
-        part = most / max(most, found["dropout"])
-        return {name: round(part * value, 2) for name, value in found.items()}
+    def overfitting(self, tokens: int, optimizer: str) -> Overfitting:
+        """As in `heuristics`, with any optimizer; sooner, and less dropout for a known text."""
+        sooner = self._between((self._memorizing(tokens), 1.0))
+        return Overfitting(heuristics.EPOCHS_WITHOUT / sooner, self._between(DROPOUTS))
 
 
 def advice(task: Task, dataset: Dataset, model: Checkpoint, group: Group) -> Advice:
@@ -114,18 +93,17 @@ def advice(task: Task, dataset: Dataset, model: Checkpoint, group: Group) -> Adv
     if task.rules:
         # Its own rules plan all of it; the strangeness of texts says nothing of other data.
         return FineTuning(0.0)
-    share = repr(_share_of_guess(task, dataset, model)) if group.is_main else ""
+    sizes = {name: getattr(model.config, name) for name in task.sizes_from(model)}
+    config = task.model_config(dataset, sizes)
+    share = repr(_share_of_guess(task, dataset, model, config)) if group.is_main else ""
     # Sums on other processors differ in their last bits, and all ranks need one plan.
     share_of_all = float(group.broadcast(share))
     strangeness = min(1.0, max(0.0, (share_of_all - KNOWN) / (STRANGE - KNOWN)))
-    sizes = {name: getattr(model.config, name) for name in task.sizes_from(model)}
-    return FineTuning(strangeness, task.num_parameters(task.model_config(dataset, sizes)))
+    return FineTuning(strangeness, task.num_parameters(config))
 
 
-def _share_of_guess(task: Task, dataset: Dataset, model: Checkpoint) -> float:
+def _share_of_guess(task: Task, dataset: Dataset, model: Checkpoint, config: ModelConfig) -> float:
     """The model's loss on a little of the new data, over that of a uniform guess."""
-    sizes = {name: getattr(model.config, name) for name in task.sizes_from(model)}
-    config = task.model_config(dataset, sizes)
     network = set_weights(task.network(config), task.weights_from(model, dataset, config))
     split = "valid" if dataset.size("valid") else "train"
     score = task.evaluate(network, dataset, split, LOOKED_AT)

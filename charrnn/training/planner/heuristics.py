@@ -5,7 +5,7 @@ Pure functions of numbers. They come from the trials in benchmarks/trials.md.
 
 import math
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from charrnn.checkpoints.header import ROTATION, optimizer_shapes
 from charrnn.config import ModelConfig, TrainConfig, recurrent_shapes
@@ -26,8 +26,11 @@ TOKENS_PER_PARAMETER, SOAP_TOKENS_PER_PARAMETER = 3.5, 3.0
 PARAMETERS_PER_TOKEN = 12
 """A model with more parameters per token of its data only memorizes it."""
 
-EPOCHS_WITHOUT, SOAP_EPOCHS_WITHOUT = 6, 4
+EPOCHS_WITHOUT, SOAP_EPOCHS_WITHOUT = 6.0, 4.0
 """Epochs from which on dropout lowers the loss."""
+
+MOST_DROPOUT = 0.5
+"""More was worse in every trial."""
 
 EVALUATION_SHARE = 0.06
 """Largest fraction of the time for evaluations."""
@@ -77,18 +80,35 @@ def most_epochs(tokens: int) -> float:
     return float(16.0 * max(1.0, tokens / 1000) ** 0.26)
 
 
-def dropout(epochs: float, parameters: int, tokens: int, optimizer: str = "adamw") -> float:
+class Overfitting(NamedTuple):
+    """epochs: from which on dropout lowers the loss. most: the highest rate that lowers it."""
+
+    epochs: float = EPOCHS_WITHOUT
+    most: float = MOST_DROPOUT
+
+
+ADAMW = Overfitting()
+
+
+def overfitting(tokens: int, optimizer: str) -> Overfitting:
+    """Training tokens and an optimizer -> when dropout begins to help: sooner with SOAP.
+
+    >>> overfitting(65_000, "soap").epochs, overfitting(65_000, "adamw").epochs
+    (4.0, 6.0)
+    """
+    return Overfitting(SOAP_EPOCHS_WITHOUT if optimizer == "soap" else EPOCHS_WITHOUT)
+
+
+def dropout(epochs: float, parameters: int, tokens: int, found: Overfitting = ADAMW) -> float:
     """Epochs, parameters, training tokens -> dropout: none for few epochs, more for many.
 
-    What matters is how much of the data the model could memorize, so its size counts too, and the
-    optimizer: SOAP memorizes sooner.
+    What matters is how much of the data the model could memorize, so its size counts too.
 
-    >>> dropout(14, 100_000, 65_000), dropout(14, 100_000, 65_000, "soap")
+    >>> dropout(14, 100_000, 65_000), dropout(14, 100_000, 65_000, Overfitting(4.0))
     (0.27, 0.4)
     """
-    without = SOAP_EPOCHS_WITHOUT if optimizer == "soap" else EPOCHS_WITHOUT
-    pressure = math.log2(max(1.0, epochs / without)) * min(1.0, parameters / tokens) ** 0.25
-    return float(round(min(0.5, 0.22 * pressure), 2))
+    pressure = math.log2(max(1.0, epochs / found.epochs)) * min(1.0, parameters / tokens) ** 0.25
+    return float(round(min(found.most, 0.22 * pressure), 2))
 
 
 def dropouts(
@@ -97,7 +117,7 @@ def dropouts(
     model: ModelConfig,
     given: Collection[str],
     epochs: float,
-    optimizer: str = "adamw",
+    found: Overfitting = ADAMW,
 ) -> dict[str, Any]:
     """A task, its data and model, what is given -> the fields of dropout that are planned.
 
@@ -107,7 +127,7 @@ def dropouts(
         return {}
     if task.rules:
         return dict(task.rules.dropouts(dataset, model, epochs))
-    layers = dropout(epochs, task.num_parameters(model), dataset.size("train"), optimizer)
+    layers = dropout(epochs, task.num_parameters(model), dataset.size("train"), found)
     inputs = round(input_dropout(layers, model.vocab_size), 2)
     return {"input_dropout": inputs, "dropout": layers, "output_dropout": layers}
 

@@ -189,9 +189,8 @@ def make_plan(
     epochs = steps * problem.tokens_per_step / problem.tokens
     parameters = task.num_parameters(chosen)
     # It depends on the number of epochs, so the speed was measured without it.
-    dropouts = problem.advice.dropouts(
-        task, dataset, chosen, problem.given, epochs, problem.optimizer
-    )
+    found = problem.advice.overfitting(problem.tokens, problem.optimizer)
+    dropouts = heuristics.dropouts(task, dataset, chosen, problem.given, epochs, found)
     chosen = replace(chosen, **dropouts)
     train = _train_config(problem, chosen, steps, speed)
     seconds = steps * problem.tokens_per_step / speed / (1 - problem.evaluation_share)

@@ -1,13 +1,25 @@
 """The planner's rules for a run that begins with another model."""
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from charrnn.tasks.language.corpus import Corpus
 from charrnn.training.distributed import Group
 from charrnn.training.planner import heuristics
 from charrnn.training.planner.finetuning import DROPOUTS, FEWEST_EPOCHS, FineTuning, advice
 from tests.support.tiny import LANGUAGE, smallest_checkpoint, tiny_corpus, tiny_model
+
+
+def dropouts_of(
+    own: FineTuning, corpus: Corpus, epochs: float, given: Collection[str] = ()
+) -> dict[str, Any]:
+    """The dropout that is planned for a tiny model."""
+    model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
+    found = own.overfitting(corpus.size("train"), "soap")
+    return heuristics.dropouts(LANGUAGE, corpus, model, given, epochs, found)
 
 
 def test_the_rate_is_below_that_of_a_new_model_and_falls_with_the_width() -> None:
@@ -34,20 +46,18 @@ def test_a_large_model_reads_a_known_text_fewer_times_than_a_small_one() -> None
 
 def test_many_epochs_bring_no_more_dropout_than_the_weights_can_take(tmp_path: Path) -> None:
     own, corpus = FineTuning(0.0), tiny_corpus(tmp_path)
-    model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
-    planned = [own.dropouts(LANGUAGE, corpus, model, {}, epochs) for epochs in (1, 200)]
+    planned = [dropouts_of(own, corpus, epochs) for epochs in (1, 200)]
     assert planned[0]["dropout"] == 0
     assert 0 < planned[1]["dropout"] <= DROPOUTS[0]
-    assert own.dropouts(LANGUAGE, corpus, model, {"dropout": 0.5}, 200) == {}
+    assert dropouts_of(own, corpus, 200, {"dropout": 0.5}) == {}
 
 
 def test_a_large_model_has_dropout_after_fewer_epochs(tmp_path: Path) -> None:
     corpus = tiny_corpus(tmp_path)
-    model = tiny_model(vocab_size=corpus.tokenizer.vocab_size)
     large = FineTuning(0.0, 100 * corpus.size("train"))
     small = FineTuning(0.0, corpus.size("train"))
-    assert small.dropouts(LANGUAGE, corpus, model, {}, 6)["dropout"] == 0
-    assert 0 < large.dropouts(LANGUAGE, corpus, model, {}, 6)["dropout"] <= DROPOUTS[0]
+    assert dropouts_of(small, corpus, 6)["dropout"] == 0
+    assert 0 < dropouts_of(large, corpus, 6)["dropout"] <= DROPOUTS[0]
 
 
 def test_a_model_that_knows_nothing_of_the_text_is_planned_like_a_new_one(tmp_path: Path) -> None:

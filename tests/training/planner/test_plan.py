@@ -37,6 +37,7 @@ from charrnn.training.planner.heuristics import (
     final_seconds,
     memory,
     most_epochs,
+    overfitting,
 )
 from charrnn.training.planner.plan import Plan, make_plan
 from charrnn.training.planner.presets import PRESETS, preset
@@ -665,14 +666,16 @@ def test_dropout_exactly() -> None:
     assert dropout(24, 10**6, 10**6) == 0.44
     assert dropout(48, 10**6, 10**6) == 0.5
     assert dropout(12, 1, 16) == 0.11
-    assert dropout(4, 10**6, 10**6, "soap") == 0.0
-    assert dropout(8, 10**6, 10**6, "soap") == 0.22
+    assert dropout(4, 10**6, 10**6, overfitting(10**6, "soap")) == 0.0
+    assert dropout(8, 10**6, 10**6, overfitting(10**6, "soap")) == 0.22
     assert dropout(10**6, 10**6, 10) == 0.5
 
 
 def test_planned_dropout_is_the_same_above_and_a_quarter_below() -> None:
     plan = planned(20_000, minutes=20)
-    rate = dropout(plan.epochs, num_parameters(plan.model_config), 20_000, "soap")
+    rate = dropout(
+        plan.epochs, num_parameters(plan.model_config), 20_000, overfitting(20_000, "soap")
+    )
     assert rate > 0.05
     assert plan.model_config.dropout == plan.model_config.output_dropout == rate
     assert plan.model_config.input_dropout == round(rate / 4, 2)
