@@ -25,7 +25,7 @@ def runs(runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
         terminal.say(f"there is no run in {runs_dir}; train one: charrnn train corpus.txt")
         return
     # The lengths of other data are not in characters: of a series they are values.
-    only_texts = not any("metric" in facts for facts in found)
+    only_texts = not any("task" in facts for facts in found)
     columns = (
         "run",
         "text" if only_texts else "data",
@@ -64,6 +64,8 @@ def _described(about: dict[str, Any]) -> dict[str, Any]:
         "parameters": int(plan["parameters"]),
         "steps": plan["train"]["steps"],
         "started": str(about["started"]),
+        # Absent for language models, as in run.json.
+        **({"task": about["task"]} if "task" in about else {}),
         # Absent for runs that began at random.
         **({ORIGINS: about[ORIGINS]} if about.get(ORIGINS) else {}),
     }

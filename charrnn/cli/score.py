@@ -130,13 +130,13 @@ def _sort_arguments(given: list[str | None], blend: str | None) -> tuple[list[st
             )
         run, file = _run_and_file(*given[:2])
         return [run], file
-    count = len(weights_of(blend, 0))
-    if count < 2 or not count <= len(words) <= count + 1:
+    models = len(weights_of(blend, 0))
+    if models < 2 or not models <= len(words) <= models + 1:
         raise UsageError(
-            f"--blend {blend} is for {count} model{'s' * (count != 1)}, two or more, and a text",
+            f"--blend {blend} is for {count(models, 'model')}, two or more, and a text",
             "name them and the text, as in: score A B FILE --blend 0.7,0.3",
         )
-    return list(words[:count]), words[count] if len(words) > count else STDIN
+    return list(words[:models]), words[models] if len(words) > models else STDIN
 
 
 def _run_and_file(run: str | None, file: str | None) -> tuple[str | None, str]:

@@ -94,6 +94,7 @@ def test_runs_checkpoints_compare_and_plot_name_the_metric(shell: Shell) -> None
 
 def test_runs_does_not_call_a_series_a_text_of_characters(shell: Shell) -> None:
     assert shell.run("runs").succeeded().out.split()[:3] == ["run", "data", "length"]
+    assert [each.get("task") for each in shell.run("runs", "--json").json] == [None, "series"]
 
 
 def test_an_exported_model_forecasts_a_file(shell: Shell, tmp_path: Path) -> None:
