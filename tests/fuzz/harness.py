@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
 
 from charrnn.errors import CharRNNError
 from tests.support import forge
@@ -37,6 +38,34 @@ FOLDER = Path(_FOLDER.name)
 
 class Fault(Exception):  # noqa: N818 - a finding of the fuzzer, not an error of the program
     """An input that took too long or too much memory, or whose error message is incomplete."""
+
+
+class FromJson(Protocol):
+    """What is recorded as a JSON object and read from it."""
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """A parsed object -> the same again; CharRNNError if it is none of these."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The inverse."""
+
+
+Recorded = TypeVar("Recorded", bound=FromJson)
+
+
+def from_json(raw: bytes, kind: type[Recorded]) -> Recorded | None:
+    """Bytes -> the object that their JSON records, which is recorded equally; None if not JSON."""
+    try:
+        found: Any = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    made = kind.from_json(found)
+    again = kind.from_json(json.loads(json.dumps(made.to_json())))
+    assert again.to_json() == made.to_json()
+    return made
 
 
 def check(read: Read, data: bytes) -> None:

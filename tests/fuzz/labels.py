@@ -7,14 +7,13 @@ is the file. The two files of a folder, each of a label, are parted by the first
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from charrnn.tasks.labels.config import LabelsDataConfig
 from charrnn.tasks.labels.dataset import LabelledTexts, prepare, reopen
 from charrnn.tasks.labels.encoder import Forms, LabelEncoder
-from tests.fuzz.harness import FOLDER
+from tests.fuzz.harness import FOLDER, from_json
 from tests.support.labels import NAMES, SENTENCES, SEVERAL, learned
 
 FORMS = ("texts.tsv", "texts.csv", "texts.jsonl", "texts.json", "fasttext.txt", "folder", "encoder")
@@ -52,7 +51,9 @@ def read(data: bytes) -> None:
     choice, kind = (*data[:2], 0, 0)[:2]
     form, raw = FORMS[choice % len(FORMS)], data[2:]
     if form == "encoder":
-        _use(raw)
+        encoder = from_json(raw, LabelEncoder)
+        if encoder:
+            _used(encoder)
         return
     place = FOLDER / "labels"
     shutil.rmtree(place, ignore_errors=True)
@@ -93,19 +94,6 @@ def _batches(dataset: LabelledTexts) -> None:
         assert targets.sum(1).min() > 0
         texts += len(ids)
     assert texts == dataset.length("train")
-
-
-def _use(raw: bytes) -> None:
-    """Read an encoder's JSON, and use it."""
-    try:
-        found: Any = json.loads(raw)
-    except (ValueError, RecursionError):
-        return
-    if isinstance(found, dict):
-        encoder = LabelEncoder.from_json(found)
-        again = LabelEncoder.from_json(json.loads(json.dumps(encoder.to_json())))
-        assert again.to_json() == encoder.to_json()
-        _used(encoder)
 
 
 def _used(encoder: LabelEncoder) -> None:

@@ -5,26 +5,21 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.torture.corpora import as_expected
+from tests.torture import examples
+from tests.torture.examples import HEBREW, REFUSED, RIGHT_TO_LEFT, TRAINED, Files, Tables, each_file
 from tests.torture.processes import ran
-from tests.torture.rows import Outcomes, Row, some, verdict
+from tests.torture.rows import Outcomes, Row, verdict
 
 OPTIONS = (
     "--task", "labels", "--hidden-size", "4", "--embedding-size", "4", "--num-layers", "1",
     "--members", "1", "--batch-size", "4", "--threads", "1", "--quiet",
 )  # fmt: skip
 
-REFUSED, TRAINED = (2, 3), (0,)
-
-Files = dict[str, bytes]
-
 TEXTS = tuple(f"{mood} {thing}" for mood in ("fine", "dull") for thing in "abcdefghijklmno")
 
 NAMES = tuple("good" if text.startswith("fine") else "bad" for text in TEXTS)
 
 PLAIN = "".join(f"{text}\t{label}\n" for text, label in zip(TEXTS, NAMES, strict=True)).encode()
-
-HEBREW, RIGHT_TO_LEFT = "\u05e9\u05dc\u05d5\u05dd", "\u202e"
 
 
 def tsv(extra: str | bytes, keep: bytes = PLAIN) -> Callable[[], Files]:
@@ -47,7 +42,7 @@ def jsonl(rows: Sequence[object]) -> Callable[[], Files]:
     return lambda: {"texts.jsonl": "".join(json.dumps(row) + "\n" for row in rows).encode()}
 
 
-TABLES: dict[str, tuple[Callable[[], Files], tuple[int, ...]]] = {
+TABLES: Tables = {
     "empty": (tsv("", b""), REFUSED),
     "empty lines": (tsv("\n" * 100, b""), REFUSED),
     "nothing but tabs": (tsv("\t\n\t\t\n" * 50, b""), REFUSED),
@@ -133,28 +128,13 @@ TABLES: dict[str, tuple[Callable[[], Files], tuple[int, ...]]] = {
     "fastText without names": (lambda: {"texts.txt": b"__label__ a text\n" * 60}, REFUSED),
 }  # fmt: skip
 
-LINES = (
-    "", " ", "\t", "fine a", "a\tb", "\0", "\x1b[31m", "\ufeff", "\U0001f600" * 50, "w " * 100_000,
-    "x" * 100_000, HEBREW, RIGHT_TO_LEFT, "e" + "\u0301" * 2_000, "a\u2028b", "a\vb\fc", "-",
-    "--top",
-)  # fmt: skip
+LINES = (*examples.LINES, "fine a", "--top")
 """What is to be classified: an answer each, and in their order."""
 
 
 def inputs(trials: int, seed: int, folder: Path) -> Outcomes:
     """E14: every file, trained on and a line classified, or refused in one line."""
-    for name, (make, codes) in some(list(TABLES.items()), trials, seed):
-        place = folder / name.replace(" ", "-")
-        place.mkdir()
-        for file, raw in make().items():
-            (place / file).write_bytes(raw)
-        ended = ran(place, "train", *sorted(make()), "--name", "t", "--steps", "3", *OPTIONS)
-        problem = as_expected(ended, codes)
-        if not problem and ended.code == 0:
-            found = ran(place, "classify", stdin=b"fine a\n")
-            lines = found.out.count(b"\n")
-            problem = as_expected(found, TRAINED) or ("" if lines == 1 else f"{lines} lines")
-        yield verdict(problem and f"{name}: {problem}")
+    yield from each_file(TABLES, OPTIONS, ("classify",), b"fine a\n", trials, seed, folder)
 
 
 def classified(trials: int, seed: int, folder: Path) -> Outcomes:

@@ -6,22 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.pairs import PAIRS, write_pairs
-from tests.torture.corpora import as_expected
+from tests.torture import examples
+from tests.torture.examples import HEBREW, REFUSED, RIGHT_TO_LEFT, TRAINED, Files, Tables, each_file
 from tests.torture.processes import ran
-from tests.torture.rows import Outcomes, Row, some, verdict
+from tests.torture.rows import Outcomes, Row, verdict
 
 OPTIONS = (
     "--task", "pairs", "--hidden-size", "4", "--embedding-size", "4", "--num-layers", "1",
     "--batch-size", "2", "--threads", "1", "--quiet",
 )  # fmt: skip
 
-REFUSED, TRAINED = (2, 3), (0,)
-
-Files = dict[str, bytes]
-
 PLAIN = "".join(f"{source}\t{target}\n" for source, target in PAIRS).encode()
-
-HEBREW, RIGHT_TO_LEFT = "\u05e9\u05dc\u05d5\u05dd", "\u202e"
 
 
 def tsv(extra: str | bytes, keep: bytes = PLAIN) -> Callable[[], Files]:
@@ -37,7 +32,7 @@ def parallel(source: str, target: str) -> Callable[[], Files]:
 
 SIDES = ["".join(f"{side}\n" for side in sides) for sides in zip(*PAIRS, strict=True)]
 
-TABLES: dict[str, tuple[Callable[[], Files], tuple[int, ...]]] = {
+TABLES: Tables = {
     "empty": (tsv("", b""), REFUSED),
     "empty lines": (tsv("\n" * 100, b""), REFUSED),
     "nothing but tabs": (tsv("\t\n\t\t\n" * 50, b""), REFUSED),
@@ -92,28 +87,15 @@ TABLES: dict[str, tuple[Callable[[], Files], tuple[int, ...]]] = {
     "JSON that nests": (lambda: {"x.jsonl": b"[" * 100_000 + b"\n"}, REFUSED),
 }  # fmt: skip
 
-LINES = (
-    "", " ", "\t", "afi", "a\tb", "\0", "\x1b[31m", "\ufeff", "\U0001f600" * 50, "w " * 100_000,
-    "x" * 100_000, HEBREW, RIGHT_TO_LEFT, "e" + "\u0301" * 2_000, "a\u2028b", "a\vb\fc", "-",
-    "--beam",
-)  # fmt: skip
+LINES = (*examples.LINES, "afi", "--beam")
 """What is to be translated: an answer each, and in their order."""
 
 
 def inputs(trials: int, seed: int, folder: Path) -> Outcomes:
     """E11: every file, trained on and evaluated, or refused in one line."""
-    for name, (make, codes) in some(list(TABLES.items()), trials, seed):
-        place = folder / name.replace(" ", "-")
-        place.mkdir()
-        for file, raw in make().items():
-            (place / file).write_bytes(raw)
-        ended = ran(place, "train", *sorted(make()), "--name", "t", "--steps", "3", *OPTIONS)
-        problem = as_expected(ended, codes)
-        if not problem and ended.code == 0:
-            found = ran(place, "translate", "--beam", "2", stdin=b"afi\n")
-            lines = found.out.count(b"\n")
-            problem = as_expected(found, TRAINED) or ("" if lines == 1 else f"{lines} lines")
-        yield verdict(problem and f"{name}: {problem}")
+    yield from each_file(
+        TABLES, OPTIONS, ("translate", "--beam", "2"), b"afi\n", trials, seed, folder
+    )
 
 
 def translated(trials: int, seed: int, folder: Path) -> Outcomes:
