@@ -29,6 +29,9 @@ PARAMETERS_PER_TOKEN = 12
 EPOCHS_WITHOUT, SOAP_EPOCHS_WITHOUT = 6.0, 4.0
 """Epochs from which on dropout lowers the loss."""
 
+EARLY_DROPOUT = 0.4
+"""The highest rate that an earlier beginning brings: more is that of EPOCHS_WITHOUT."""
+
 MOST_DROPOUT = 0.5
 """More was worse in every trial."""
 
@@ -107,8 +110,13 @@ def dropout(epochs: float, parameters: int, tokens: int, found: Overfitting = AD
     >>> dropout(14, 100_000, 65_000), dropout(14, 100_000, 65_000, Overfitting(4.0))
     (0.27, 0.4)
     """
-    pressure = math.log2(max(1.0, epochs / found.epochs)) * min(1.0, parameters / tokens) ** 0.25
-    return float(round(min(found.most, 0.22 * pressure), 2))
+    share = min(1.0, parameters / tokens) ** 0.25
+
+    def rate(without: float) -> float:
+        return float(0.22 * math.log2(max(1.0, epochs / without)) * share)
+
+    sooner = min(rate(found.epochs), max(EARLY_DROPOUT, rate(EPOCHS_WITHOUT)))
+    return round(min(found.most, sooner), 2)
 
 
 def dropouts(

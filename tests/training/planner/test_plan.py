@@ -668,6 +668,8 @@ def test_dropout_exactly() -> None:
     assert dropout(12, 1, 16) == 0.11
     assert dropout(4, 10**6, 10**6, overfitting(10**6, "soap")) == 0.0
     assert dropout(8, 10**6, 10**6, overfitting(10**6, "soap")) == 0.22
+    assert dropout(20, 10**6, 10**6, overfitting(10**6, "soap")) == 0.4
+    assert dropout(36, 10**6, 10**6, overfitting(10**6, "soap")) == 0.5
     assert dropout(10**6, 10**6, 10) == 0.5
 
 
