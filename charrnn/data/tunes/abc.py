@@ -9,7 +9,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 
-from charrnn.data.tunes.score import LETTERS, Bar, Chord, Element, Key, Meter, Note, Pitch, Tune, Tuplet
+from charrnn.data.tunes.score import (
+    LETTERS,
+    Bar,
+    Chord,
+    Element,
+    Key,
+    Meter,
+    Note,
+    Pitch,
+    Tune,
+    Tuplet,
+)
 
 MODES = {"": 0, "maj": 0, "ion": 0, "mix": -1, "dor": -2, "m": -3, "min": -3, "aeo": -3,
          "phr": -4, "loc": -5, "lyd": 1}  # fmt: skip
@@ -218,7 +229,9 @@ class _Parser:
         self.left_out["grace notes"] += 1
 
     def _group(self, text: str) -> None:
-        notes = [each for each in TOKEN.finditer(text[1:-1]) if each.lastgroup in ("note", "length")]
+        notes = [
+            each for each in TOKEN.finditer(text[1:-1]) if each.lastgroup in ("note", "length")
+        ]
         pitches = [self._pitch(each.group()) for each in notes if each.lastgroup == "note"]
         lengths = {each.group() for each in notes if each.lastgroup == "length"}
         if not pitches or len(lengths) > 1:

@@ -214,12 +214,21 @@ def _bar(
         beat = min(end, Fraction(int(now) + 1))
         near = [each for each in notes[place : place + 8] if each[0] < beat]
         times = [time for each in near for time in each[:2] if now <= time < beat]
-        if now.denominator == 1 and beat == now + 1 and any((3 * t).denominator == 1 and t.denominator == 3 for t in times):
+        if (
+            now.denominator == 1
+            and beat == now + 1
+            and any((3 * t).denominator == 1 and t.denominator == 3 for t in times)
+        ):
             found.append(Tuplet(3))
-            found += [_at(notes, now + Fraction(k, 3), now + Fraction(k + 1, 3), Fraction(1, 8), key) for k in range(3)]
+            found += [
+                _at(notes, now + Fraction(k, 3), now + Fraction(k + 1, 3), Fraction(1, 8), key)
+                for k in range(3)
+            ]
             now = beat
             continue
-        until = min([time for each in notes[place : place + 2] for time in each[:2] if time > now] + [end])
+        until = min(
+            [time for each in notes[place : place + 2] for time in each[:2] if time > now] + [end]
+        )
         # A beat of thirds is written on its own.
         until = min(until, end)
         found.append(_at(notes[place:], now, until, (until - now) / 4, key))

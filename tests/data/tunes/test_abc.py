@@ -1,0 +1,106 @@
+"""ABC as it is found -> strict ABC, and the same in other keys."""
+
+from collections import Counter
+
+import pytest
+
+from charrnn.data.tunes import strict
+from charrnn.data.tunes.abc import Unreadable, parse, tunes
+from charrnn.data.tunes.bars import bars
+from charrnn.data.tunes.score import Bar, Note, Tune
+from charrnn.data.tunes.transposition import all_keys, transposed
+
+HEAD = "X:7\nT:A title\nM:3/4\nL:1/8\nK:G\n"
+
+
+def read(body: str, head: str = HEAD) -> Tune:
+    return parse((head + body).splitlines(), Counter())
+
+
+def written(body: str, head: str = HEAD) -> str:
+    return strict.write(read(body, head)).split("\n")[4]
+
+
+def pitches(tune: Tune) -> list[int]:
+    return [each.pitch.midi for each in tune.elements if isinstance(each, Note) and each.pitch]
+
+
+@pytest.mark.parametrize(
+    ("body", "strict_body"),
+    [
+        ("G2 A>B | c6 |]", "G2A3/2B/2|c6|]"),
+        ("G2 A<<B | c6", "G2A/4B7/4|c6"),
+        ("|: G6 :||: A6 :|", "|:G6::A6:|"),
+        ("G6 |1 A6 :|2 B6 |]", "G6|[1A6:|[2B6|]"),
+        ('"Am7"A2 "slowly"B4|', '"Am7"A2B4|'),
+        ("{ab}c2 !trill!d2 ~e2 | (fga) bc'd'", "c2d2e2|fgabc'd'"),
+        ("[GBd]2 z2 x2 | (3GAB c4-|c6", "d2z2z2|(3GABc4-|c6"),
+        ("F ^F =F F | F", "F=FF|F"),
+        ("G2A4|[M:2/4]G4|", "G2A4|[M:2/4]G4|"),
+        ("G2A4|\nL:1/16\nG8|", "G2A4|G4|"),
+    ],
+)
+def test_a_body_is_written_in_the_strict_form(body: str, strict_body: str) -> None:
+    if body.startswith("F ^F"):
+        # F is sharp in G: the sign that says so again is left out, the natural stays for the bar.
+        strict_body = "FF=FF|F"
+    assert written(body) == strict_body
+    assert written(strict_body) == strict_body
+
+
+def test_what_is_left_out_is_counted() -> None:
+    left_out: Counter[str] = Counter()
+    parse((HEAD + "<b>\n{a}G2 (AB) c2| % end\nw: la la\nG6|\n").splitlines(), left_out)
+    assert left_out == {"HTML": 1, "grace notes": 1, "slurs": 1, "comments": 1, "lyrics": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("X:1\nM:4/4\nABc", "it has no K:"),
+        ("X:1\nK:G\nABc", "it has no meter"),
+        ("X:1\nM:4/4\nK:HP\nABc", "its key is 'HP'"),
+        ("X:1\nM:4/4\nK:G\n|||", "it has no notes"),
+        ("X:1\nM:4/4\nL:7\nK:G\nA", "its unit L: is '7'"),
+        ("X:1\nM:4/4\nK:G\nA/0", "a note has no length"),
+        ("X:1\nM:4/4\nK:G\n-A", "a length or a tie is before the first note"),
+        ("X:1\nM:4/4\nK:G\nA4\nV:2\nA4", "it has several voices"),
+    ],
+)
+def test_a_tune_that_is_not_taken_has_a_reason(text: str, reason: str) -> None:
+    with pytest.raises(Unreadable, match=reason):
+        parse(text.splitlines(), Counter())
+
+
+def test_a_file_is_cut_at_its_tunes() -> None:
+    assert list(tunes("a preface\n\nX:1\nK:C\nA\n\nX:2\nK:D\nB\n")) == [
+        ["X:1", "K:C", "A", ""], ["X:2", "K:D", "B"]
+    ]  # fmt: skip
+
+
+def test_in_every_key_all_intervals_are_the_same() -> None:
+    tune = read('"G"G2 ^A2 =F2 | "D7/F#"B,6 | _e2 d4 |]')
+    keys = list(all_keys(tune, 40, 90))
+    assert len(keys) == 12
+    for each in keys:
+        again = parse(strict.write(each).splitlines(), Counter())
+        assert len({b - a for a, b in zip(pitches(tune), pitches(again), strict=True)}) == 1
+        assert again.key == each.key
+
+
+def test_only_keys_in_the_range_are_taken() -> None:
+    tune = read("G2 A2 B2|")
+    assert [pitches(each)[0] for each in all_keys(tune, 67, 72)] == [67, 68]
+    assert transposed(tune, 6, 11) is not None
+    assert transposed(tune, 0, 6) is None
+
+
+def test_a_bar_is_wrong_that_is_too_long_or_short_within_a_part() -> None:
+    found = [each.wrong for each in bars(read("G2|A6|B4|c6|d7|e4:|f2|(3gab g4|]"))]
+    assert found == [False, False, True, False, True, False, False, False]
+
+
+def test_a_second_ending_is_a_line() -> None:
+    assert [each.mark for each in read("A6|1B6:|2c6|]").elements if isinstance(each, Bar)] == [
+        "|", "[1", ":|", "[2", "|]"
+    ]  # fmt: skip
