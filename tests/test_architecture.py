@@ -28,6 +28,7 @@ HOMES = {
     "llguidance": ("inference.patterns",),
     "pydivsufsort": ("data.suffix_array",),
     "matplotlib": ("cli.plotting.picture",),
+    "mido": ("data.tunes.midi",),
     "sacrebleu": ("tasks.pairs.metrics",),
     "statsforecast": ("tasks.series.ets",),
     "typer": ("cli",),

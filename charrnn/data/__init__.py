@@ -8,6 +8,7 @@
     decoding      bytes -> text in blocks; errors that name the byte, its offset and its line
     reading       encoding, line ends, documents: one reader for training and for measuring
     chats         chat logs -> conversations in one strict form
+    tunes         tunes in ABC and MIDI -> one strict form of ABC
     token_arrays  ids -> memory-mapped arrays on disk
     batches       a token array -> inputs and targets of step k
     examples      short texts, each an example: their parts by a hash, ragged rows of ids

@@ -3,14 +3,18 @@
 Source: the ABC standard 2.1, https://abcnotation.com/wiki/abc:standard:v2.1
 """
 
+import html
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
+from charrnn.data.tunes.fields import default_unit, key, length, meter, shown, unit
 from charrnn.data.tunes.score import (
     LETTERS,
+    TUPLETS,
     Bar,
     Chord,
     Element,
@@ -20,16 +24,10 @@ from charrnn.data.tunes.score import (
     Pitch,
     Tune,
     Tuplet,
+    UnreadableError,
 )
 
-MODES = {"": 0, "maj": 0, "ion": 0, "mix": -1, "dor": -2, "m": -3, "min": -3, "aeo": -3,
-         "phr": -4, "loc": -5, "lyd": 1}  # fmt: skip
-"""A mode -> sharps beside those of the major key of the same name."""
-
-MODE_NAMES = {"maj": "", "ion": "", "min": "m", "aeo": "m"}
-
-TUPLETS = {2: 3, 3: 2, 4: 3, 6: 2}
-"""Notes of a tuplet -> those whose time they take, where the meter does not matter."""
+__all__ = ["TUPLETS", "UnreadableError", "key", "length", "meter", "parse", "tunes"]
 
 TOKEN = re.compile(
     r"""(?P<comment>%.*)
@@ -42,6 +40,7 @@ TOKEN = re.compile(
       | (?P<tuplet>\([2-9](?::[0-9]*){0,2})
       | (?P<slur>[()])
       | (?P<note>(?:\^\^|\^|__|_|=)?[A-Ga-g][,']*|[zx])
+      | (?P<silence>[ZX][0-9]{0,2})
       | (?P<length>[0-9]*/+[0-9]*|[0-9]+)
       | (?P<broken>>+|<+)
       | (?P<tie>-)
@@ -51,88 +50,78 @@ TOKEN = re.compile(
 )
 
 NOTE = re.compile(r"(?P<accidental>\^\^|\^|__|_|=)?(?P<letter>[A-Ga-g])(?P<octave>[,']*)")
+FIELD = re.compile(r"[A-Za-z+]:(?![|:])")
+"""How the line of a field begins; `A:|` and `c::` are music."""
+
+TAG = re.compile(
+    r"</[A-Za-z][^<>]*>|<![^<>]*>|<(?:html|head|body|title|meta|link|style|script|pre|code|tt|br|hr"
+    r"|p|div|span|font|center|img|table|t[hrd]|[ou]l|li|em|strong|h[1-6]|a\s)(?:\s[^<>]*)?/?>",
+    re.IGNORECASE,
+)
+"""A mark of HTML. One of the letters of notes alone, as in `A<b>c`, is a rhythm."""
+
+NAMES = {"T": "titles", "w": "lyrics", "W": "lyrics"}
+"""Fields that are left out, as they are counted; the others are `other fields`."""
+
+LONGEST = 1 << 14
+"""Notes, bars and so on of a tune at most; a longer one is damage."""
+
+HIGHEST = 127
+"""The number of the highest note that MIDI has."""
+
+OPEN = {
+    '"': "a quotation mark is not closed", "{": "grace notes are not closed",
+    "[": "a chord is not closed", "&": "it has several voices",
+}  # fmt: skip
+"""Signs after which what follows would be taken for notes of the tune."""
+
+LONGEST_NOTE = 16
+"""Whole notes that a note lasts at most."""
+
+DENOMINATORS = {each * 2**power for power in range(7) for each in (1, 3)}
+"""Of lengths: halves of halves, and those of tuplets that a MIDI file has."""
+
 ALTERATIONS = {"^^": 2, "^": 1, "=": 0, "_": -1, "__": -2}
 
 
-class Unreadable(ValueError):
-    """Why a tune was not taken, in a few words."""
+def tunes(text: str, left_out: Counter[str] | None = None) -> Iterator[list[str]]:
+    """A file -> the lines of each tune, from its X: on, without HTML; counts what it leaves out.
 
-
-def key(text: str) -> Key:
-    """The value of K: -> key; Unreadable for bagpipes and for what is no key.
-
-    >>> key("Ador"), key("Bb maj"), key("none").name
-    (Key(name='Ador', sharps=1), Key(name='Bb', sharps=-2), 'C')
+    A tune ends at the next X:, or at a blank line after its notes have begun. What is between two
+    tunes is free text. A file that begins without X: has its first tune at its first field.
     """
-    if not text or text.split()[0] == "none":
-        return Key("C", 0)
-    found = re.match(r"([A-G])([#b]?)\s*([A-Za-z]*)", text)
-    if not found:
-        raise Unreadable(f"its key is {text!r}")
-    letter, accidental, word = found.groups()
-    mode = word if word == "m" else word[:3].lower()
-    if mode not in MODES:
-        raise Unreadable(f"its key is {text!r}")
-    # Fifths from C: F is -1, C 0, G 1, ...
-    fifths = "FCGDAEB".index(letter) - 1 + 7 * {"": 0, "#": 1, "b": -1}[accidental]
-    sharps = fifths + MODES[mode]
-    if abs(sharps) > len(LETTERS):
-        raise Unreadable(f"its key is {text!r}")
-    return Key(letter + accidental + MODE_NAMES.get(mode, mode), sharps)
-
-
-def meter(text: str) -> Meter:
-    """The value of M: -> its two numbers; Unreadable where there are none.
-
-    >>> meter("C|"), meter("6/8")
-    (Meter(beats=2, unit=2), Meter(beats=6, unit=8))
-    """
-    known = {"C": Meter(4, 4), "C|": Meter(2, 2)}
-    if text in known:
-        return known[text]
-    found = re.fullmatch(r"([1-9][0-9]?)/(1|2|4|8|16)", text.replace(" ", ""))
-    if not found:
-        raise Unreadable(f"its meter is {text!r}" if text else "it has no meter")
-    return Meter(int(found[1]), int(found[2]))
-
-
-def length(text: str) -> Fraction:
-    """What follows a note -> its length in units.
-
-    >>> length("3/2"), length("//"), length("")
-    (Fraction(3, 2), Fraction(1, 4), Fraction(1, 1))
-    """
-    above, slashes, below = re.fullmatch(r"([0-9]*)(/*)([0-9]*)", text).groups()  # type: ignore[union-attr]
-    over = int(below) if below else 2 ** len(slashes)
-    if not over or above.startswith("0"):
-        raise Unreadable("a note has no length")
-    return Fraction(int(above or 1), over)
-
-
-def default_unit(over: Meter) -> Fraction:
-    """The length of a note without a number where L: is missing."""
-    return Fraction(1, 16) if over.length < Fraction(3, 4) else Fraction(1, 8)
-
-
-def tunes(text: str) -> Iterator[list[str]]:
-    """A file -> the lines of each tune, from its X: on; what is before the first is left out."""
+    counts: Counter[str] = Counter() if left_out is None else left_out
     lines: list[str] = []
+    notes, free = False, False
     for line in text.splitlines():
+        plain = TAG.sub("", line)
+        if plain != line:
+            counts["HTML"] += 1
+            line = html.unescape(plain)
+            if not line.strip():
+                continue
         if line.startswith("X:"):
             if lines:
                 yield lines
-            lines = []
-        elif not lines and not re.match(r"[A-Z]:", line):
+            lines, notes, free = [], False, False
+        elif not lines and not FIELD.match(line):
+            counts["lines of free text"] += bool(line.strip())
             continue
-        lines.append(line)
+        # A blank line in the header is no end: nothing could follow it.
+        free = free or (notes and not line.strip())
+        if not free:
+            lines.append(line)
+            notes = notes or line.startswith("K:")
+        elif line.strip():
+            counts["lines of free text"] += 1
     if lines:
         yield lines
 
 
 def parse(lines: list[str], left_out: Counter[str]) -> Tune:
-    """The lines of a tune -> the tune; counts what it leaves out. Unreadable says why not.
+    """The lines of a tune -> the tune; counts what it leaves out. UnreadableError says why not.
 
-    A second voice is not taken. Lengths are in fractions of a whole note whatever L: is.
+    A tune of several voices is not taken. Lengths are in fractions of a whole note whatever L: is.
     """
     return _Parser(left_out).parse(lines)
 
@@ -145,59 +134,90 @@ class _Parser:
         self.fields: dict[str, str] = {}
         self.elements: list[Element] = []
         self.key: Key | None = None
+        self.meter: Meter | None = None
         self.unit = Fraction(1, 8)
+        # The place of the last note, -1 for none.
+        self.last = -1
+        # What the sign before was: a length is only of a note at once before it.
+        self.before = ""
         # Accidentals of the bar so far: a step -> its alteration.
         self.accidentals: dict[int, int] = {}
         # What a broken rhythm does to the next note.
         self.factor = Fraction(1)
 
     def parse(self, lines: list[str]) -> Tune:
-        for number, line in enumerate(lines):
-            if re.match(r"</?[A-Za-z]", line):
+        for line in lines:
+            if line.startswith("%"):
+                self.left_out["comments"] += 1
+            elif re.match(r"</?[A-Za-z]", line):
                 self.left_out["HTML"] += 1
-            elif re.match(r"[A-Za-z+]:", line) and not line.startswith("|:"):
-                self._field(line[0], line[2:].split("%")[0].strip(), number)
+            elif FIELD.match(line):
+                value, sign, _ = line[2:].partition("%")
+                self.left_out["comments"] += bool(sign)
+                self._field(line[0], value.strip())
             elif self.key:
                 self._body(line)
-            elif line.strip() and not line.startswith("%"):
+            elif line.strip():
                 self.left_out["lines before K:"] += 1
         if not self.key:
-            raise Unreadable("it has no K:")
-        if not any(isinstance(each, Note) for each in self.elements):
-            raise Unreadable("it has no notes")
-        first = meter(self.fields.get("M", ""))
-        return Tune(first, self._first_unit(), self.first_key, tuple(self.elements))
+            raise UnreadableError("it has no K:")
+        if self.last < 0:
+            raise UnreadableError("it has no notes")
+        if not self.first_meter:
+            raise UnreadableError("it has no meter")
+        for each in self.elements:
+            if isinstance(each, Note) and not _is_plain(each, self.first_unit):
+                raise UnreadableError(f"a note lasts {each.length} of a whole note")
+        return Tune(self.first_meter, self.first_unit, self.first_key, tuple(self.elements))
 
-    def _first_unit(self) -> Fraction:
-        given = self.fields.get("L")
-        found = re.fullmatch(r"1/(1|2|4|8|16|32)", given) if given else None
-        if given and not found:
-            raise Unreadable(f"its unit L: is {given!r}")
-        over = meter(self.fields.get("M", ""))
-        return Fraction(1, int(found[1])) if found else default_unit(over)
+    def _begin(self, value: str) -> None:
+        """K:, with which the header ends."""
+        self.key = self.first_key = key(value)
+        given = self.fields.get("M", "")
+        self.meter = self.first_meter = meter(given) if given else None
+        given = self.fields.get("L", "")
+        if given or self.meter:
+            self.unit = unit(given) if given else default_unit(meter(self.fields["M"]))
+        self.first_unit = self.unit
 
-    def _field(self, name: str, value: str, number: int) -> None:
-        if name == "V" and self.elements:
-            raise Unreadable("it has several voices")
-        if name not in "XTMLKV":
-            self.left_out["lyrics" if name in "wW" else "other fields"] += 1
+    def _field(self, name: str, value: str) -> None:
+        if name == "V" and self.last >= 0:
+            raise UnreadableError("it has several voices")
+        if name not in "XMLK":
+            self.left_out[NAMES.get(name, "other fields")] += 1
         elif self.key is None:
-            self.fields.setdefault(name, value)
+            self.fields[name] = value
             if name == "K":
-                self.key = self.first_key = key(value)
-                self.unit = self._first_unit()
+                self._begin(value)
         elif name == "K":
+            # A change before the first note is of the tune.
             self.key = key(value)
-            self.elements.append(self.key)
+            if self.last < 0:
+                self.first_key = self.key
+            else:
+                self._append(self.key)
         elif name == "M":
-            self.elements.append(meter(value))
+            self.meter = meter(value)
+            if self.last < 0:
+                self.first_meter = self.meter
+            else:
+                self._append(self.meter)
         elif name == "L":
-            self.unit = Fraction(1, int(value.removeprefix("1/")))
+            self.unit = unit(value)
+
+    def _append(self, element: Element) -> None:
+        self.elements.append(element)
+        if len(self.elements) > LONGEST:
+            raise UnreadableError(f"it has more than {LONGEST:,} notes and bars")
 
     def _body(self, line: str) -> None:
+        strange = self.left_out["other signs"]
         for found in TOKEN.finditer(line):
             kind, text = str(found.lastgroup), found.group()
             getattr(self, f"_{kind}")(text)
+            self.before = kind
+        if 4 * (self.left_out["other signs"] - strange) > len(line.strip()):
+            raise UnreadableError(f"a line of it is no music: {shown(line.strip())}")
 
     def _comment(self, text: str) -> None:
         self.left_out["comments"] += 1
@@ -205,22 +225,23 @@ class _Parser:
     def _chord(self, text: str) -> None:
         name = text.strip('"').strip()
         if re.match(r"[A-G][#b]?[A-Za-z0-9+]*(/[A-G][#b]?)?$", name):
-            self.elements.append(Chord(name))
+            self._append(Chord(name))
         else:
             self.left_out["annotations"] += 1
 
     def _inline(self, text: str) -> None:
-        self._field(text[1], text[3:-1].strip(), 0)
+        self._field(text[1], text[3:-1].strip())
 
     def _bar(self, text: str) -> None:
         self.accidentals = {}
+        self.left_out["endings after the second"] += text[-1] in "3456789"
         for mark in bar_marks(text):
             last = self.elements[-1] if self.elements else None
             if isinstance(last, Bar) and not mark.startswith("["):
                 # Two lines with nothing between are one: `:|` and `|:` are `::`.
                 self.elements[-1] = Bar(bar_line(last.mark + mark))
             else:
-                self.elements.append(Bar(mark))
+                self._append(Bar(mark))
 
     def _decoration(self, text: str) -> None:
         self.left_out["decorations"] += 1
@@ -235,17 +256,19 @@ class _Parser:
         pitches = [self._pitch(each.group()) for each in notes if each.lastgroup == "note"]
         lengths = {each.group() for each in notes if each.lastgroup == "length"}
         if not pitches or len(lengths) > 1:
-            raise Unreadable(f"{text} is no chord of one length")
+            raise UnreadableError(f"{shown(text)} is no chord of one length")
         self.left_out["lower notes of chords"] += len(pitches) - 1
         self._add(max(pitches, key=lambda pitch: pitch.midi), False)
         for each in lengths:
-            self._length(each)
+            self._scale(length(each))
+        if "-" in text:
+            self._tie("-")
 
     def _tuplet(self, text: str) -> None:
         notes = int(text[1])
         if notes not in TUPLETS or (":" in text and text[2:] not in (":2:3", ":", "::")):
-            raise Unreadable(f"{text} is no tuplet of 2, 3, 4 or 6 notes")
-        self.elements.append(Tuplet(notes))
+            raise UnreadableError(f"{shown(text)} is no tuplet of 2, 3, 4 or 6 notes")
+        self._append(Tuplet(notes))
 
     def _slur(self, text: str) -> None:
         self.left_out["slurs"] += text == "("
@@ -256,55 +279,76 @@ class _Parser:
         else:
             self._add(self._pitch(text), text[0] in "^_=")
 
+    def _silence(self, text: str) -> None:
+        """Bars of rest, each written as one."""
+        if not self.meter or int(text[1:] or 1) > LONGEST_NOTE:
+            raise UnreadableError(f"{text} is no rest of a few bars")
+        for number in range(int(text[1:] or 1)):
+            if number:
+                self._append(Bar("|"))
+            self.last = len(self.elements)
+            self._append(Note(None, self.meter.length))
+
     def _add(self, pitch: Pitch | None, written: bool) -> None:
-        self.elements.append(Note(pitch, self.unit * self.factor, written=written))
+        self.last = len(self.elements)
+        self._append(Note(pitch, self.unit * self.factor, written=written))
         self.factor = Fraction(1)
 
     def _pitch(self, text: str) -> Pitch:
         found = NOTE.fullmatch(text)
         if not found or self.key is None:
-            raise Unreadable(f"{text} is no note")
+            raise UnreadableError(f"{shown(text)} is no note")
         letter, octave = found["letter"], found["octave"]
         step = LETTERS.index(letter.upper()) + 7 * (
             letter.islower() + octave.count("'") - octave.count(",")
         )
         if found["accidental"]:
             self.accidentals[step] = ALTERATIONS[found["accidental"]]
-        return Pitch(step, self.accidentals.get(step, self.key.alteration(step)))
+        pitch = Pitch(step, self.accidentals.get(step, self.key.alteration(step)))
+        if not 0 <= pitch.midi <= HIGHEST:
+            raise UnreadableError(f"{shown(text)} is higher or lower than any note")
+        return pitch
 
-    def _last(self) -> int:
-        """The place of the last note."""
-        for place in range(len(self.elements) - 1, -1, -1):
-            if isinstance(self.elements[place], Note):
-                return place
-        raise Unreadable("a length or a tie is before the first note")
+    def _change(self, **changes: Any) -> None:
+        """Change the last note."""
+        note = self.elements[self.last] if self.last >= 0 else None
+        if not isinstance(note, Note):
+            raise UnreadableError("a length or a tie is before the first note")
+        self.elements[self.last] = replace(note, **changes)
 
     def _length(self, text: str) -> None:
-        self._scale(length(text))
+        if self.before in ("note", "group"):
+            self._scale(length(text))
+        else:
+            self._other(text)
 
     def _scale(self, factor: Fraction) -> None:
-        place = self._last()
-        note = self.elements[place]
-        assert isinstance(note, Note)
-        self.elements[place] = replace(note, length=note.length * factor)
+        note = self.elements[self.last]
+        self._change(length=note.length * factor if isinstance(note, Note) else factor)
 
     def _broken(self, text: str) -> None:
+        if len(text) > 3 or self.last < 0:
+            raise UnreadableError(f"{shown(text)} is no rhythm")
         less = Fraction(1, 2 ** len(text))
         more = 2 - less
         self._scale(more if text[0] == ">" else less)
         self.factor = less if text[0] == ">" else more
 
     def _tie(self, text: str) -> None:
-        place = self._last()
-        note = self.elements[place]
-        assert isinstance(note, Note)
-        self.elements[place] = replace(note, tied=True)
+        self._change(tied=True)
 
     def _space(self, text: str) -> None:
         """Beams are not kept."""
 
     def _other(self, text: str) -> None:
+        if text in OPEN:
+            raise UnreadableError(OPEN[text])
         self.left_out["other signs"] += 1
+
+
+def _is_plain(note: Note, unit: Fraction) -> bool:
+    """Whether a note has a length that the strict form can write."""
+    return note.length <= LONGEST_NOTE and (note.length / unit).denominator in DENOMINATORS
 
 
 def bar_marks(text: str) -> list[str]:

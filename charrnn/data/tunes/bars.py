@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from charrnn.data.tunes.abc import TUPLETS
-from charrnn.data.tunes.score import Bar, Meter, Note, Tune, Tuplet
+from charrnn.data.tunes.score import TUPLETS, Bar, Meter, Note, Tune, Tuplet
 
 SECTIONS = ("||", "|]", "|:", ":|", "::", "[1", "[2")
 """Lines at which a part of a tune begins or ends: the bars beside them may be short."""
@@ -13,10 +12,7 @@ SECTIONS = ("||", "|]", "|:", ":|", "::", "[1", "[2")
 
 @dataclass(frozen=True)
 class Counted:
-    """A bar: what its notes take, what its meter wants, and whether it is beside a section's end.
-
-    A bar is wrong if it is too long, or too short within a section.
-    """
+    """A bar: what its notes take, what its meter wants, whether it is beside a section's end."""
 
     length: Fraction
     wanted: Fraction
@@ -24,12 +20,17 @@ class Counted:
 
     @property
     def wrong(self) -> bool:
+        """Whether it is too long, or too short within a section."""
         return self.length > self.wanted or (self.length < self.wanted and not self.at_end)
 
 
 def bars(tune: Tune) -> Iterator[Counted]:
-    """A tune -> its bars in order; those without notes are passed over."""
+    """A tune -> its bars in order; those without notes are passed over.
+
+    A change of meter within a bar is of the bars after it.
+    """
     wanted, now, begins = tune.meter.length, Fraction(0), True
+    later = wanted
     left, factor = 0, Fraction(1)
     for each in tune.elements:
         if isinstance(each, Tuplet):
@@ -38,13 +39,13 @@ def bars(tune: Tune) -> Iterator[Counted]:
             now += each.length * (factor if left else 1)
             left = max(0, left - 1)
         elif isinstance(each, Meter):
-            if not now:
-                wanted = each.length
+            later = each.length
+            wanted = wanted if now else later
         elif isinstance(each, Bar):
             if now:
                 yield Counted(now, wanted, begins or each.mark in SECTIONS)
             # The number of an ending follows its line at once: it begins a section too.
             begins = each.mark in SECTIONS
-            now = Fraction(0)
+            now, wanted = Fraction(0), later
     if now:
         yield Counted(now, wanted, True)

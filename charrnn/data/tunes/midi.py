@@ -1,41 +1,63 @@
 """A MIDI file -> a tune of one voice: the highest line of the part with most notes."""
 
 import io
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
-from charrnn.data.tunes.abc import Unreadable
-from charrnn.data.tunes.score import SEMITONES, Bar, Element, Key, Meter, Note, Pitch, Tune, Tuplet
+from charrnn.data.tunes.score import (
+    SEMITONES,
+    Bar,
+    Element,
+    Key,
+    Meter,
+    Note,
+    Pitch,
+    Tune,
+    Tuplet,
+    UnreadableError,
+)
 from charrnn.errors import UsageError
 
 DRUMS = 9
 """The channel of percussion, whose numbers are instruments and not pitches."""
 
-SMALLEST_BEAT = 16
-"""A meter of smaller notes is damage, and is passed over."""
+BEATS, UNITS = range(1, 100), (1, 2, 4, 8, 16)
+"""Of the meters that ABC can write."""
+
+MOST_BYTES = 4 << 20
+"""A larger file is no tune: one of an hour has a tenth of it."""
+
+MOST_NOTES = 1 << 16
+"""Notes of a part at most; with more, a file is no tune."""
 
 MOST_BARS = 4096
 """A longer file is damaged: its times are wrong."""
 
-MAJOR = "Cb Gb Db Ab Eb Bb F C G D A E B F# C#".split()
-"""Names of major keys from seven flats to seven sharps."""
+MAJOR = ["Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#"]
+MINOR = ["Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#"]
+"""Names of keys from seven flats to seven sharps."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What was taken of a file. parts: those that have notes; polyphonic: lower notes left out."""
+    """What was taken of a file. parts: those that have notes; polyphonic: lower notes left out.
+
+    left_out: what else was, by kind.
+    """
 
     tune: Tune
     notes: int
     parts: int
     polyphonic: int
+    left_out: Counter[str]
 
 
 def read(raw: bytes) -> Taken:
-    """The bytes of a MIDI file -> its tune; Unreadable says why there is none."""
+    """The bytes of a MIDI file -> its tune; UnreadableError says why there is none."""
     try:
         # Imported here because most texts are not MIDI.
         import mido
@@ -43,55 +65,83 @@ def read(raw: bytes) -> Taken:
         raise UsageError(
             "MIDI files need mido", "install it with: pip install 'charrnn[midi]'"
         ) from None
+    if len(raw) > MOST_BYTES:
+        raise UnreadableError(f"it has {len(raw):,} bytes, and a tune at most {MOST_BYTES:,}")
     try:
         file = mido.MidiFile(file=io.BytesIO(raw), clip=True)
     # What mido raises for a damaged file is not one kind of error.
     except Exception as error:
-        raise Unreadable(f"it is damaged ({str(error) or 'it ends early'})") from None
+        why = " ".join(str(error).split())[:80]
+        raise UnreadableError(f"it is damaged ({why or 'it ends early'})") from None
     if file.ticks_per_beat <= 0:
-        raise Unreadable("its times are in seconds and not in beats")
-    parts, meters, keys = _events(file)
-    if not parts:
-        raise Unreadable("it has no notes but drums")
-    melody = max(parts.values(), key=len)
+        raise UnreadableError("its times are in seconds and not in beats")
+    found = _Events()
+    for number, track in enumerate(file.tracks):
+        found.take(number, track)
+    if not found.parts:
+        raise UnreadableError("it has no notes but drums" if found.drums else "it has no notes")
+    melody = max(found.parts.values(), key=len)
+    if len(melody) > MOST_NOTES:
+        raise UnreadableError(f"a part of it has {len(melody):,} notes, which no tune has")
     line, lower = highest_line(melody)
-    beats = [(_beats(begin, file), _beats(end, file), pitch) for begin, end, pitch in line]
-    changes = sorted((_beats(time, file), meter) for time, meter in meters.items())
-    key = keys or key_of([pitch for _, _, pitch in beats])
-    return Taken(notate(beats, changes, key), len(line), len(parts), lower)
-
-
-def _beats(ticks: int, file: Any) -> Fraction:
-    return Fraction(ticks, file.ticks_per_beat)
+    beat = file.ticks_per_beat
+    beats = [(Fraction(begin, beat), Fraction(end, beat), pitch) for begin, end, pitch in line]
+    changes = sorted((Fraction(time, beat), meter) for time, meter in found.meters.items())
+    key = found.key or key_of([pitch for _, _, pitch in beats])
+    left_out = found.left_out
+    left_out["notes of other parts"] += sum(map(len, found.parts.values())) - len(melody)
+    left_out["notes under the highest line"] += lower
+    left_out["notes of drums"] += found.drums
+    notes = quantized(beats)
+    left_out["notes too near to another"] += len(beats) - len(notes)
+    return Taken(notate(notes, changes, key), len(line), len(found.parts), lower, +left_out)
 
 
 Sounding = tuple[int, int, int]
 """Begin and end in ticks, and the number of a pitch."""
 
 
-def _events(
-    file: Any,
-) -> tuple[dict[tuple[int, int], list[Sounding]], dict[int, Meter], Key | None]:
-    """A file -> notes by track and channel, meters by their time, and the first key."""
-    parts: dict[tuple[int, int], list[Sounding]] = defaultdict(list)
-    meters: dict[int, Meter] = {}
-    key: Key | None = None
-    for number, track in enumerate(file.tracks):
-        now, open_notes = 0, dict[tuple[int, int], int]()
+class _Events:
+    """What the tracks of a file say: notes by track and channel, meters by time, the first key."""
+
+    def __init__(self) -> None:
+        self.parts: dict[tuple[int, int], list[Sounding]] = defaultdict(list)
+        self.meters: dict[int, Meter] = {}
+        self.key: Key | None = None
+        self.drums = 0
+        self.left_out: Counter[str] = Counter()
+
+    def take(self, number: int, track: Iterable[Any]) -> None:
+        """The messages of a track, which has a number."""
+        now, sounding = 0, dict[tuple[int, int], int]()
         for message in track:
             now += message.time
-            if message.type == "time_signature" and message.denominator <= SMALLEST_BEAT:
-                meters.setdefault(now, Meter(message.numerator, message.denominator))
-            elif message.type == "key_signature" and key is None:
+            if message.type == "time_signature":
+                self._meter(now, message.numerator, message.denominator)
+            elif message.type == "key_signature":
                 key = _key(message.key)
-            elif message.type in ("note_on", "note_off") and message.channel != DRUMS:
+                self.key = self.key or key
+                self.left_out["changes of key"] += key != self.key
+            elif message.type in ("note_on", "note_off"):
+                begins = message.type == "note_on" and message.velocity > 0
+                if message.channel == DRUMS:
+                    self.drums += begins
+                    continue
                 which = (message.channel, message.note)
-                begin = open_notes.pop(which, None)
+                begin = sounding.pop(which, None)
                 if begin is not None and now > begin:
-                    parts[number, message.channel].append((begin, now, message.note))
-                if message.type == "note_on" and message.velocity:
-                    open_notes[which] = now
-    return dict(parts), meters, key
+                    self.parts[number, message.channel].append((begin, now, message.note))
+                elif begin is not None:
+                    self.left_out["notes without a length"] += 1
+                if begins:
+                    sounding[which] = now
+        self.left_out["notes without an end"] += len(sounding)
+
+    def _meter(self, now: int, beats: int, unit: int) -> None:
+        if beats in BEATS and unit in UNITS:
+            self.meters.setdefault(now, Meter(beats, unit))
+        else:
+            self.left_out["meters that ABC does not have"] += 1
 
 
 def _key(name: str) -> Key:
@@ -101,10 +151,7 @@ def _key(name: str) -> Key:
     (Key(name='Am', sharps=0), Key(name='Eb', sharps=-3))
     """
     if name.endswith("m"):
-        minor = {each: place for place, each in enumerate(
-            "Ab Eb Bb F C G D A E B F# C# G# D# A#".split()
-        )}  # fmt: skip
-        return Key(name, minor[name[:-1]] - 7)
+        return Key(name, MINOR.index(name[:-1]) - 7)
     return Key(name, MAJOR.index(name) - 7)
 
 
@@ -176,30 +223,37 @@ def _error(places: Sequence[Fraction], parts: int) -> Fraction:
 
 
 def notate(notes: Sequence[Timed], meters: Sequence[tuple[Fraction, Meter]], key: Key) -> Tune:
-    """Notes in beats, meters from their beats on, key -> the tune, from the first bar with a note.
+    """Notes in `quantized` beats, meters from their beats on, key -> the tune.
 
-    4/4 where the file names no meter. Unreadable if it is longer than any tune.
+    It begins with the first bar that has a note, in 4/4 where the file names no meter. A change of
+    meter within a bar ends it, with a double line. UnreadableError if it is longer than any tune.
     """
-    notes = quantized(notes)
-    changes = list(meters) or [(Fraction(0), Meter(4, 4))]
+    # At sixteenths as the notes are; of several at one place the last one counts.
+    changes = {Fraction(round(4 * time), 4): meter for time, meter in meters}
+    times = sorted(changes)
     elements: list[Element] = []
-    meter, now, place = changes[0][1], Fraction(0), 0
+    meter, now, place, change = Meter(4, 4), Fraction(0), 0, 0
     first, last = meter, notes[-1][1]
     for _ in range(MOST_BARS):
-        at = [each for begin, each in changes if begin <= now]
-        if at and at[-1] != meter:
-            meter = at[-1]
-            first = first if elements else meter
+        while change < len(times) and times[change] <= now:
+            change += 1
+        if change and changes[times[change - 1]] != meter:
+            meter = changes[times[change - 1]]
             elements += [meter] if elements else []
-        end = now + 4 * meter.length
+        first = first if elements else meter
+        whole = now + 4 * meter.length
+        end = whole
+        if change < len(times) and changes[times[change]] != meter:
+            end = min(whole, times[change])
         while place < len(notes) and notes[place][1] <= now:
             place += 1
         if elements or notes[place][0] < end:
-            elements += [*_bar(notes, place, now, end, key), Bar("|" if end < last else "|]")]
+            mark = "|" if end == whole else "||"
+            elements += [*_bar(notes, place, now, end, key), Bar(mark if end < last else "|]")]
         now = end
         if now >= last:
             return Tune(first, Fraction(1, 8), key, tuple(elements))
-    raise Unreadable(f"it is longer than {MOST_BARS:,} bars")
+    raise UnreadableError(f"it is longer than {MOST_BARS:,} bars")
 
 
 def _bar(
@@ -211,41 +265,42 @@ def _bar(
     while now < end:
         while place < len(notes) and notes[place][1] <= now:
             place += 1
-        beat = min(end, Fraction(int(now) + 1))
-        near = [each for each in notes[place : place + 8] if each[0] < beat]
-        times = [time for each in near for time in each[:2] if now <= time < beat]
-        if (
-            now.denominator == 1
-            and beat == now + 1
-            and any((3 * t).denominator == 1 and t.denominator == 3 for t in times)
-        ):
-            found.append(Tuplet(3))
-            found += [
-                _at(notes, now + Fraction(k, 3), now + Fraction(k + 1, 3), Fraction(1, 8), key)
-                for k in range(3)
-            ]
-            now = beat
+        if _has_thirds(notes, place, now, end):
+            thirds = [now + Fraction(number, 3) for number in range(3)]
+            each = [_at(notes, place, t, t + Fraction(1, 3), Fraction(1, 8), key) for t in thirds]
+            found += [Tuplet(3), *each]
+            now += 1
             continue
-        until = min(
-            [time for each in notes[place : place + 2] for time in each[:2] if time > now] + [end]
-        )
-        # A beat of thirds is written on its own.
-        until = min(until, end)
-        found.append(_at(notes[place:], now, until, (until - now) / 4, key))
+        times = (time for note in notes[place : place + 2] for time in note[:2])
+        until = min([end, *(time for time in times if time > now)])
+        if until.denominator == 3 and int(until) > now:
+            # A beat of thirds is written on its own.
+            until = Fraction(int(until))
+        found.append(_at(notes, place, now, until, (until - now) / 4, key))
         now = until
     return found
 
 
-def _at(notes: Sequence[Timed], now: Fraction, until: Fraction, length: Fraction, key: Key) -> Note:
-    """The note that sounds at `now`, or a rest, tied where it goes on."""
-    for begin, end, pitch in notes:
-        if begin <= now < end:
-            return Note(spelled(pitch, key), length, tied=end > until)
-        if begin > now:
-            break
+def _has_thirds(notes: Sequence[Timed], place: int, now: Fraction, end: Fraction) -> bool:
+    """Whether a beat that is whole begins now, in which something begins or ends at a third."""
+    if now.denominator > 1 or now + 1 > end:
+        return False
+    near = (time for note in notes[place : place + 8] for time in note[:2])
+    return any(time.denominator == 3 and now < time < now + 1 for time in near)
+
+
+def _at(
+    notes: Sequence[Timed], place: int, now: Fraction, until: Fraction, length: Fraction, key: Key
+) -> Note:
+    """The note that sounds at `now`, or a rest, tied where it goes on; none is before `place`."""
+    while place < len(notes) and notes[place][1] <= now:
+        place += 1
+    if place < len(notes) and notes[place][0] <= now:
+        return Note(spelled(notes[place][2], key), length, tied=notes[place][1] > until)
     return Note(None, length)
 
 
+@lru_cache(maxsize=4096)
 def spelled(pitch: int, key: Key) -> Pitch:
     """The number of a pitch -> its name in a key: of two, the one of the key's own signs.
 

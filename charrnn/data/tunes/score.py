@@ -14,6 +14,13 @@ SEMITONES = (0, 2, 4, 5, 7, 9, 11)
 BARS = ("|", "||", "|]", "|:", ":|", "::", "[1", "[2")
 """What a bar may end with, and the marks of a first and second ending."""
 
+TUPLETS = {2: 3, 3: 2, 4: 3, 6: 2}
+"""Notes of a tuplet -> those whose time they take, where the meter does not matter."""
+
+
+class UnreadableError(ValueError):
+    """Why a tune was not taken, in a few words."""
+
 
 @dataclass(frozen=True)
 class Pitch:

@@ -70,10 +70,13 @@ def _key(key: Key, steps: int, semitones: int) -> Key | None:
 def all_keys(tune: Tune, lowest: int, highest: int) -> Iterator[Tune]:
     """A tune -> it in every key in which its notes are from `lowest` to `highest`, itself first.
 
-    Each of the twelve keys once, as near to the tune as can be. lowest, highest: MIDI numbers.
+    Each of the twelve keys once, as near to the tune as can be. lowest, highest: MIDI numbers. One
+    of rests alone has one key.
     """
     yield tune
     notes = [each.pitch.midi for each in tune.elements if isinstance(each, Note) and each.pitch]
+    if not notes:
+        return
     taken = {0}
     for semitones in (1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6):
         if semitones % 12 in taken:

@@ -1,13 +1,14 @@
 """ABC as it is found -> strict ABC, and the same in other keys."""
 
 from collections import Counter
+from fractions import Fraction
 
 import pytest
 
 from charrnn.data.tunes import strict
-from charrnn.data.tunes.abc import Unreadable, parse, tunes
+from charrnn.data.tunes.abc import parse, tunes
 from charrnn.data.tunes.bars import bars
-from charrnn.data.tunes.score import Bar, Note, Tune
+from charrnn.data.tunes.score import Bar, Meter, Note, Pitch, Tune, UnreadableError
 from charrnn.data.tunes.transposition import all_keys, transposed
 
 HEAD = "X:7\nT:A title\nM:3/4\nL:1/8\nK:G\n"
@@ -50,8 +51,14 @@ def test_a_body_is_written_in_the_strict_form(body: str, strict_body: str) -> No
 
 def test_what_is_left_out_is_counted() -> None:
     left_out: Counter[str] = Counter()
-    parse((HEAD + "<b>\n{a}G2 (AB) c2| % end\nw: la la\nG6|\n").splitlines(), left_out)
-    assert left_out == {"HTML": 1, "grace notes": 1, "slurs": 1, "comments": 1, "lyrics": 1}
+    head = HEAD + "R:jig %old\n%%scale 1\nV:1\n"
+    body = "<b>\n{a}G2 (AB) c2|4 % end\nw: la la\nP:A\n!f![G2B2] ;G2 y2G2|\n"
+    parse((head.replace("K:G\n", "") + "K:G\n" + body).splitlines(), left_out)
+    assert +left_out == {
+        "titles": 1, "other fields": 3, "comments": 3, "HTML": 1, "grace notes": 1, "slurs": 1,
+        "lyrics": 1, "endings after the second": 1, "decorations": 1, "lower notes of chords": 1,
+        "other signs": 2,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -62,19 +69,77 @@ def test_what_is_left_out_is_counted() -> None:
         ("X:1\nM:4/4\nK:HP\nABc", "its key is 'HP'"),
         ("X:1\nM:4/4\nK:G\n|||", "it has no notes"),
         ("X:1\nM:4/4\nL:7\nK:G\nA", "its unit L: is '7'"),
-        ("X:1\nM:4/4\nK:G\nA/0", "a note has no length"),
+        ("X:1\nM:4/4\nK:G\nA/0", "a note has the length '/0'"),
+        ("X:1\nM:4/4\nK:G\nA" + "9" * 5000, "a note has the length '99999999999999999999...'"),
+        ("X:1\nM:4/4\nK:G\nA500", "a note lasts 125/2 of a whole note"),
+        ("X:1\nM:4/4\nK:G\nA/5", "a note lasts 1/40 of a whole note"),
+        ("X:1\nM:4/4\nK:G\nA\nL:x\nA", "its unit L: is 'x'"),
+        ("X:1\nM:4/4\nK:G\nA,,,,,,", "higher or lower than any note"),
+        ("X:1\nM:4/4\nK:G\nA>>>>B", "'>>>>' is no rhythm"),
+        ('X:1\nM:4/4\nK:G\nA "text', "a quotation mark is not closed"),
+        ("X:1\nM:4/4\nK:G\nA {text", "grace notes are not closed"),
+        ("X:1\nM:4/4\nK:G\nA [CE", "a chord is not closed"),
+        ("X:1\nM:4/4\nK:G\nA4&B4|", "it has several voices"),
+        (
+            "X:1\nM:4/4\nK:G\nA4|\nThis is how it was played",
+            "a line of it is no music: 'This is how",
+        ),
+        ("X:1\nM:4/4\nK:G\nZ99|", "Z99 is no rest of a few bars"),
+        ("X:1\nM:4/4\nK:D ^c _b\nA", "its key is 'D .c _b'"),
         ("X:1\nM:4/4\nK:G\n-A", "a length or a tie is before the first note"),
         ("X:1\nM:4/4\nK:G\nA4\nV:2\nA4", "it has several voices"),
     ],
 )
 def test_a_tune_that_is_not_taken_has_a_reason(text: str, reason: str) -> None:
-    with pytest.raises(Unreadable, match=reason):
+    with pytest.raises(UnreadableError, match=reason):
         parse(text.splitlines(), Counter())
 
 
+def test_what_is_longer_than_any_tune_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charrnn.data.tunes.abc.LONGEST", 20)
+    with pytest.raises(UnreadableError, match="it has more than 20 notes and bars"):
+        read("A" * 21)
+
+
 def test_a_file_is_cut_at_its_tunes() -> None:
-    assert list(tunes("a preface\n\nX:1\nK:C\nA\n\nX:2\nK:D\nB\n")) == [
-        ["X:1", "K:C", "A", ""], ["X:2", "K:D", "B"]
+    left_out: Counter[str] = Counter()
+    text = "a preface\n\nX:1\n\nK:C\nA\n\nfree text\n\nX:2\r\nK:D\r\nB\n"
+    assert list(tunes(text, left_out)) == [["X:1", "", "K:C", "A"], ["X:2", "K:D", "B"]]
+    assert left_out == {"lines of free text": 2}
+
+
+def test_marks_of_html_are_left_out_and_rhythms_are_not() -> None:
+    left_out: Counter[str] = Counter()
+    text = "<html>\n<PRE>X:1\nM:3/4\nK:G\n&quot;G&quot;A<b>c<br>\n<br/>\nA4</pre>"
+    (lines,) = tunes(text.replace("&quot;G&quot;A", '"G"A'), left_out)
+    assert lines == ["X:1", "M:3/4", "K:G", '"G"A<b>c', "A4"]
+    assert left_out == {"HTML": 5}
+    (lines,) = tunes("X:1\nK:G\n&quot;G&quot;A<br>")
+    assert lines[-1] == '"G"A'
+
+
+def test_a_meter_and_a_key_before_the_first_note_are_the_tunes_own() -> None:
+    tune = read("f", "X: 1\nM:4/4\nK:A\nM:6/8\nK:D\n")
+    assert (tune.meter, tune.key.name, tune.elements[0]) == (
+        Meter(6, 8),
+        "D",
+        Note(Pitch(10, 1), Fraction(1, 8)),
+    )
+
+
+def test_bars_of_rest_are_as_long_as_the_meter() -> None:
+    assert written("c6|Z2|c6|]") == "c6|z6|z6|c6|]"
+
+
+def test_a_tune_of_rests_alone_has_one_key() -> None:
+    tune = read("z6|z6|]")
+    assert list(all_keys(tune, 40, 90)) == [tune]
+
+
+def test_a_change_of_meter_within_a_bar_is_of_those_after_it() -> None:
+    found = list(bars(read("G6|G2[M:2/4]A4|B4|c4|]")))
+    assert [(each.wanted, each.wrong) for each in found[1:]] == [
+        (Fraction(3, 4), False), (Fraction(1, 2), False), (Fraction(1, 2), False)
     ]  # fmt: skip
 
 

@@ -2,11 +2,14 @@
 
 import io
 import random
+from fractions import Fraction
+from typing import Any
 
 import pytest
 
 from charrnn.data.tunes import midi, strict
-from charrnn.data.tunes.abc import Unreadable
+from charrnn.data.tunes.bars import bars
+from charrnn.data.tunes.score import Key, Meter, Note, UnreadableError
 
 mido = pytest.importorskip("mido")
 
@@ -30,9 +33,14 @@ def file(
         kind = "note_on" if on else "note_off"
         track.append(mido.Message(kind, note=pitch, velocity=64 * on, time=time - now))
         now = time
+    return saved(track)
+
+
+def saved(*tracks: Any) -> bytes:
+    """Tracks -> the bytes of a MIDI file."""
     raw = io.BytesIO()
     whole = mido.MidiFile(ticks_per_beat=BEAT)
-    whole.tracks.append(track)
+    whole.tracks.extend(tracks)
     whole.save(file=raw)
     return raw.getvalue()
 
@@ -61,14 +69,82 @@ def test_silence_before_the_first_bar_is_no_part_of_the_tune() -> None:
 
 def test_no_damage_is_more_than_a_reason() -> None:
     chance = random.Random(3)
-    for end in range(0, len(TUNE), 5):
-        with pytest.raises(Unreadable):
+    for end in range(0, len(TUNE), 11):
+        with pytest.raises(UnreadableError):
             midi.read(TUNE[:end])
-    for _ in range(200):
+    for _ in range(60):
         raw = bytearray(TUNE)
         for _ in range(3):
             raw[chance.randrange(len(raw))] = chance.randrange(256)
-        try:
-            midi.read(bytes(raw))
-        except Unreadable as error:
-            assert 0 < len(str(error)) < 120
+        assert 0 < len(reason(bytes(raw))) < 160
+
+
+def reason(raw: bytes) -> str:
+    """Why a file is not taken, or that it is."""
+    try:
+        midi.read(raw)
+    except UnreadableError as error:
+        return str(error)
+    return "taken"
+
+
+def test_what_is_no_tune_has_a_reason() -> None:
+    track = mido.MidiTrack(
+        [mido.Message("note_on", channel=9), mido.Message("note_off", channel=9, time=9)]
+    )
+    assert reason(saved(track)) == "it has no notes but drums"
+    assert reason(saved(mido.MidiTrack())) == "it has no notes"
+    assert reason(b"") == "it is damaged (it ends early)"
+    assert "bytes" in reason(bytes(midi.MOST_BYTES + 1))
+    far = mido.MidiTrack([mido.Message("note_on"), mido.Message("note_off", time=1 << 27)])
+    assert reason(saved(far)) == "it is longer than 4,096 bars"
+
+
+def test_what_is_left_out_of_a_file_is_counted() -> None:
+    track = mido.MidiTrack([
+        mido.MetaMessage("time_signature", numerator=0, denominator=4),
+        mido.MetaMessage("key_signature", key="D"),
+        mido.MetaMessage("key_signature", key="Am"),
+        mido.Message("note_on", channel=9, note=40),
+        mido.Message("note_on", note=60), mido.Message("note_on", note=64),
+        mido.Message("note_off", note=60, time=480), mido.Message("note_off", note=64),
+        mido.Message("note_on", channel=1, note=50),
+        mido.Message("note_off", channel=1, note=50, time=9),
+        mido.Message("note_on", note=66), mido.Message("note_off", note=66),
+        mido.Message("note_on", note=67),
+    ])  # fmt: skip
+    taken = midi.read(saved(track))
+    assert taken.left_out == {
+        "meters that ABC does not have": 1, "changes of key": 1, "notes of drums": 1,
+        "notes under the highest line": 1, "notes of other parts": 1, "notes without a length": 1,
+        "notes without an end": 1,
+    }  # fmt: skip
+    assert strict.write(taken.tune) == "X:1\nM:4/4\nL:1/8\nK:D\nE2z6|]\n"
+
+
+def test_a_change_of_meter_within_a_bar_ends_it_with_a_double_line() -> None:
+    notes, meters = [(0, 2, 62), (2, 5, 64)], [(0, Meter(4, 4)), (2, Meter(3, 4))]
+    timed = [(Fraction(begin), Fraction(end), pitch) for begin, end, pitch in notes]
+    tune = midi.notate(timed, [(Fraction(t), m) for t, m in meters], Key("D", 2))
+    assert strict.write(tune).splitlines()[-1] == "D4||[M:3/4]E6|]"
+    assert not any(each.wrong for each in bars(tune))
+
+
+def test_a_note_that_goes_on_into_a_beat_of_thirds_is_tied() -> None:
+    third = Fraction(1, 3)
+    timed = [
+        (Fraction(0), 1 + third, 62),
+        (1 + third, 1 + 2 * third, 64),
+        (Fraction(2), Fraction(3), 66),
+    ]
+    tune = midi.notate(midi.quantized(timed), [(Fraction(0), Meter(3, 4))], Key("D", 2))
+    assert strict.write(tune).splitlines()[-1] == "D2-(3DEzF2|]"
+
+
+def test_many_notes_and_changes_take_time_in_proportion() -> None:
+    timed = midi.quantized([(Fraction(n, 6), Fraction(n + 1, 6), 60 + n % 9) for n in range(1000)])
+    meters = [(Fraction(n, 4), Meter(2 + n % 3, 4)) for n in range(1000)]
+    assert (
+        sum(isinstance(each, Note) for each in midi.notate(timed, meters, Key("C", 0)).elements)
+        > 500
+    )

@@ -1,0 +1,10 @@
+"""Tunes in ABC and MIDI -> one strict form of ABC, which models read and write.
+
+score          a tune as numbers: notes with pitches and lengths, bars, meters, keys
+fields         the values of ABC's header fields: key, meter, unit; and lengths
+abc            ABC notation as it is found -> tunes, and what was left out of them
+midi           a MIDI file -> a tune of one voice
+strict         a tune -> strict ABC
+transposition  a tune -> the same in other keys
+bars           whether the bars of a tune add up
+"""
