@@ -199,7 +199,7 @@ def quantized(notes: Sequence[Timed]) -> list[Timed]:
     by_beat: dict[int, list[Fraction]] = defaultdict(list)
     for begin, _, _ in notes:
         by_beat[int(begin)].append(begin - int(begin))
-    thirds = {beat for beat, places in by_beat.items() if _error(places, 3) < _error(places, 4)}
+    thirds = {beat for beat, places in by_beat.items() if _misfit(places, 3) < _misfit(places, 4)}
 
     def placed(time: Fraction) -> Fraction:
         parts = 3 if int(time) in thirds else 4
@@ -217,7 +217,7 @@ def quantized(notes: Sequence[Timed]) -> list[Timed]:
     ]
 
 
-def _error(places: Sequence[Fraction], parts: int) -> Fraction:
+def _misfit(places: Sequence[Fraction], parts: int) -> Fraction:
     """How far places in a beat are from so many parts of it, in all."""
     return sum((abs(each - Fraction(round(each * parts), parts)) for each in places), Fraction(0))
 
