@@ -8,7 +8,7 @@
 
 The names of `__all__` are resolved when they are first used: importing this package costs nothing,
 so every command starts at once. In reading order: errors, activity, config; tokenizers, data,
-models, checkpoints, inference, evaluation, tasks, training; api; cli.
+models, checkpoints, inference, evaluation, tasks, training; api; serving; cli.
 """
 
 TYPE_CHECKING = False  # type checkers take it for true; importing typing would cost 10 ms

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "charrnn"
 
 ORDER = (
     "__init__", "errors", "activity", "config", "tokenizers", "data", "models", "checkpoints",
-    "inference", "evaluation", "tasks", "training", "api", "cli", "__main__",
+    "inference", "evaluation", "tasks", "training", "api", "serving", "cli", "__main__",
 )  # fmt: skip
 """Entries of the package. Each imports only from those before it, and from itself."""
 
@@ -31,6 +32,8 @@ HOMES = {
     "mido": ("data.tunes.midi",),
     "sacrebleu": ("tasks.pairs.metrics",),
     "statsforecast": ("tasks.series.ets",),
+    "llm": ("serving.llm_plugin",),
+    "pydantic": ("serving.llm_plugin",),
     "typer": ("cli",),
     "rich": ("cli.terminal",),
     "prompt_toolkit": ("cli.line_editor",),
@@ -39,7 +42,7 @@ HOMES = {
 
 TORCH_FREE = (
     "errors", "activity", "config", "tokenizers", "data", "checkpoints", "inference", "evaluation",
-    "tasks", "api", "cli",
+    "tasks", "api", "serving", "cli",
 )  # fmt: skip
 """Entries of which importing every module loads no torch, except those of WITH_TORCH."""
 
@@ -50,6 +53,9 @@ WITH_TORCH = (
     "tasks.labels.network", "tasks.labels.stepper",
     "cli.progress",  # shows a training
 )  # fmt: skip
+
+EXTRAS = {"serving.llm_plugin": "llm"}
+"""Module -> the third-party package of an extra that it cannot be imported without."""
 
 MAX_FILE, MAX_FUNCTION, MAX_MEAN_FUNCTION = 400, 60, 12
 """Lines. Wide enough that no idea is cut into pieces to fit."""
@@ -142,7 +148,8 @@ def test_each_third_party_package_is_imported_only_where_it_belongs(package: str
 
 @pytest.mark.parametrize("entry", TORCH_FREE)
 def test_what_is_torch_free_loads_no_torch(entry: str) -> None:
-    names = [n for n in MODULES if top(n) == entry and n not in WITH_TORCH]
+    lacking = {n for n, package in EXTRAS.items() if importlib.util.find_spec(package) is None}
+    names = [n for n in MODULES if top(n) == entry and n not in {*WITH_TORCH, *lacking}]
     code = (
         f"import sys, {', '.join(f'charrnn.{n}' for n in names)}; sys.exit('torch' in sys.modules)"
     )

@@ -42,7 +42,7 @@ class Exchange:
     """What was said, and what was answered.
 
     before: the state before it was said. start: the state that a reply begins from. after: the
-    state behind the reply. finish: why it ended, as of `Chunk`.
+    state behind the reply. finish: why it ended, as of `Chunk`. tokens: how many were drawn for it.
     """
 
     me: str
@@ -53,6 +53,12 @@ class Exchange:
     reply: str = ""
     finish: str = ""
     after: GenerationState | None = None
+    tokens: int = 0
+
+    def line(self, said: bool) -> str:
+        """What was said, or else the reply, as a line of a conversation; "" if it is empty."""
+        name, text = (self.me, self.said) if said else (self.name, clean_text(self.reply))
+        return turn_line(name, text) if text else ""
 
 
 @dataclass(frozen=True)
@@ -146,13 +152,34 @@ class Chat:
 
     def stream(self, text: str) -> Iterator[str]:
         """As `reply`, in pieces as they are drawn; until it has ended, nothing was said."""
-        said = clean_text(text)
+        exchange = self._begun(self._said(text), self._state)
+        yield from self._drawn(exchange)
+
+    def _said(self, text: str) -> str:
+        """What is said, as the model reads it. UsageError for a text without any character."""
+        said = self._turn(text)
         if not said:
             raise UsageError("there is nothing to answer to", "say something")
-        if not self._breaks:
-            said = said.replace(LINE_BREAK, " ")
-        exchange = self._begun(said, self._state)
-        yield from self._drawn(exchange)
+        return said
+
+    def _turn(self, text: str) -> str:
+        """A text as one turn; line breaks become blanks where the model does not know them."""
+        said = clean_text(text)
+        return said if self._breaks else said.replace(LINE_BREAK, " ")
+
+    def recall(self, said: str, reply: str) -> None:
+        """Take an exchange of an earlier conversation in as if it had just happened.
+
+        Either may be empty, and is then no turn. The next reply reads both anew.
+        """
+        # Its reply has used a stream of random numbers, as one that was drawn here.
+        self._tries += 1
+        before, tokenizer = self._state, self.model.tokenizer
+        past = Exchange(self.me, self._turn(said), self.name, before, before, self._turn(reply))
+        start = resume(tokenizer, before, past.line(said=True) + self._opening)
+        after = resume(tokenizer, before, past.line(said=True) + past.line(said=False))
+        self.exchanges.append(replace(past, start=start, finish="stop", after=after))
+        self._state = after
 
     def again(self) -> str:
         """Another answer to what was said last. UsageError if nothing was."""
@@ -184,10 +211,7 @@ class Chat:
         return "\n".join([*self.past, self._written()] if self.exchanges else self.past)
 
     def _written(self) -> str:
-        return "".join(
-            turn_line(each.me, each.said) + turn_line(each.name, clean_text(each.reply))
-            for each in self.exchanges
-        )
+        return "".join(each.line(said=True) + each.line(said=False) for each in self.exchanges)
 
     def _last(self, problem: str) -> Exchange:
         if not self.exchanges:
@@ -214,16 +238,16 @@ class Chat:
     def _drawn(self, exchange: Exchange, instead: bool = False) -> Iterator[str]:
         """Draw a reply, then take it into the conversation."""
         self._tries += 1
-        text, finish, end = "", "", exchange.start
+        text, finish, end, tokens = "", "", exchange.start, 0
         for chunk in self._generated(exchange):
             piece = chunk.text if text else chunk.text.lstrip(" ")
-            text += piece
+            text, tokens = text + piece, chunk.tokens
             if chunk.finish:
                 finish, end = chunk.finish, chunk.end or end
             if piece:
                 yield piece
         after = self._after(end, finish)
-        exchange = replace(exchange, reply=text, finish=finish, after=after)
+        exchange = replace(exchange, reply=text, finish=finish, after=after, tokens=tokens)
         self.exchanges[len(self.exchanges) - instead :] = [exchange]
         self._state = after
 

@@ -229,3 +229,26 @@ def test_a_record_that_is_no_record_names_nobody(record: Any, tmp_path: Path) ->
     assert (chat.name, chat.me) == ("unknown", "unknown")
     chat.reply("hello")
     assert chat.transcript().count("\n") == 2
+
+
+@pytest.mark.parametrize("relevance", [0.0, 0.5])
+def test_a_conversation_that_is_recalled_goes_on_as_the_one_that_happened(
+    model: LanguageModel, relevance: float
+) -> None:
+    chat = model.chat(seed=4, max_length=30, relevance=relevance)
+    chat.reply("how are you 3?")
+    said = chat.exchanges[0]
+    # A reply that the length cuts is no whole turn, and noise may end in part of a character.
+    again = model.chat(seed=4, max_length=30, relevance=relevance)
+    again.recall(said.said, said.reply)
+    assert again.reply("fine") == chat.reply("fine")
+    assert again.transcript() == chat.transcript()
+    assert again.exchanges[1].tokens <= 30
+
+
+def test_a_reply_that_is_recalled_can_be_drawn_anew_and_taken_back(model: LanguageModel) -> None:
+    chat = model.chat(seed=4, max_length=5)
+    chat.recall("how are you 3?", "fine 3.")
+    assert chat.again() != "fine 3."
+    chat.undo()
+    assert chat.transcript() == ""
