@@ -148,6 +148,11 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
             neutral=False,
         ),
     ),
+    "neurons": (
+        *(Effect(name, _has("text"), "without --text") for name in ("encoding", "errors")),
+        Effect("top", _lacks("unit"), "with --unit"),
+        Effect("length", _has("unit"), "without --unit"),
+    ),
     "plot": (
         Effect("unit", lambda v: v.get("what") == "loss", "without --what loss"),
         *_PLOTTED,

@@ -35,7 +35,8 @@ TRACEBACKS = ContextVar("TRACEBACKS", default=False)
 
 COMMANDS = (
     "train", "plan", "sample", "forecast", "translate", "classify", "evaluate", "write", "chat",
-    "score", "originality", "runs", "compare", "plot", "gradients", "checkpoints",
+    "score", "originality", "runs", "compare", "plot", "gradients", "neurons",
+    "checkpoints",
 )  # fmt: skip
 """Commands in the order of the help. Each is a function of the module of the same name."""
 

@@ -159,6 +159,19 @@ def shaded(text: str, amount: float, before: str = "") -> str:
     return "\n".join(f"{background}{line}\x1b[0m" if line else "" for line in lines)
 
 
+def grounded(text: str, amount: float, before: str = "") -> str:
+    """Text on a ground from blue (-1) over none (0) to orange (1), in 24-bit colours."""
+    strength = min(1.0, abs(amount))
+    if strength < 0.1:
+        return visible(text, before=before)
+    color = (200, 90, 0) if amount > 0 else (20, 90, 210)
+    red, green, blue = (round(strength * part) for part in color)
+    # White, because the ground is dark also in a terminal whose own is light.
+    style = f"\x1b[38;2;255;255;255;48;2;{red};{green};{blue}m"
+    lines = visible(text, before=before).split("\n")
+    return "\n".join(f"{style}{line}\x1b[0m" if line else "" for line in lines)
+
+
 def number(value: float) -> str:
     """A count -> 950, 45.0k, 1.2M.
 

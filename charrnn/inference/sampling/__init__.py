@@ -43,6 +43,7 @@ __all__ = [
     "bias",
     "chain",
     "check_parameter",
+    "check_parameters",
     "draw",
     "exclude",
     "filters",
@@ -90,6 +91,18 @@ def check_parameter(name: str, value: float) -> None:
         raise UsageError(
             f"{name} is {value!r}", f"give a number from {known.low:g} to {known.high:g}"
         )
+
+
+def check_parameters(values: Mapping[str, float]) -> None:
+    """UsageError if these are not parameters of filters, with values within their bounds."""
+    unknown = sorted(values.keys() - PARAMETERS.keys())
+    if unknown:
+        raise UsageError(
+            f"there is no sampling option {unknown[0]!r}",
+            f"choose from {', '.join(PARAMETERS)}",
+        )
+    for name, value in values.items():
+        check_parameter(name, value)
 
 
 def resolve(

@@ -26,7 +26,7 @@ from charrnn.inference.generation import (
     generate,
 )
 from charrnn.inference.known_words import KnownWordsConstraint
-from charrnn.inference.sampling import PARAMETERS, Filter, check_parameter
+from charrnn.inference.sampling import Filter, check_parameters
 from charrnn.inference.word_automaton import WordAutomaton
 from charrnn.tasks.base import Predictor
 from charrnn.tasks.language.corpus import SPLITS, Corpus, reopen
@@ -34,6 +34,7 @@ from charrnn.tasks.language.texts import reading_of
 from charrnn.tokenizers.base import Ids
 
 if TYPE_CHECKING:
+    from charrnn.evaluation.neurons import Neurons
     from charrnn.tasks.language.chat import Chat
     from charrnn.tasks.language.label_scores import LabelScore
 
@@ -96,7 +97,7 @@ class LanguageModel(Predictor):
         file. values: parameters of the filters, such
         as temperature=0.7, top_p=0.9. UsageError for an unknown one.
         """
-        _check_values(values)
+        check_parameters(values)
         if type(length) is not int or length < 0:
             raise UsageError(f"length is {length!r}", "give a whole number from 0")
         params = SamplingParams(
@@ -158,7 +159,7 @@ class LanguageModel(Predictor):
         from charrnn.tasks.language.chat import Chat
         from charrnn.tasks.language.turns import MOST_RELEVANCE
 
-        _check_values(values)
+        check_parameters(values)
         if type(max_length) is not int or max_length < 1:
             raise UsageError(f"max_length is {max_length!r}", "give a whole number from 1")
         if not 0 <= relevance <= MOST_RELEVANCE:
@@ -224,6 +225,12 @@ class LanguageModel(Predictor):
         from charrnn.tasks.language.conditions import Conditioned
 
         return Conditioned(self, dict.fromkeys(labels, 1.0) | weights)
+
+    def neurons(self, **options: Any) -> "Neurons":
+        """What each unit follows in a text; the options are those of `looking_inside.neurons`."""
+        from charrnn.tasks.language.looking_inside import neurons
+
+        return neurons(self, **options)
 
     def words(self, source: str = CORPUS) -> list[str]:
         """CORPUS, or a file -> the words of the training text, or of the file.
@@ -378,15 +385,3 @@ class LanguageModel(Predictor):
             export(self.checkpoint.without_training_state(), Path(path))
             return Path(path)
         return super().save(path)
-
-
-def _check_values(values: Mapping[str, float]) -> None:
-    """UsageError if these are not parameters of filters, with values within their bounds."""
-    unknown = sorted(values.keys() - PARAMETERS.keys())
-    if unknown:
-        raise UsageError(
-            f"there is no sampling option {unknown[0]!r}",
-            f"choose from {', '.join(PARAMETERS)}",
-        )
-    for name, value in values.items():
-        check_parameter(name, value)
