@@ -152,6 +152,8 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
         *(Effect(name, _has("text"), "without --text") for name in ("encoding", "errors")),
         Effect("top", _lacks("unit"), "with --unit"),
         Effect("length", _has("unit"), "without --unit"),
+        *(Effect(n, _lacks("html"), "with --html") for n in ("unit", "length", "json")),
+        Effect("force", _has("html"), "without --html", neutral=False),
     ),
     "plot": (
         Effect("unit", lambda v: v.get("what") == "loss", "without --what loss"),

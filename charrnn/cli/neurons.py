@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli import terminal
 from charrnn.cli.effects import GIVEN
-from charrnn.cli.options import Errors, Json, RunName, RunsDir, Threads, Which, option
+from charrnn.cli.options import Errors, Force, Json, RunName, RunsDir, Threads, Which, option
 from charrnn.cli.output import Output
+from charrnn.cli.pages.neurons_page import UNITS, neurons_section
+from charrnn.cli.pages.page import Page, check_page, page, write_page
 from charrnn.cli.plotting.show import columns, has_colors
 from charrnn.cli.tables import print_table
+from charrnn.config import num_parameters
 from charrnn.evaluation.text_features import own_features
 from charrnn.tokenizers.base import count
 
@@ -75,6 +78,8 @@ def neurons(
             min=1000, max=10**7, help="Tokens to read: of a longer text, in evenly spread pieces."
         ),
     ] = 100_000,
+    html: Page = None,
+    force: Force = False,
     checkpoint: Which = "best",
     threads: Threads = None,
     json: Json = False,
@@ -89,6 +94,7 @@ def neurons(
     from charrnn import api
     from charrnn.evaluation.activations import parse_unit
 
+    check_page(html, force)
     own = own_features(feature or [])
     model = api.load(run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads, task=LANGUAGE)
     # A unit that does not exist is an error before anything is read.
@@ -99,6 +105,7 @@ def neurons(
         errors=errors,
         features=own,
         limit=limit,
+        guesses=html is not None,
         on_note=terminal.note,
     )
     reading = found.reading
@@ -107,12 +114,22 @@ def neurons(
             f"{count(len(reading.tokens), 'token')} of {reading.total:,} were read, in "
             f"{len(reading.pieces)} evenly spread pieces"
         )
-    if json:
+    if html is not None:
+        section = neurons_section(found, model.tokenizer, top if "top" in GIVEN.get() else UNITS)
+        write_page(html, page(f"What {model.name} has learned", _described(found), [section]))
+    elif json:
         print_json(found, wanted, top, length)
     elif wanted is not None:
         print_unit(found, wanted, length)
     else:
         print_found(found, top)
+
+
+def _described(found: "Neurons") -> str:
+    """The network in a few words."""
+    config = found.config
+    size = f"{config.num_layers}x{config.hidden_size}"
+    return f"{config.cell} {size}, {count(num_parameters(config), 'parameter')}"
 
 
 def print_json(found: "Neurons", unit: "Unit | None", top: int, length: int) -> None:

@@ -15,7 +15,6 @@ chance has had no choice. Besides them stand:
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -251,21 +250,21 @@ def _bits(
     """The mutual information (U,) of each feature and each unit at these places."""
     counted = _spread(half)
     own = activations[counted].astype(np.float32)
-    sizes = [len(each.names) for each in features]
-    marks = np.zeros((sum(sizes), len(counted)), np.float32)
-    for first, each in zip(np.cumsum([0, *sizes]), features, strict=False):
-        marks[first + each.classes[counted].astype(int), np.arange(len(counted))] = 1
-    # How many of each class are above each quantile of the unit: (E + 2, classes, U).
-    edges = np.quantile(own, EDGES, axis=0, method="lower").astype(np.float32)
-    above = [np.broadcast_to(marks.sum(1)[:, None], (len(marks), own.shape[1]))]
-    above += [marks @ (own > edge).astype(np.float32) for edge in edges]
-    counts = -np.diff(np.stack([*above, np.zeros_like(above[0])]), axis=0)
-    ends = np.cumsum([0, *sizes])
-    return [information(counts[:, a:b]) for a, b in pairwise(ends.tolist())]
+    units, bins = own.shape[1], len(EDGES) + 1
+    places = np.tile(np.arange(units), (len(counted), 1))
+    for edge in np.quantile(own, EDGES, axis=0, method="lower").astype(np.float32):
+        places += units * (own > edge)
+    # Each cell of (classes, bins, U) has a number, and one count finds all of a feature.
+    found = []
+    for each in features:
+        cells = places + (bins * units * each.classes[counted].astype(np.int64))[:, None]
+        counts = np.bincount(cells.ravel(), minlength=len(each.names) * bins * units)
+        found.append(information(counts.reshape(-1, bins, units)))
+    return found
 
 
 def information(counts: NDArray[Any]) -> NDArray[np.float64]:
-    """Joint counts (bins, classes, U) -> mutual information in bits (U,), less its bias.
+    """Joint counts (A, B, U) -> mutual information in bits (U,), less its bias.
 
     The bias of the plain estimate is that of Miller (1955), by the cells that are not empty.
 
@@ -275,10 +274,10 @@ def information(counts: NDArray[Any]) -> NDArray[np.float64]:
     counts = counts.astype(np.float64)
     total = counts.sum((0, 1))
     parts = (counts, counts.sum(1, keepdims=True), counts.sum(0, keepdims=True))
-    joint, bins, classes = (_entropy(part / total) for part in parts)
+    joint, first, second = (_entropy(part / total) for part in parts)
     cells = [np.count_nonzero(part, axis=(0, 1)) for part in parts]
     bias = (cells[0] - cells[1] - cells[2] + 1) / (2 * total * math.log(2))
-    return np.asarray(bins + classes - joint - np.maximum(bias, 0))
+    return np.asarray(first + second - joint - np.maximum(bias, 0))
 
 
 def _entropy(shares: NDArray[np.float64]) -> NDArray[np.float64]:
