@@ -139,14 +139,16 @@ def load(
     threads: int | None = None,
     precision: str = "float32",
     task: str | None = None,
+    mix: str | None = None,
 ) -> "LanguageModel":
     """A run, its name or folder, a checkpoint file, or None for the last run -> the trained model.
 
     What is returned depends on the run's task: a LanguageModel for a language model, a Forecaster
     for series, a Translator for pairs, a Classifier for labels. checkpoint:
     "best", "latest" or a step. precision: "float32", or "int8" for weights of one byte each.
-    task: the task that the model must be of, None for any. UsageError if there is no such run or it
-    is of another task, CheckpointError if the file cannot be used.
+    task: the task that the model must be of, None for any. mix: "none" leaves out the n-gram models
+    that a model was trained to be mixed with, "ngram" requires them. UsageError if there is no such
+    run or it is of another task, CheckpointError if the file cannot be used.
     """
     if precision not in ("float32", "int8"):
         raise UsageError(f"there is no precision {precision!r}", "choose float32 or int8")
@@ -158,6 +160,7 @@ def load(
             f"{path} is a model of the task {loaded.task}, not {task}",
             f"give another run, or use {get_task(loaded.task).next_command}",
         )
+    loaded = loaded.with_mix(mix)
     # Typed as a LanguageModel, that of the default task, so that editors can complete its methods.
     predictor: Any = get_task(loaded.task).predictor(
         loaded, path, threads=threads, precision=precision
@@ -174,6 +177,7 @@ def blend(
     runs_dir: str | Path = RUNS,
     threads: int | None = None,
     precision: str = "float32",
+    mix: str | None = None,
 ) -> "Blend":
     """Language models, or what `load` takes, and weights -> a model in which they write together.
 
@@ -196,6 +200,7 @@ def blend(
             threads=threads,
             precision=precision,
             task="language",
+            mix=mix,
         )
         for each in models
     ]

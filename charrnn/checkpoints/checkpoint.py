@@ -4,6 +4,7 @@
     model.*               weights: all that inference needs
     optimizer.*, state.*  moments and hidden state: all that resuming needs; absent after export
     raw.*                 the last weights, if the model is an average of several steps'
+    bytes.ngram           the text of the n-gram models that a language model is mixed with
 
 The checksum (key "seal") is the sha256 of the whole file with the checksum's own 64 digits read as
 zeros, so no bit of header or data can change unnoticed.
@@ -19,9 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.checkpoints import container, header
+from charrnn.checkpoints import container, header, mixture
 from charrnn.checkpoints.atomic import DISK, Disk, write_durably
 from charrnn.checkpoints.header import LANGUAGE, Encoder
+from charrnn.checkpoints.mixture import Mixture
 from charrnn.config import (
     ModelConfig,
     Shape,
@@ -30,7 +32,7 @@ from charrnn.config import (
     read_config,
     state_shapes,
 )
-from charrnn.errors import CheckpointError
+from charrnn.errors import CheckpointError, UsageError
 from charrnn.tokenizers import Tokenizer
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -117,7 +119,10 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model after some step: configuration, encoder, weights, and how it was trained."""
+    """A model after some step: configuration, encoder, weights, and how it was trained.
+
+    mixture: the n-gram models that a language model writes and scores with, None without.
+    """
 
     config: ModelConfig
     encoder: Encoder
@@ -125,6 +130,7 @@ class Checkpoint:
     info: CheckpointInfo
     training: TrainingState | None = None
     task: str = LANGUAGE
+    mixture: Mixture | None = None
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -134,7 +140,35 @@ class Checkpoint:
 
     def state_shapes(self) -> dict[str, Shape]:
         """Name of each part of the hidden state of one text -> its shape, as in a state file."""
-        return state_shapes(self.config, 1)
+        shapes = state_shapes(self.config, 1)
+        if self.mixture is not None:
+            shapes["ngram"] = (1, 2 * max(self.mixture.orders))
+        return shapes
+
+    def digest(self) -> str:
+        """What a state file records of the model that it belongs to."""
+        if self.mixture is None:
+            return digest(self.weights)
+        weights = np.array(self.mixture.weights, np.float32)
+        return digest(self.weights | {"mixture": weights})
+
+    def with_mix(self, mix: str | None) -> "Checkpoint":
+        """The same model, mixed as is asked for: "ngram", "none", or None for as it was trained.
+
+        UsageError if it has no n-gram models to be mixed with.
+        """
+        if mix not in (None, "ngram", "none"):
+            raise UsageError(f"there is no mix {mix!r}", "choose ngram or none")
+        if mix is not None and self.task != LANGUAGE:
+            raise UsageError(
+                f"--mix has no effect on a model of the task {self.task}", "leave it out"
+            )
+        if mix == "ngram" and self.mixture is None:
+            raise UsageError(
+                "this model has no n-gram models to be mixed with",
+                "leave --mix out, or train with --mix ngram to the end",
+            )
+        return replace(self, mixture=None) if mix == "none" else self
 
     def without_training_state(self) -> "Checkpoint":
         """The same model without what only resuming needs."""
@@ -163,7 +197,9 @@ def load(path: Path, training: bool | None = False) -> Checkpoint:
     """
     # Inference needs only the weights; AdamW's moments take twice their memory.
     file = container.read(
-        path, wanted=("model.",) if training is False else ("",), check=header.check
+        path,
+        wanted=("model.", mixture.TENSOR) if training is False else ("",),
+        check=header.check,
     )
     data, arrays = file.metadata, file.arrays
     task = header.task_of(data)
@@ -185,7 +221,15 @@ def load(path: Path, training: bool | None = False) -> Checkpoint:
             info=_info(data),
             training=_training_state(data, arrays) if wants_training else None,
             task=task,
+            mixture=_mixture(data, arrays, config),
         )
+
+
+def _mixture(data: dict[str, Any], arrays: Arrays, config: ModelConfig) -> Mixture | None:
+    if "mixture" not in data:
+        return None
+    tensor: Any = arrays[mixture.TENSOR]
+    return mixture.from_file(data["mixture"], tensor, config.vocab_size)
 
 
 def read_info(path: Path) -> CheckpointInfo:
@@ -239,9 +283,12 @@ def _metadata(checkpoint: Checkpoint) -> dict[str, Any]:
     encoder, info = checkpoint.encoder.to_json(), checkpoint.info
     # Language models stay in format 1, so that version 0.1 can read them.
     if checkpoint.task == LANGUAGE:
-        return common | {"format": 1, "tokenizer": encoder, "facts": info.to_json()}
-    own = {"format": 2, "task": checkpoint.task, "encoder": encoder, "info": info.to_json_2()}
-    return common | own
+        own = {"format": 1, "tokenizer": encoder, "facts": info.to_json()}
+        if checkpoint.mixture is not None:
+            own |= {"format": 3, "mixture": checkpoint.mixture.to_json()}
+        return common | own
+    other = {"format": 2, "task": checkpoint.task, "encoder": encoder, "info": info.to_json_2()}
+    return common | other
 
 
 def _tensors(checkpoint: Checkpoint) -> Arrays:
@@ -252,6 +299,9 @@ def _tensors(checkpoint: Checkpoint) -> Arrays:
         groups = ("optimizer", state.moments), ("state", state.state), ("raw", state.raw)
         for prefix, arrays in groups:
             tensors |= {f"{prefix}.{name}": array for name, array in arrays.items()}
+    if checkpoint.mixture is not None:
+        text: Any = checkpoint.mixture.tensor()
+        tensors[mixture.TENSOR] = text
     return tensors
 
 

@@ -26,7 +26,10 @@ from charrnn.errors import CheckpointError, UsageError
 Arrays = dict[str, NDArray[np.float32]]
 Check = Callable[[dict[str, Any]], dict[str, tuple[int, ...]]]
 Places = dict[str, tuple[tuple[int, ...], int, int]]
-"""Tensor name -> its shape, and where its bytes begin and end."""
+"""Tensor name -> its shape, and where its bytes begin and end; a name with BYTES is of uint8."""
+
+BYTES = "bytes."
+"""The beginning of the names of tensors of bytes."""
 
 KEY = "charrnn"
 CHECKSUM = re.compile(r"[0-9a-f]{64}")
@@ -157,7 +160,8 @@ def _read(file: BinaryIO, wanted: tuple[str, ...], check: Check) -> ContainerFil
     metadata, places, header = _read_header(file, check)
     total = hashlib.sha256(header)
     kept = {name: place for name, place in places.items() if name.startswith(wanted)}
-    # safetensors sorts tensors by name, so model.* come first and only they are held in memory.
+    # safetensors sorts tensors by type and name, so of floats model.* come first, and only they are
+    # held in memory, unless bytes are wanted.
     buffer = bytearray(max((end for _, _, end in kept.values()), default=0))
     if file.readinto(buffer) != len(buffer):  # type: ignore[attr-defined]
         raise _broken("it is truncated")
@@ -168,7 +172,9 @@ def _read(file: BinaryIO, wanted: tuple[str, ...], check: Check) -> ContainerFil
         raise _broken("its checksum does not match: the file has been damaged or changed")
     # The arrays share the buffer's memory; safetensors is little-endian on every machine.
     arrays = {
-        name: np.frombuffer(buffer, "<f4", (end - begin) // 4, begin).reshape(shape)
+        name: np.frombuffer(
+            buffer, _kind(name), (end - begin) // _kind(name).itemsize, begin
+        ).reshape(shape)
         for name, (shape, begin, end) in kept.items()
     }
     # A forged file has a correct checksum, and one NaN would spread to every later state.
@@ -192,13 +198,13 @@ def _places(table: dict[str, Any], shapes: dict[str, tuple[int, ...]], size: int
             raise _broken(f"its tensor {name!r} is not described")
         offsets = entry["data_offsets"]
         if (
-            entry["dtype"] != "F32"
+            entry["dtype"] != ("U8" if name.startswith(BYTES) else "F32")
             # The types are compared first, because in Python [1.0] and [True] equal [1].
             or not (_are_counts(entry["shape"], len(shape)) and _are_counts(offsets, 2))
             or entry["shape"] != list(shape)
         ):
             raise _broken(f"its tensor {name!r} has the wrong type, shape or offsets")
-        if offsets[1] - offsets[0] != 4 * count:
+        if offsets[1] - offsets[0] != _kind(name).itemsize * count:
             raise _broken(f"its tensor {name!r} has the wrong number of bytes")
         places[name] = (shape, offsets[0], offsets[1])
     # Bytes that belong to no tensor, or to two, could hide data in a file that looks valid.
@@ -210,6 +216,11 @@ def _places(table: dict[str, Any], shapes: dict[str, tuple[int, ...]], size: int
     if end != size:
         raise _broken(f"it has {size:,} bytes of data and its header requires {end:,}")
     return places
+
+
+def _kind(name: str) -> "np.dtype[Any]":
+    """A tensor's name -> the type of its numbers."""
+    return np.dtype(np.uint8 if name.startswith(BYTES) else "<f4")
 
 
 def _are_counts(value: Any, length: int) -> bool:

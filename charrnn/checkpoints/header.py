@@ -1,11 +1,12 @@
 """What a checkpoint's metadata must say before anything of the file is trusted or allocated.
 
-`check` takes parsed JSON and returns the tensors that must follow, by name and shape. There are two
-formats. Format 1 holds language models; format 2 names its task, whose Schema says what its
-configuration, parameters and encoder are:
+`check` takes parsed JSON and returns the tensors that must follow, by name and shape. There are
+three formats. Format 1 holds language models; format 2 names its task, whose Schema says what its
+configuration, parameters and encoder are; format 3 is 1 with the n-gram models of a mixture:
 
     1   format, model, tokenizer, facts, training
     2   format, task, model, encoder, info, training
+    3   format, model, tokenizer, facts, training, mixture
 """
 
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from charrnn import tokenizers
+from charrnn.checkpoints import mixture
 from charrnn.config import (
     ModelConfig,
     Shape,
@@ -24,11 +26,14 @@ from charrnn.config import (
 )
 from charrnn.errors import CheckpointError, UsageError
 
-FORMAT = 2
+FORMAT = 3
 """The newest format; raised whenever an older program could misread a newer file."""
 
 LANGUAGE = "language"
-"""The task of format 1."""
+"""The task of formats 1 and 3."""
+
+MOST_COUNTED = 2**24
+"""Tokens of a text at most whose n-grams a file holds: as many as float32 counts without a gap."""
 
 MOMENTS = {
     "adamw": ("exp_avg", "exp_avg_sq"),
@@ -125,6 +130,14 @@ def task_of(data: Mapping[str, Any]) -> str:
     return str(data.get("task", LANGUAGE))
 
 
+KNOWN: dict[int, tuple[str, ...]] = {
+    1: ("tokenizer", "facts"),
+    2: ("task", "encoder", "info"),
+    3: ("tokenizer", "facts", "mixture"),
+}
+"""By format, the fields that it has besides format, model and training."""
+
+
 def check(data: dict[str, Any]) -> dict[str, Shape]:
     """Metadata -> the tensors it requires, name -> shape. CheckpointError if it is not valid."""
     number = data.get("format")
@@ -134,7 +147,7 @@ def check(data: dict[str, Any]) -> dict[str, Shape]:
             f"its format number is {number!r} and this program reads up to {FORMAT}",
             "use the version of charrnn that wrote it, or a newer one",
         )
-    known = {1: ("tokenizer", "facts"), 2: ("task", "encoder", "info")}[number]
+    known = KNOWN[number]
     objects = {"model", *known} - {"task"}
     # An unknown field is refused, because it may change the meaning of the others.
     if set(data) != {"format", "training", "model", *known} or not all(
@@ -142,19 +155,23 @@ def check(data: dict[str, Any]) -> dict[str, Shape]:
     ):
         raise broken("its metadata does not have the expected fields")
     # A language model has one format only, so that equal models have equal files.
-    if number > 1 and data["task"] == LANGUAGE:
+    if number == 2 and data["task"] == LANGUAGE:
         raise broken("its format number is not that of a language model")
     schema = schema_of(data.get("task", LANGUAGE))  # as it is in the file, which may be no string
-    info = _checked_info(data["facts"] if number == 1 else data["info"], number)
+    info = _checked_info(data["info"] if number == 2 else data["facts"], number)
     try:
         # The bounds in the configs limit all shapes before anything is allocated.
         config = read_config(schema.config, data["model"])
         shapes = {f"model.{n}": shape for n, shape in schema.parameter_shapes(config).items()}
         if data["training"] is not None:
             shapes |= _training_shapes(schema, config, data["training"], info["step"])
+        if number == 3:
+            shapes[mixture.TENSOR] = (mixture.checked(data["mixture"], MOST_COUNTED),)
+    except ValueError as error:
+        raise broken(str(error)) from None
     except UsageError as error:
         # A file may claim to be of another task than it is.
-        of_task = f" of the task {data['task']}" if number > 1 else ""
+        of_task = f" of the task {data['task']}" if number == 2 else ""
         raise broken(f"its configuration{of_task} is wrong ({error.problem})") from None
     return shapes
 
@@ -225,6 +242,7 @@ INFO_FIELDS: dict[int, dict[str, Callable[[Any], bool]]] = {
     },
     2: COMMON_FIELDS | {"valid": _is_score, "rollbacks": lambda value: type(value) is int},
 }
+INFO_FIELDS[3] = INFO_FIELDS[1]
 """By format, each field of `checkpoint.CheckpointInfo` in JSON, and whether a value is valid."""
 
 ADDED_FIELDS: dict[str, Callable[[Any], bool]] = {"valid_pieces": _is_number}
@@ -236,5 +254,5 @@ def _checked_info(data: dict[str, Any], number: int) -> dict[str, Any]:
     if set(data) != set(fields) or not all(valid(data[name]) for name, valid in fields.items()):
         # Each format has its own key, so the message names the one that is in the file.
         one, two = "its facts have the wrong types", "its info has the wrong types"
-        raise broken(one if number == 1 else two)
+        raise broken(two if number == 2 else one)
     return data

@@ -19,7 +19,7 @@ from charrnn.cli.chain import (
     order_of,
 )
 from charrnn.cli.line_editor import LineReader, line_reader
-from charrnn.cli.options import Precision, RunName, RunsDir, Threads, Which, option
+from charrnn.cli.options import Mix, Precision, RunName, RunsDir, Threads, Which, option
 from charrnn.cli.output import Output
 from charrnn.cli.prompts import note_unseen
 from charrnn.cli.sample import tell_seed
@@ -76,6 +76,7 @@ def chat(
     samplers: Samplers = SAMPLERS,
     precision: Precision = "float32",
     checkpoint: Which = "best",
+    mix: Mix = None,
     threads: Threads = None,
     **values: Any,
 ) -> None:
@@ -96,6 +97,7 @@ def chat(
         threads=threads,
         precision=precision,
         task=LANGUAGE,
+        mix=mix,
     )
     params = SamplingParams(
         length=max_length,

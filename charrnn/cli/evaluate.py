@@ -11,6 +11,7 @@ from charrnn.cli.options import (
     Errors,
     Force,
     Json,
+    Mix,
     Precision,
     RunName,
     RunsDir,
@@ -55,6 +56,7 @@ def evaluate(
     ] = None,
     force: Force = False,
     checkpoint: Which = "best",
+    mix: Mix = None,
     precision: Precision = "float32",
     device: Device = "auto",
     threads: Threads = None,
@@ -75,7 +77,12 @@ def evaluate(
     # Left out, it is the one that the run was trained with.
     asked = encoding if "encoding" in GIVEN.get() else None
     model = api.load(
-        run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads, precision=precision
+        run,
+        checkpoint=checkpoint,
+        runs_dir=runs_dir,
+        threads=threads,
+        precision=precision,
+        mix=mix,
     )
     if confusion is not None and not model.has_confusion:
         raise UsageError(

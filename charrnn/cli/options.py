@@ -33,6 +33,15 @@ Which = Annotated[
     ),
 ]
 
+TrainMix = Annotated[
+    Literal["ngram", "none"] | None,
+    option(
+        help="Mix the network with n-gram models of its text at the end, by weights fitted on a "
+        "slice of the text that is kept apart.",
+        show_default="none",
+    ),
+]
+
 Conditions = Annotated[
     bool | None,
     option(
@@ -40,6 +49,14 @@ Conditions = Annotated[
         help="Each line is label<TAB>text, or each folder of a folder is a label, which the model "
         "learns to write in.",
         show_default="no-conditions",
+    ),
+]
+
+Mix = Annotated[
+    Literal["ngram", "none"] | None,
+    option(
+        help="Mix the network with n-gram models of its training text, or not.",
+        show_default="as it was trained",
     ),
 ]
 

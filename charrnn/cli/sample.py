@@ -14,7 +14,7 @@ from charrnn.cli.chain import (
     order_of,
 )
 from charrnn.cli.models import BlendWeights, Labels, More, written_by
-from charrnn.cli.options import Json, Precision, RunName, RunsDir, Threads, Which, option
+from charrnn.cli.options import Json, Mix, Precision, RunName, RunsDir, Threads, Which, option
 from charrnn.errors import UsageError
 from charrnn.inference.generation import is_character_level
 from charrnn.inference.sampling import FILTERS, PARAMETERS, resolve
@@ -101,6 +101,7 @@ def sample(
     ] = None,
     precision: Precision = "float32",
     checkpoint: Which = "best",
+    mix: Mix = None,
     threads: Threads = None,
     json: Json = False,
     **values: Any,
@@ -135,6 +136,7 @@ def sample(
         "runs_dir": runs_dir,
         "threads": threads,
         "precision": precision,
+        "mix": mix,
     }
     model = written_by([run, *(more or ())], blend, label or [], how)
     note_unseen(texts, model.tokenizer)

@@ -11,7 +11,17 @@ from charrnn.checkpoints.checkpoint import SUFFIX
 from charrnn.cli import terminal
 from charrnn.cli.effects import GIVEN
 from charrnn.cli.models import weights_of, written_by
-from charrnn.cli.options import Errors, Json, Precision, RunName, RunsDir, Threads, Which, option
+from charrnn.cli.options import (
+    Errors,
+    Json,
+    Mix,
+    Precision,
+    RunName,
+    RunsDir,
+    Threads,
+    Which,
+    option,
+)
 from charrnn.cli.output import Output
 from charrnn.cli.prompts import STDIN
 from charrnn.data.reading import Tally
@@ -76,6 +86,7 @@ def score(
     errors: Errors = "strict",
     precision: Precision = "float32",
     checkpoint: Which = "best",
+    mix: Mix = None,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -92,6 +103,7 @@ def score(
         "runs_dir": runs_dir,
         "threads": threads,
         "precision": precision,
+        "mix": mix,
     }
     model = written_by(runs, blend, [], how)
     asked = encoding if "encoding" in GIVEN.get() else None

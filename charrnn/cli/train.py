@@ -18,6 +18,7 @@ from charrnn.cli.options import (
     InitFrom,
     Json,
     RunsDir,
+    TrainMix,
     config_option,
     option,
 )
@@ -151,6 +152,7 @@ def train(
         ),
     ] = None,
     conditions: Conditions = None,
+    mix: TrainMix = None,
     as_name: Annotated[
         str | None,
         option(

@@ -18,7 +18,7 @@ from charrnn.cli.chain import SAMPLERS, Samplers, add_chain, constraints_of, giv
 from charrnn.cli.draft import Chain, Draft
 from charrnn.cli.line_editor import LineReader, line_reader
 from charrnn.cli.models import BlendWeights, Labels, More, written_by
-from charrnn.cli.options import RunName, RunsDir, Threads, Which, option
+from charrnn.cli.options import Mix, RunName, RunsDir, Threads, Which, option
 from charrnn.errors import InterruptedTraining, StorageError, UsageError
 from charrnn.inference.sampling import resolve
 
@@ -62,6 +62,7 @@ def write(
     ] = None,
     samplers: Samplers = SAMPLERS,
     checkpoint: Which = "best",
+    mix: Mix = None,
     threads: Threads = None,
     **values: Any,
 ) -> None:
@@ -77,7 +78,7 @@ def write(
         )
     constraints = constraints_of(values)
     prompt = read_prompt(prompt, prompt_file, escapes=False)
-    how = {"checkpoint": checkpoint, "runs_dir": runs_dir, "threads": threads}
+    how = {"checkpoint": checkpoint, "runs_dir": runs_dir, "threads": threads, "mix": mix}
     model = written_by([run, *(more or ())], blend, label or [], how)
     note_unseen([prompt], model.tokenizer)
     seed = secrets.randbits(32) if seed is None else seed

@@ -12,7 +12,17 @@ from charrnn.data import sources
 from charrnn.data.reading import CHAT, DOCUMENTS, Reading
 from charrnn.errors import UsageError
 
-ADDED = ("errors", "newlines", "documents", "folders", "files", "chat", "as_name", "conditions")
+ADDED = (
+    "errors",
+    "newlines",
+    "documents",
+    "folders",
+    "files",
+    "chat",
+    "as_name",
+    "conditions",
+    "mix",
+)
 """Fields that run.json of earlier versions does not have."""
 
 AUTO = "auto"
@@ -23,6 +33,7 @@ CHOICES = {
     "newlines": ("", "convert", "keep"),
     "documents": ("", *DOCUMENTS, AUTO),
     "folders": ("names", "text"),
+    "mix": ("none", "ngram"),
 }
 """The values of fields that have a few."""
 
@@ -39,8 +50,9 @@ class DataConfig:
     natural order and without what is no text in the encoding. files: what folders and globs stood
     for when the run began, by part. chat: asks for documents "chat", or not for them; None leaves
     it to the text. as_name: who answers in a chat, "" for who usually does. conditions: whether
-    each document has a label, as in `data.conditions`. UsageError if the
-    values contradict each other.
+    each document has a label, as in `data.conditions`. mix: "ngram" keeps a slice of the training
+    part apart, on which the weights of n-gram models are fitted. UsageError if the values
+    contradict each other.
 
     The defaults are what runs of earlier versions did; `for_new_run` gives what new runs do.
 
@@ -67,6 +79,7 @@ class DataConfig:
     chat: bool | None = None
     as_name: str = ""
     conditions: bool = False
+    mix: str = "none"
 
     def __post_init__(self) -> None:
         if self.valid_fraction + self.test_fraction > 0.9:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charrnn.checkpoints import container
 from charrnn.checkpoints.atomic import write_durably
-from charrnn.checkpoints.checkpoint import Checkpoint, digest
+from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.errors import CheckpointError
 from charrnn.inference.generation import HISTORY, GenerationState
 
@@ -43,7 +44,7 @@ def save(path: Path, end: GenerationState, seed: int, model: Checkpoint) -> None
         "format": 2 if added or len(history) > HISTORY else 1,
         "kind": "state",
         # The digest is of the weights only, so that an exported model can continue the text too.
-        "weights": digest(model.weights),
+        "weights": model.digest(),
         "ids": end.ids.tolist(),
         "history": history,
         # The number of draws and the seed give the position in the random stream.
@@ -65,6 +66,8 @@ def load(path: Path, model: Checkpoint) -> tuple[GenerationState, int]:
     data = file.metadata
     # The arrays are views, which would keep the buffer of the whole file in memory.
     state = [file.arrays[f"state.{name}"].copy() for name in model.state_shapes()]
+    if model.mixture is not None:
+        _check_intervals(state[-1], len(model.mixture.followers))
     ids, history = np.array(data["ids"], np.int64), np.array(data["history"], np.int64)
     start = GenerationState(
         ids, state, history, data["drawn"], data.get("held", ""),
@@ -82,7 +85,7 @@ def _check(data: dict[str, Any], model: Checkpoint) -> dict[str, tuple[int, ...]
             f"its format number is {data.get('format')!r} and this program reads 1 and 2",
             "use the version of charrnn that wrote it",
         )
-    if data.get("weights") != digest(model.weights):
+    if data.get("weights") != model.digest():
         raise CheckpointError(
             "it is the state of another model", "load it with the model that wrote it"
         )
@@ -105,6 +108,13 @@ def _check(data: dict[str, Any], model: Checkpoint) -> dict[str, tuple[int, ...]
     if not valid:
         raise CheckpointError("its fields are not those of a state", "use another state file")
     return {f"state.{name}": shape for name, shape in model.state_shapes().items()}
+
+
+def _check_intervals(intervals: NDArray[np.float32], tokens: int) -> None:
+    """CheckpointError unless these are places in a text of so many tokens: they will be indices."""
+    begins, ends = np.split(intervals, 2, axis=1)
+    if not ((begins >= 0) & (begins <= ends) & (ends <= tokens)).all():
+        raise CheckpointError("its fields are not those of a state", "use another state file")
 
 
 def _are_filters(value: Any, vocab_size: int) -> bool:

@@ -226,7 +226,10 @@ class Predictor(ABC):
 
 
 OF_RUNNING_TEXT = frozenset(
-    ("lines", "documents", "chat", "as_name", "conditions", "newlines", "preset", "tie_weights")
+    (
+        *("lines", "documents", "chat", "as_name", "conditions", "newlines", "preset"),
+        *("tie_weights", "mix"),
+    )
 )
 """Options that have an effect on running text alone: tasks of other data refuse them."""
 
@@ -332,6 +335,17 @@ class Task(ABC):
     def calibrated(self, encoder: Encoder, score: Score) -> Encoder:
         """The encoder that is saved with weights whose score on the validation part is this."""
         return encoder
+
+    def completing_seconds(self, dataset: Dataset) -> float:
+        """How long `completed` takes, which a training by time must leave it."""
+        return 0.0
+
+    def completed(self, checkpoint: Checkpoint, dataset: Dataset) -> tuple[Checkpoint, str] | None:
+        """A finished run's checkpoint -> it with what is fitted last, and a line that says so.
+
+        None if there is nothing to add.
+        """
+        return None
 
     def issues(self, score: Score) -> Mapping[str, str]:
         """What is wrong with a model that a score is of: kind -> a line that names a remedy."""

@@ -161,6 +161,21 @@ def _train(session: Session, hooks: Hooks) -> None:
             plan = {"plan": event.plan.to_json()}
             session.run.write_description(session.description | plan)
         hooks.on_event(event)
+    if is_main:
+        _complete(session, hooks)
+    session.group.barrier()
+
+
+def _complete(session: Session, hooks: Hooks) -> None:
+    """Add to the checkpoints of a finished run what is fitted last: to the best and the newest."""
+    chosen = {e.path: e for e in (session.run.latest(), session.run.best()) if e is not None}
+    # The best one last: its line is the one to be read.
+    for path in chosen:
+        model = checkpoint.load(path, training=None)
+        if found := session.task.completed(model, session.dataset):
+            checkpoint.save(found[0], path)
+            if path == list(chosen)[-1]:
+                hooks.on_note(found[1])
 
 
 @contextlib.contextmanager
@@ -193,7 +208,8 @@ def _new_session(
                     hooks.on_note(f"this run is called {run.name}")
                 for text in (*idle_options(request, plan), *other_task(task.name, request.data)):
                     hooks.on_note(text)
-            until = began + 60 * budget.minutes if budget.minutes else None
+            rest = task.completing_seconds(dataset)
+            until = began + 60 * budget.minutes - rest if budget.minutes else None
 
             # From the same beginning, so that the new plan is for the time that is left.
             replan = functools.partial(_plan, request, task, dataset, group, began, origin)
@@ -259,7 +275,8 @@ def _resumed_session(
         until = None
         if isinstance(new, More):
             plan = _more(plan, start.info.step, new, run, dataset, group, began)
-            until = began + 60 * new.minutes if new.minutes else None
+            rest = task.completing_seconds(dataset)
+            until = began + 60 * new.minutes - rest if new.minutes else None
         elif new is not None:
             note = hooks.on_note if group.is_main else lambda text: None
             plan = new.apply(plan, start.info.step, description, note)

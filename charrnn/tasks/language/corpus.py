@@ -25,6 +25,7 @@ from charrnn.tasks.base import Dataset
 from charrnn.tasks.language import transfer
 from charrnn.tasks.language.splits import (
     MINIMUM,
+    PARTS,
     SPLITS,
     Texts,
     found_sources,
@@ -239,7 +240,7 @@ def reopen(folder: Path, tokenizer: Tokenizer) -> Corpus | None:
             name: Split(folder / f"{name}.npy", **part) for name, part in data.pop("splits").items()
         }
         # The names are parts of paths: no other one is opened, in this folder or elsewhere.
-        known = set(splits) <= set(SPLITS) and isinstance(data["sha256"], str)
+        known = set(splits) <= set(PARTS) and isinstance(data["sha256"], str)
         intact = known and all(s.is_intact(tokenizer.vocab_size) for s in splits.values())
         return Corpus(tokenizer, splits, notes=(), **data) if intact else None
     # Whatever JSON it may be: any of these means that the corpus has to be prepared again.
@@ -267,10 +268,8 @@ def _write_index(corpus: Corpus, folder: Path) -> None:
 
 def _encode(texts: Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Split]:
     kind = id_type(tokenizer.vocab_size)
-    held_out = {
-        name for name in ("valid", "test") if texts.fractions[name] or name in texts.sources
-    }
-    names = [name for name in SPLITS if name == "train" or name in held_out]
+    held_out = {name for name in PARTS[1:] if texts.fractions.get(name) or name in texts.sources}
+    names = [name for name in PARTS if name == "train" or name in held_out]
     words = UnknownWords(tokenizer)
     # All parts are written in one pass, and an error closes every file.
     with contextlib.ExitStack() as stack:

@@ -26,6 +26,7 @@ from charrnn.inference.generation import (
     generate,
 )
 from charrnn.inference.known_words import KnownWordsConstraint
+from charrnn.inference.mixed_engine import MixedEngine
 from charrnn.inference.sampling import Filter, check_parameters
 from charrnn.inference.word_automaton import WordAutomaton
 from charrnn.tasks.base import Predictor
@@ -55,6 +56,8 @@ class LanguageModel(Predictor):
         precision: str = "float32",
     ) -> None:
         super().__init__(checkpoint, path, threads, precision)
+        if checkpoint.mixture is not None:
+            self.engine = MixedEngine(self.engine, checkpoint.mixture)
         self.tokenizer = checkpoint.tokenizer
         self.threads, self.precision = threads or default_threads(), precision
         self._given_threads = threads
@@ -295,9 +298,9 @@ class LanguageModel(Predictor):
         """The score over a split of the run's corpus, or over a file.
 
         In float32 it is computed by torch on `device` (auto, cpu, cuda or mps), many rows in
-        parallel; in int8 by the engine that samples. A file is read as the training text was,
-        in the same encoding unless another is given. on_note: called with remarks on how it was
-        read. CorpusError if the split is not there.
+        parallel; in int8, or mixed with n-gram models, by the engine that samples. A file is read
+        as the training text was, in the same encoding unless another is given. on_note: called with
+        remarks on how it was read. CorpusError if the split is not there.
         """
         return self._score(self._read(split, file, encoding, errors, on_note), device)
 
@@ -333,8 +336,9 @@ class LanguageModel(Predictor):
         """The score of what was read."""
         tokens, characters, pricing = read
         start_id = self.tokenizer.start_id
-        # The torch network has no int8 weights; what is evaluated must be what samples.
-        if self.precision != "float32":
+        # The torch network has no int8 weights and no n-gram models; what is evaluated must be what
+        # samples.
+        if self.precision != "float32" or self.checkpoint.mixture is not None:
             return score_tokens(self.engine, tokens, characters, start_id, pricing)
         from charrnn.tasks.language.evaluate import evaluate_checkpoint
 

@@ -30,6 +30,14 @@ from charrnn.tokenizers.base import count
 
 SPLITS = ("train", "valid", "test")
 
+TUNING = "tuning"
+"""The part that only the weights of a mixture are fitted on."""
+
+PARTS = (*SPLITS, TUNING)
+
+TUNING_FRACTION, TUNING_CHARACTERS = 0.05, 30_000
+"""Share of the text in this part, and about how many characters are enough."""
+
 MINIMUM = 100
 """Fewer characters are not worth training on."""
 
@@ -142,6 +150,8 @@ class Texts:
                 f"{named} has {found} and a model needs at least {MINIMUM}",
                 "give more text",
             )
+        if config.mix != "none":
+            self.fractions[TUNING] = min(TUNING_FRACTION, TUNING_CHARACTERS / self.length)
         self.held_out = self._chosen(hashes, lengths) if config.documents else {}
 
     @activity("comparing the parts of the text")
@@ -221,9 +231,10 @@ class Texts:
     def __iter__(self) -> Iterator[tuple[str, str]]:
         # Counted anew, because each pass over the text comes here.
         self.tally, self.labels = Tally(), LabelTally()
-        self.part_labels = {name: Counter[str]() for name in SPLITS}
+        self.part_labels = {name: Counter[str]() for name in PARTS}
         for name, text in self._parts():
-            self.leaks.take(name, text)
+            # What a mixture is fitted on is part of the training, too.
+            self.leaks.take("train" if name == TUNING else name, text)
             if self.config.conditions:
                 self.part_labels[name].update(labels_in(text, self.config.documents))
             yield name, text
@@ -248,11 +259,18 @@ class Texts:
         # Rounded so that a fraction of 0 gives a part of exactly 0 characters.
         test = self.length - int(self.length * (1.0 - self.fractions["test"]))
         train = int(self.length * (1.0 - self.fractions["valid"] - self.fractions["test"]))
-        bounds = {"train": train, "valid": self.length - test, "test": self.length}
+        # The end of the training part, so that all parts begin where they do without a mixture.
+        tuning = int(self.length * self.fractions.get(TUNING, 0.0))
+        bounds = {
+            "train": train - tuning,
+            TUNING: train,
+            "valid": self.length - test,
+            "test": self.length,
+        }
         begin = 0
         # Blocks end with a line where they can, so that hardly a word is cut between two of them.
         for text in whole_lines(self._blocks(self.main)):
-            for name in SPLITS:
+            for name in bounds:
                 part = text[: max(0, bounds[name] - begin)]
                 begin += len(part)
                 text = text[len(part) :]
@@ -287,6 +305,7 @@ class Texts:
 
     def _chosen(self, hashes: NDArray[np.uint64], lengths: NDArray[np.int64]) -> dict[int, str]:
         """The hashes of held-out documents -> their part."""
+        # In this order, so that the validation part is the same with a mixture and without.
         wanted = {name: part for name, part in self.fractions.items() if part}
         # Sorted by hash, which is as good as at random, and the same for the same documents.
         each, index = np.unique(hashes, return_inverse=True)
@@ -359,7 +378,7 @@ def gathered(documents: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         if sizes[name] >= BLOCK:
             yield name, "".join(waiting.pop(name))
             sizes[name] = 0
-    yield from ((name, "".join(waiting[name])) for name in SPLITS if name in waiting)
+    yield from ((name, "".join(waiting[name])) for name in PARTS if name in waiting)
 
 
 def _is_taken(number: int, fraction: float) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,13 @@ from charrnn.config import ModelConfig, Shape, parameter_shapes
 from charrnn.data.config import DataConfig
 from charrnn.data.token_arrays import evenly_spread
 from charrnn.evaluation.scores import Score
+from charrnn.inference.engine import Engine
 from charrnn.inference.generation import SamplingParams, begin, generate
 from charrnn.tasks.base import Dataset, Metric, Task
-from charrnn.tasks.language import corpus
+from charrnn.tasks.language import corpus, mixing
 from charrnn.tasks.language.corpus import Corpus
 from charrnn.tasks.language.language_model import LanguageModel
+from charrnn.tasks.language.splits import TUNING
 from charrnn.tasks.language.transfer import grown, occurrences
 from charrnn.tasks.language.unknown import original
 
@@ -121,6 +124,18 @@ class LanguageTask(Task):
         characters = max(1, round(part.characters * min(1.0, limit / part.tokens)))
         tokens, start_id = part.load()[:limit], dataset.tokenizer.start_id
         return evaluate(network, tokens, characters, start_id, dataset.pricing(split))
+
+    def completing_seconds(self, dataset: Dataset) -> float:
+        """A few seconds for the n-gram models."""
+        return mixing.SECONDS if dataset.size(TUNING) else 0.0
+
+    def completed(self, checkpoint: Checkpoint, dataset: Dataset) -> tuple[Checkpoint, str] | None:
+        """Mixed with n-gram models, where a tuning part was kept apart for their weights."""
+        assert isinstance(dataset, Corpus)
+        if checkpoint.mixture is not None or not dataset.size(TUNING):
+            return None
+        found = mixing.fitted(Engine(checkpoint), dataset)
+        return replace(checkpoint, mixture=found.mixture), found.summary()
 
     @activity("measuring baselines")
     def baselines(self, dataset: Dataset) -> dict[str, float]:

@@ -158,7 +158,8 @@ class _Problem:
         spent = time.perf_counter() - self.began
         # Clocks differ, and ranks whose plans differ by a step would wait for each other for ever.
         shared = self.group.broadcast(repr(spent) if self.group.is_main else "")
-        return max(0.0, self.minutes * 60 - ENDING_SECONDS - float(shared))
+        ending = ENDING_SECONDS + self.task.completing_seconds(self.dataset)
+        return max(0.0, self.minutes * 60 - ending - float(shared))
 
 
 def make_plan(

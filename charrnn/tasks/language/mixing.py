@@ -1,0 +1,177 @@
+"""Fits a mixture: how much the network and each n-gram model count, on text that neither has read.
+
+The weights maximize the probability of the tuning part, which is a slice of the training part that
+the network was not trained on and the n-gram models do not count. It is a concave problem of a few
+numbers, solved by Newton's method. The validation part decides nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.activity import activity
+from charrnn.checkpoints.header import MOST_COUNTED
+from charrnn.checkpoints.mixture import LARGEST_WEIGHT, Mixture
+from charrnn.inference.engine import Engine
+from charrnn.inference.ngram_model import NGramModel, sorted_followers
+from charrnn.inference.sampling import log_softmax
+from charrnn.tasks.language.corpus import Corpus
+from charrnn.tasks.language.splits import TUNING
+
+ORDERS = {"char": (4, 6, 8), "byte": (4, 6, 8)}
+"""Orders of the n-gram models by tokenizer, found by trials (benchmarks/trials.md)."""
+
+OTHER_ORDERS = (2, 3, 5)
+"""Of words and pieces of words."""
+
+MOST_TOKENS, MOST_NUMBERS = 20_000, 2**24
+"""Tokens that are read of the tuning part, fewer where the vocabulary is large."""
+
+BLOCK = 256
+
+SECONDS = 5.0
+"""What fitting takes at most on a slow machine, mostly to read the tuning part."""
+
+PRIOR = 10.0
+"""Nats by which a weight that is wrong by 1 has to pay: few tokens must not decide much."""
+
+STEPS = 20
+
+Features = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A mixture, and the nats per token of the tuning part without it and with it."""
+
+    mixture: Mixture
+    before: float
+    after: float
+
+    def summary(self) -> str:
+        """One line for the user."""
+        *orders, last = map(str, self.mixture.orders)
+        return (
+            f"mixed with n-gram models of the orders {', '.join(orders)} and {last}: "
+            f"{self.before:.4f} -> {self.after:.4f} nats per token on the tuning part; "
+            "--mix none leaves them out"
+        )
+
+
+@activity("fitting the n-gram models")
+def fitted(engine: Engine, corpus: Corpus) -> Fitted:
+    """A network without a mixture, and its corpus with a tuning part -> the mixture."""
+    tokenizer = corpus.tokenizer
+    orders = ORDERS.get(tokenizer.name, OTHER_ORDERS)
+    counted = corpus.splits["train"].load()[:MOST_COUNTED]
+    followers = sorted_followers(np.asarray(counted), max(orders) - 1)
+    ngrams = NGramModel(followers, tokenizer.vocab_size, orders)
+    most = min(MOST_TOKENS, max(1_000, MOST_NUMBERS // (tokenizer.vocab_size * (len(orders) + 1))))
+    tokens = np.asarray(corpus.splits[TUNING].load()[:most]).astype(np.int64)
+    features = np.concatenate(list(_features(engine, ngrams, tokens, tokenizer.start_id)))
+    weights = fit(features, tokens)
+    mixture = Mixture(followers, orders, tuple(float(np.float32(each)) for each in weights))
+    plain = np.array([1.0] + [0.0] * len(orders))
+    before, after = (-_likelihood(features, tokens, w) / len(tokens) for w in (plain, weights))
+    return Fitted(mixture, before, after)
+
+
+def _features(
+    engine: Engine, ngrams: NGramModel, tokens: NDArray[np.int64], start_id: int
+) -> Iterator[Features]:
+    """Tokens (T,) -> log-probabilities of all tokens by each model, (T, K, V) in blocks."""
+    state, intervals, last = engine.zero_state(1), ngrams.begin(1), start_id
+    for begin in range(0, len(tokens), BLOCK):
+        targets = tokens[begin : begin + BLOCK]
+        inputs = np.concatenate([[last], targets[:-1]])
+        logits, state = engine.read(inputs[:, None], state)
+        places = []
+        for each in inputs:
+            if each == engine.config.reset_id:
+                intervals = ngrams.begin(1)
+            intervals = ngrams.step(np.array([each]), intervals)
+            places.append(intervals)
+        own = log_softmax(logits[:, 0])[:, None].astype(np.float32)
+        yield np.concatenate([own, ngrams.log_probabilities(np.concatenate(places))], axis=1)
+        last = int(targets[-1])
+
+
+def fit(features: Features, targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Log-probabilities (T, K, V) and tokens (T,) -> the weights (K,) of the likeliest mixture.
+
+    >>> logs = np.log(np.array([[[0.9, 0.1], [0.5, 0.5]]], np.float32)).repeat(99, 0)
+    >>> fit(logs, np.zeros(99, int)).round(1).tolist()
+    [1.2, 0.0]
+    """
+    count = features.shape[1]
+    prior = np.zeros(count)
+    prior[0] = 1.0
+    weights = prior.copy()
+    best = _objective(features, targets, weights, prior)
+    for _ in range(STEPS):
+        gradient, curvature = _derivatives(features, targets, weights)
+        gradient -= 2 * PRIOR * (weights - prior)
+        step = np.linalg.solve(curvature + 2 * PRIOR * np.eye(count), gradient)
+        # Halved until it helps: far from the best weights the curvature says too little.
+        for _ in range(10):
+            tried = np.clip(weights + step, -LARGEST_WEIGHT, LARGEST_WEIGHT)
+            value = _objective(features, targets, tried, prior)
+            if value > best:
+                break
+            step = step / 2
+        else:
+            break
+        gained, best, weights = value - best, value, tried
+        if gained < 1e-3:
+            break
+    return weights
+
+
+def _objective(
+    features: Features,
+    targets: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    prior: NDArray[np.float64],
+) -> float:
+    """Log-likelihood of the targets under a mixture, less what its weights pay."""
+    paid = PRIOR * float(((weights - prior) ** 2).sum())
+    return _likelihood(features, targets, weights) - paid
+
+
+def _likelihood(
+    features: Features, targets: NDArray[np.int64], weights: NDArray[np.float64]
+) -> float:
+    """Log-likelihood of the targets under a mixture."""
+    total = 0.0
+    # In blocks, because float64 of all features would take twice their memory.
+    for begin in range(0, len(targets), BLOCK):
+        logs = log_softmax(_mixed(features[begin : begin + BLOCK], weights))
+        wanted = targets[begin : begin + BLOCK]
+        total += float(logs[np.arange(len(wanted)), wanted].sum())
+    return total
+
+
+def _derivatives(
+    features: Features, targets: NDArray[np.int64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gradient (K,) of the log-likelihood, and the negative of its second derivative (K, K)."""
+    count = len(weights)
+    gradient, curvature = np.zeros(count), np.zeros((count, count))
+    # In blocks, because the products would take as much memory again as the features.
+    for begin in range(0, len(targets), BLOCK):
+        block, wanted = features[begin : begin + BLOCK], targets[begin : begin + BLOCK]
+        p = np.exp(log_softmax(_mixed(block, weights))).astype(np.float32)
+        expected = np.matmul(block, p[:, :, None])[:, :, 0]
+        given = block[np.arange(len(wanted)), :, wanted]
+        gradient += (given - expected).sum(0, dtype=np.float64)
+        centred = block - expected[:, :, None]
+        products = np.matmul(centred * p[:, None, :], centred.transpose(0, 2, 1))
+        curvature += products.sum(0, dtype=np.float64)
+    return gradient, curvature
+
+
+def _mixed(features: Features, weights: NDArray[np.float64]) -> NDArray[np.float32]:
+    mixed: NDArray[np.float32] = weights.astype(np.float32) @ features
+    return mixed
