@@ -3,6 +3,7 @@
     atomic      write a file so that it is either complete or absent, whatever happens
     container   a safetensors file with a checksum and strict JSON metadata
     header      what a checkpoint's metadata must say before anything of it is used
+    mixture     the n-gram models that a network is mixed with
     checkpoint  Checkpoint: configuration, encoder, weights, training state; save and load
     best        which checkpoint is the best, by scores of the whole validation part or of pieces
     origin      the model that a run begins with, and what is recorded of it

@@ -145,12 +145,16 @@ class Checkpoint:
             shapes["ngram"] = (1, 2 * max(self.mixture.orders))
         return shapes
 
+    @property
+    def identity(self) -> Arrays:
+        """All numbers that decide what the model writes, by name."""
+        if self.mixture is None:
+            return self.weights
+        return self.weights | {"mixture": np.array(self.mixture.weights, np.float32)}
+
     def digest(self) -> str:
         """What a state file records of the model that it belongs to."""
-        if self.mixture is None:
-            return digest(self.weights)
-        weights = np.array(self.mixture.weights, np.float32)
-        return digest(self.weights | {"mixture": weights})
+        return digest(self.identity)
 
     def with_mix(self, mix: str | None) -> "Checkpoint":
         """The same model, mixed as is asked for: "ngram", "none", or None for as it was trained.

@@ -102,6 +102,8 @@ def show(
         "model": config_to_json(model.config),
         "facts": model.info.to_json(),
     }
+    if model.mixture is not None:
+        fields["mixture"] = model.mixture.to_json()
     if model.task != LANGUAGE:
         del fields["tokenizer"], fields["facts"]
         about = {"encoder": model.encoder.to_json(), "info": model.info.to_json_2()}
@@ -197,6 +199,8 @@ def export(
         # Imported only here, as in all commands: what a command does not use costs it no time.
         from charrnn.inference.graphs import export as export_onnx
 
+        if model.mixture is not None:
+            terminal.note("the ONNX file has the network alone, without the n-gram models")
         export_onnx(model.without_training_state(), target)
     else:
         library.save(model.without_training_state(), target)

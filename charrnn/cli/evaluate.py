@@ -89,6 +89,11 @@ def evaluate(
             f"--confusion has no effect on a model of the task {model.checkpoint.task}",
             "leave it out: a model of labels has a confusion matrix",
         )
+    if model.checkpoint.mixture is not None and "device" in GIVEN.get():
+        raise UsageError(
+            "--device has no effect on a model that is mixed with n-gram models",
+            "leave it out, or add --mix none",
+        )
     out = Output()
     # The other tasks have other scores, and no text file to read instead of a split.
     if model.checkpoint.task != LANGUAGE:

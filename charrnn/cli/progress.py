@@ -203,7 +203,7 @@ class ProgressReporter:
 
 def dataset_lines(dataset: Dataset, config: TrainConfig) -> list[str]:
     """What data it is, how it is split, what was left out, and how much is validated on."""
-    sizes = {name: dataset.length(name) for name in ("train", "valid", "test")}
+    sizes = {name: dataset.length(name) for name in ("train", "tuning", "valid", "test")}
     parts = ", ".join(f"{name} {terminal.number(size)}" for name, size in sizes.items() if size)
     label = "text" if dataset.unit == "characters" else "data"
     return [

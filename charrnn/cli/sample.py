@@ -160,7 +160,7 @@ def sample(
         Job(
             texts, num_samples, params, constraints, seed is not None, echo, json, beam,
             load_state, save_state, prompts is not None,
-            _settings(params, constraints, model, beam),
+            _settings(params, constraints, model, beam, mix),
         ),
         model,
     )  # fmt: skip
@@ -175,7 +175,11 @@ def tell_seed(seed: int) -> None:
 
 
 def _settings(
-    params: "SamplingParams", constraints: "Constraints", model: "LanguageModel", beam: int
+    params: "SamplingParams",
+    constraints: "Constraints",
+    model: "LanguageModel",
+    beam: int,
+    mix: str | None,
 ) -> dict[str, Any]:
     """What repeats a text, with the seed, the prompt and the index.
 
@@ -191,6 +195,7 @@ def _settings(
         "blend": {str(member.path): weight for member, weight in members},
         "label": getattr(model, "labels", {}),
         "samplers": ";".join(params.order) if params.order != tuple(FILTERS) and not beam else "",
+        "mix": mix,
         "precision": model.precision if model.precision != "float32" else "",
         "beam": beam,
         "stop": list(params.stop),

@@ -200,7 +200,8 @@ def _steps(
 def activations_of(config: ModelConfig, state: State) -> NDArray[np.float32]:
     """A hidden state -> the activation of each unit (B, U): tanh(c), or h where there is no c."""
     parts = CELLS[config.cell].state
-    kept = state[len(parts) - 1 :: len(parts)]
+    # What follows the layers is not of the network: the place in the text of n-gram models.
+    kept = state[len(parts) - 1 : config.num_layers * len(parts) : len(parts)]
     joined = np.concatenate(kept, axis=1)
     return joined if len(parts) == 1 else np.tanh(joined)
 

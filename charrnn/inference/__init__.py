@@ -6,6 +6,8 @@ onnx_document what an exported ONNX file says of its use to other programs
 bidirectional a recurrent layer that reads texts both ways, as ONNX nodes
 sessions     a graph run on the number of threads that is faster now
 engine       Engine: ids and state -> logits and state, by ONNX Runtime
+ngram_model  the n-grams of a text in one array, read token by token
+mixed_engine an engine and n-gram models as one
 labelled_engine an engine that begins every document with a label
 blended_engine several engines as one, by the weighted mean of their log-probabilities
 sampling     logits -> logits: the filters, and the random draw

@@ -98,7 +98,7 @@ class NGramModel:
             for begin, end in bounds[
                 max(cached + 1, self.orders[place - 1] if place else 0) : order
             ]:
-                if begin == end:
+                if begin >= end:
                     break
                 counts = np.bincount(self._followers[begin:end], minlength=self._size)
                 different = int(np.count_nonzero(counts))
@@ -115,7 +115,7 @@ class NGramModel:
         self, begins: NDArray[np.int64], ends: NDArray[np.int64], longest: int
     ) -> NDArray[np.float32]:
         """One row's contexts up to a length -> the probabilities (V,) after the longest known."""
-        while longest and begins[longest] == ends[longest]:
+        while longest and begins[longest] >= ends[longest]:
             longest -= 1
         # Of two contexts with one interval both predict the same counts, and differ by what shorter
         # ones add; a longer one that has the same interval is the same context and more.
@@ -138,7 +138,8 @@ class NGramModel:
         self, p: NDArray[np.float32], begins: NDArray[np.int64], ends: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """Probabilities (B, V) after shorter contexts -> those after contexts with these slices."""
-        sizes = ends - begins
+        # Of intervals from a file that may be untrusted, where they may end before they begin.
+        sizes = np.maximum(ends - begins, 0)
         known = np.flatnonzero(sizes)
         if not len(known):
             return p

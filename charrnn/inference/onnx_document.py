@@ -96,6 +96,11 @@ too. For a mix of labels read each with a state of its own, and add the weighted
 weights of a sum of 1. Without a label the model writes one, a tab, and a text in it.
 """
 
+MIXED = """
+LEFT OUT. charrnn mixes this network with n-gram models of its training text, which are not in this
+file: its own samples and scores are those of the mixture.
+"""
+
 LINE_ENDS = (
     "{begin}Line ends of other kinds (CR LF, CR, VT, FF, NEL, LS, PS) were read as newlines.\n"
 )
@@ -122,6 +127,8 @@ def document(checkpoint: Checkpoint, by_sequence: bool) -> str:
     parts += [DECODING, reading]
     if _labels(checkpoint):
         parts.append(LABELS)
+    if checkpoint.mixture is not None:
+        parts.append(MIXED)
     if _converts_line_ends(checkpoint):
         parts.append(LINE_ENDS.format(begin="" if reading else "\nFILES. "))
     return "".join(parts)

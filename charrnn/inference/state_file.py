@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from charrnn.checkpoints import container
 from charrnn.checkpoints.atomic import write_durably
@@ -66,8 +65,6 @@ def load(path: Path, model: Checkpoint) -> tuple[GenerationState, int]:
     data = file.metadata
     # The arrays are views, which would keep the buffer of the whole file in memory.
     state = [file.arrays[f"state.{name}"].copy() for name in model.state_shapes()]
-    if model.mixture is not None:
-        _check_intervals(state[-1], len(model.mixture.followers))
     ids, history = np.array(data["ids"], np.int64), np.array(data["history"], np.int64)
     start = GenerationState(
         ids, state, history, data["drawn"], data.get("held", ""),
@@ -108,13 +105,6 @@ def _check(data: dict[str, Any], model: Checkpoint) -> dict[str, tuple[int, ...]
     if not valid:
         raise CheckpointError("its fields are not those of a state", "use another state file")
     return {f"state.{name}": shape for name, shape in model.state_shapes().items()}
-
-
-def _check_intervals(intervals: NDArray[np.float32], tokens: int) -> None:
-    """CheckpointError unless these are places in a text of so many tokens: they will be indices."""
-    begins, ends = np.split(intervals, 2, axis=1)
-    if not ((begins >= 0) & (begins <= ends) & (ends <= tokens)).all():
-        raise CheckpointError("its fields are not those of a state", "use another state file")
 
 
 def _are_filters(value: Any, vocab_size: int) -> bool:

@@ -11,6 +11,7 @@ unknown         what the characters of words without an id cost, and the origina
 network         CharRNN: embedding -> recurrent layers -> logits
 evaluate        a torch network over a split -> nats, bits per character, perplexity
 baselines       uniform guess, n-gram model, gzip, xz
+mixing          how much the network and n-gram models count, fitted on text that none has read
 originality     how much of a text is copied from the training data
 words           the words of a training text or a file
 copies          which part of the corpus, and which line of its files, a text is copied from

@@ -96,7 +96,7 @@ class Blend(EngineModel):
             {
                 f"{number}.{name}": array
                 for number, model in enumerate(models)
-                for name, array in model.checkpoint.weights.items()
+                for name, array in model.checkpoint.identity.items()
             }
             | {"blend": np.array(shares, np.float32)},
             CheckpointInfo(0, 0.0, {}, lines=any(m.checkpoint.info.lines for m in models)),

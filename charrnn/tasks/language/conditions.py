@@ -89,7 +89,7 @@ class Conditioned(EngineModel):
             self.checkpoint = BlendCheckpoint(
                 own.config,
                 own.encoder,
-                own.weights | {"labels": np.array(shares, np.float32)},
+                own.identity | {"labels": np.array(shares, np.float32)},
                 replace(own.info),
                 shapes={f"{number}": part.shape for number, part in enumerate(parts)},
             )

@@ -1,0 +1,281 @@
+"""A network mixed with n-gram models: fitted apart, saved in one file, the same for all readers."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import charrnn
+from charrnn import api
+from charrnn.checkpoints import checkpoint, mixture
+from charrnn.checkpoints.checkpoint import Checkpoint
+from charrnn.checkpoints.mixture import Mixture
+from charrnn.checkpoints.run import Run
+from charrnn.data.config import DataConfig
+from charrnn.errors import CheckpointError, UsageError
+from charrnn.inference import state_file
+from charrnn.inference.engine import Engine
+from charrnn.inference.generation import SamplingParams, begin
+from charrnn.inference.mixed_engine import MixedEngine
+from charrnn.inference.ngram_model import sorted_followers
+from charrnn.tasks.language.corpus import prepare
+from charrnn.tasks.language.language_model import LanguageModel
+from charrnn.tasks.language.mixing import fit
+from tests.support import forge
+from tests.support.shell import Shell, sentences
+from tests.support.tiny import TEXT, tiny_checkpoint, tiny_tokenizer
+
+SIZES: dict[str, Any] = {"hidden_size": 24, "num_layers": 1, "embedding_size": 8, "dropout": 0.0}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that was trained for a moment and mixed."""
+    folder = tmp_path_factory.mktemp("mix")
+    source = folder / "text.txt"
+    source.write_text(sentences(12_000))
+    return charrnn.train(source, runs_dir=folder, mix="ngram", steps=60, threads=1, **SIZES)
+
+
+@pytest.fixture(scope="module")
+def model(run: Run) -> LanguageModel:
+    """The mixed model of that run."""
+    return api.load(run, threads=1)
+
+
+def mixed(seed: int = 0, orders: tuple[int, ...] = (2, 4), **fields: Any) -> Checkpoint:
+    """A checkpoint of random weights, mixed with the n-grams of TEXT."""
+    plain = tiny_checkpoint(training=False, **fields)
+    tokens = plain.tokenizer.encode(TEXT)
+    weights = (0.8, *(0.1 * (k + 1) for k in range(len(orders))))
+    return replace(
+        plain, mixture=Mixture(sorted_followers(tokens, max(orders) - 1), orders, weights)
+    )
+
+
+def test_a_mixture_predicts_held_out_text_better_than_the_network(model: LanguageModel) -> None:
+    plain = api.load(model.path, mix="none")
+    assert plain.checkpoint.mixture is None
+    assert model.evaluate().value < plain.evaluate().value - 0.05
+    assert model.score("The cat sat.").nats != plain.score("The cat sat.").nats
+
+
+def test_the_probabilities_of_a_mixture_sum_to_one(model: LanguageModel) -> None:
+    text = "a house"
+    size = model.tokenizer.vocab_size
+    logits, _ = model.engine.read_prompt(
+        model.tokenizer.encode(text)[:, None], model.engine.zero_state(1)
+    )
+    assert logits.shape == (1, size)
+    assert np.isfinite(logits).all()
+
+
+def test_the_tuning_part_is_neither_trained_on_nor_validated_on(tmp_path: Path) -> None:
+    source = tmp_path / "text.txt"
+    source.write_text(sentences(9_000))
+    plain = prepare(DataConfig((str(source),)), tmp_path / "plain")
+    apart = prepare(DataConfig((str(source),), mix="ngram"), tmp_path / "apart", plain.tokenizer)
+    parts = {name: split.load() for name, split in apart.splits.items()}
+    assert set(parts) == {"train", "tuning", "valid"}
+    assert (parts["valid"] == plain.splits["valid"].load()).all()
+    whole = np.concatenate([parts["train"], parts["tuning"]])
+    assert (whole == plain.splits["train"].load()).all()
+    assert len(parts["tuning"]) == 450
+
+
+def test_of_documents_the_validation_part_stays_the_same(tmp_path: Path) -> None:
+    source = tmp_path / "names.txt"
+    source.write_text("".join(f"name{i * 7919 % 1000}\n" for i in range(400)))
+    config = DataConfig((str(source),), documents="line").for_new_run()
+    plain = prepare(config, tmp_path / "plain")
+    apart = prepare(replace(config, mix="ngram"), tmp_path / "apart", plain.tokenizer)
+    assert (apart.splits["valid"].load() == plain.splits["valid"].load()).all()
+    assert apart.size("train") + apart.size("tuning") == plain.size("train")
+    assert apart.size("tuning") > 0
+
+
+def test_a_mixed_checkpoint_comes_back_in_every_bit(tmp_path: Path) -> None:
+    model = mixed()
+    assert model.mixture is not None
+    path = tmp_path / "model.safetensors"
+    checkpoint.save(model, path)
+    found = checkpoint.load(path)
+    assert found.mixture is not None
+    assert found.mixture.to_json() == model.mixture.to_json()
+    assert (found.mixture.followers == model.mixture.followers).all()
+    again = tmp_path / "again.safetensors"
+    checkpoint.save(found, again)
+    assert again.read_bytes() == path.read_bytes()
+    assert forge.draft(path).info["format"] == 3
+
+
+def test_without_a_mixture_files_are_as_before(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    checkpoint.save(replace(mixed(), mixture=None), path)
+    assert forge.draft(path).info["format"] == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tokens": 0},
+        {"tokens": -5},
+        {"tokens": 10**12},
+        {"tokens": True},
+        {"width": 3},
+        {"orders": []},
+        {"orders": [4, 2]},
+        {"orders": [2, 4000]},
+        {"orders": [2, "4"]},
+        {"weights": [1.0]},
+        {"weights": [1.0, 2.0, 1e9]},
+        {"weights": [1.0, 2.0, None]},
+        {"more": 1},
+    ],
+)
+def test_a_forged_mixture_is_refused(change: dict[str, Any]) -> None:
+    known = mixed().mixture
+    assert known is not None
+    with pytest.raises(ValueError, match="its mixture"):
+        mixture.checked(known.to_json() | change, 2**24)
+
+
+def test_ids_that_the_tokenizer_lacks_are_refused(tmp_path: Path) -> None:
+    model = mixed()
+    assert model.mixture is not None
+    wrong = model.mixture.followers.copy()
+    wrong[3] = model.tokenizer.vocab_size
+    path = tmp_path / "model.safetensors"
+    checkpoint.save(replace(model, mixture=replace(model.mixture, followers=wrong)), path)
+    with pytest.raises(CheckpointError, match="ids that its tokenizer does not have"):
+        checkpoint.load(path)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_reading_and_stepping_agree(reset: bool) -> None:
+    model = mixed(reset_id=tiny_tokenizer().start_id if reset else -1)
+    assert model.mixture is not None
+    engine = MixedEngine(Engine(model, 1), model.mixture)
+    ids = model.tokenizer.encode(TEXT * 3)[:150].astype(np.int64)
+    if reset:
+        ids[[40, 90]] = model.config.reset_id
+    rows = np.stack([ids, ids[::-1]], axis=1)
+    read, after = engine.read(rows, engine.zero_state(2))
+    state, stepped = engine.zero_state(2), []
+    for each in rows:
+        logits, state = engine.step(each, state)
+        stepped.append(logits)
+    np.testing.assert_allclose(read, np.stack(stepped), atol=2e-5)
+    for one, other in zip(after, state, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-5)
+
+
+def test_a_document_is_predicted_as_if_nothing_stood_before_it() -> None:
+    model = mixed(reset_id=tiny_tokenizer().start_id)
+    assert model.mixture is not None
+    engine = MixedEngine(Engine(model, 1), model.mixture)
+    start = model.config.reset_id
+    ids = model.tokenizer.encode(TEXT)[:30].astype(np.int64)
+    alone = engine.read(np.array([start, *ids])[:, None], engine.zero_state(1))[0]
+    later = engine.read(np.array([*ids, start, *ids])[:, None], engine.zero_state(1))[0]
+    np.testing.assert_allclose(later[30:], alone, atol=2e-5)
+
+
+def test_a_state_file_continues_a_mixed_text_exactly(model: LanguageModel, tmp_path: Path) -> None:
+    params = SamplingParams(length=60, seed=3, resumable=True)
+    whole = "".join(c.text for c in model.generate([begin(model.tokenizer, "The")], params))
+    half = replace(params, length=25)
+    chunks = list(model.generate([begin(model.tokenizer, "The")], half))
+    end = chunks[-1].end
+    assert end is not None
+    path = tmp_path / "end.state"
+    state_file.save(path, end, 3, model.checkpoint)
+    start, seed = state_file.load(path, model.checkpoint)
+    rest = "".join(c.text for c in model.generate([start], replace(params, length=35, seed=seed)))
+    assert "".join(c.text for c in chunks) + rest == whole
+    with pytest.raises(CheckpointError, match="of another model"):
+        state_file.load(path, api.load(model.path, mix="none").checkpoint)
+
+
+def test_every_constraint_holds_in_a_mixture(model: LanguageModel) -> None:
+    text = model.sample("The ", length=120, seed=1, ban="the", top_k=5)
+    assert "the" not in text
+    assert model.sample("The ", length=40, seed=1, known_words=True)
+    assert model.sample("The ", length=20, beam=3)
+
+
+def test_many_samples_are_those_of_one_by_one(model: LanguageModel) -> None:
+    params = SamplingParams(length=50, seed=5)
+    starts = [begin(model.tokenizer, "The") for _ in range(12)]
+    together: dict[int, str] = {}
+    for chunk in model.generate(starts, params, tuple(range(12))):
+        together[chunk.index] = together.get(chunk.index, "") + chunk.text
+    for index in (0, 7):
+        one = model.generate([begin(model.tokenizer, "The")], params, (index,))
+        assert "".join(c.text for c in one) == together[index]
+
+
+def test_mixtures_write_together_and_in_int8(model: LanguageModel) -> None:
+    assert charrnn.blend([model, model]).sample("The", length=10, seed=1)
+    assert api.load(model.path, precision="int8").sample("The", length=10, seed=1)
+
+
+def test_a_mix_that_is_not_there_is_an_error(model: LanguageModel, tmp_path: Path) -> None:
+    plain = tmp_path / "plain.safetensors"
+    checkpoint.save(replace(model.checkpoint, mixture=None), plain)
+    with pytest.raises(UsageError, match="no n-gram models"):
+        api.load(plain, mix="ngram")
+    with pytest.raises(UsageError, match="there is no mix"):
+        api.load(plain, mix="5-gram")
+
+
+def test_the_fitted_weights_are_the_likeliest() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(800, 2, 5)).astype(np.float32)
+    logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    p = np.exp(0.7 * logs[:, 0] + 0.4 * logs[:, 1])
+    drawn = np.array([rng.choice(5, p=row / row.sum()) for row in p])
+    found = fit(logs, drawn)
+
+    def loss(weights: Any) -> float:
+        mixed = np.einsum("k,tkv->tv", weights, logs)
+        chosen = mixed[np.arange(800), drawn]
+        return float((np.log(np.exp(mixed).sum(-1)) - chosen).sum())
+
+    np.testing.assert_allclose(found, [0.7, 0.4], atol=0.15)
+    for change in ([0.2, 0], [-0.2, 0], [0, 0.2], [0, -0.2]):
+        assert loss(found) < loss(found + np.array(change))
+
+
+def test_few_tokens_leave_the_network_as_it_is() -> None:
+    logs = np.log(np.full((2, 2, 4), 0.25, np.float32))
+    logs[:, 1] = np.log([0.97, 0.01, 0.01, 0.01])
+    np.testing.assert_allclose(fit(logs, np.zeros(2, int)), [1, 0], atol=0.3)
+
+
+def test_the_commands_know_the_mixture(run: Run, shell: Shell) -> None:
+    name = str(run.folder)
+    mixed = shell.run("evaluate", name).out
+    assert mixed != shell.run("evaluate", name, "--mix", "none").out
+    shell.run("evaluate", name, "--device", "cpu").failed(2, "--device has no effect")
+    shell.run("score", name, shell.folder / "corpus.txt", "--mix", "ngram").succeeded()
+    assert "orders" in shell.run("checkpoints", "show", name).succeeded().out
+    target = shell.folder / "x.onnx"
+    exported = shell.run("checkpoints", "export", name, "--output", target).succeeded()
+    assert "without the n-gram models" in exported.err
+
+
+def test_a_run_that_goes_on_is_mixed_again(tmp_path: Path) -> None:
+    source = tmp_path / "text.txt"
+    source.write_text(sentences(6_000))
+    asked: dict[str, Any] = {"runs_dir": tmp_path, "threads": 1, **SIZES}
+    run = charrnn.train(source, mix="ngram", steps=10, **asked)
+    first = api.load(run, checkpoint="latest").checkpoint
+    run = charrnn.resume(run, more_steps=10)
+    second = api.load(run, checkpoint="latest").checkpoint
+    assert first.mixture is not None
+    assert second.mixture is not None
+    assert second.info.step == 20
+    assert first.mixture.weights != second.mixture.weights
