@@ -15,6 +15,7 @@ from charrnn.checkpoints.mixture import Mixture
 from charrnn.checkpoints.run import Run
 from charrnn.data.config import DataConfig
 from charrnn.errors import CheckpointError, UsageError
+from charrnn.evaluation.activations import activations_of
 from charrnn.inference import state_file
 from charrnn.inference.engine import Engine
 from charrnn.inference.generation import SamplingParams, begin
@@ -279,3 +280,15 @@ def test_a_run_that_goes_on_is_mixed_again(tmp_path: Path) -> None:
     assert second.mixture is not None
     assert second.info.step == 20
     assert first.mixture.weights != second.mixture.weights
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_units_of_a_mixture_are_those_of_the_network(cell: str) -> None:
+    model = mixed(cell=cell)
+    assert model.mixture is not None
+    plain = Engine(model, 1)
+    both = MixedEngine(plain, model.mixture)
+    ids = model.tokenizer.encode(TEXT)[:5][:, None].astype(np.int64)
+    alone, together = (each.read(ids, each.zero_state(1))[1] for each in (plain, both))
+    found = activations_of(model.config, together)
+    assert (found == activations_of(model.config, alone)).all()
