@@ -167,8 +167,6 @@ def check(data: dict[str, Any]) -> dict[str, Shape]:
             shapes |= _training_shapes(schema, config, data["training"], info["step"])
         if number == 3:
             shapes[mixture.TENSOR] = (mixture.checked(data["mixture"], MOST_COUNTED),)
-    except ValueError as error:
-        raise broken(str(error)) from None
     except UsageError as error:
         # A file may claim to be of another task than it is.
         of_task = f" of the task {data['task']}" if number == 2 else ""

@@ -139,7 +139,7 @@ def test_without_a_mixture_files_are_as_before(tmp_path: Path) -> None:
 def test_a_forged_mixture_is_refused(change: dict[str, Any]) -> None:
     known = mixed().mixture
     assert known is not None
-    with pytest.raises(ValueError, match="its mixture"):
+    with pytest.raises(CheckpointError, match="its mixture"):
         mixture.checked(known.to_json() | change, 2**24)
 
 
