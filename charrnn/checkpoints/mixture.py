@@ -53,7 +53,7 @@ class Mixture:
 
 
 def checked(data: Any, most_tokens: int) -> int:
-    """The object "mixture" of a file -> the bytes of its tensor. CheckpointError if it is not valid."""
+    """The object "mixture" of a file -> the bytes of its tensor. CheckpointError if it is wrong."""
     if not isinstance(data, dict) or set(data) != {"tokens", "width", "orders", "weights"}:
         raise _broken("its mixture does not have the expected fields")
     tokens, width, orders, weights = (data[k] for k in ("tokens", "width", "orders", "weights"))
