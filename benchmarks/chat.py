@@ -1,6 +1,6 @@
 """Models of two public sets of dialogues: perplexity of replies, replies as drawn, ranking.
 
-    python benchmarks/chat.py FOLDER [--set everyday|dailydialog] [--minutes 3 | --steps N]
+    python benchmarks/chat.py FOLDER [--set everyday|dailydialog] [--minutes 3 | --steps N] [--mix]
 
 FOLDER holds everyday.txt (conversations of `User:` and `Bot:` lines, a blank line between them) and
 dailydialog-{train,validation,test}.txt.xz (Li et al. 2017: a dialogue a line, turns parted by
@@ -232,10 +232,12 @@ def main() -> None:
     parser.add_argument("--replies", type=int, default=1000)
     parser.add_argument("--questions", type=int, default=500)
     parser.add_argument("--chat-alone", action="store_true", help="train no model without --chat")
+    parser.add_argument("--mix", action="store_true", help="with n-gram models of the text")
     parser.add_argument("--runs", type=Path, help="where the runs are kept; a folder of its own")
     given = parser.parse_args()
     fixed = {"steps": given.steps, "num_layers": 1, "hidden_size": 192}
     budget = fixed if given.steps else {"minutes": given.minutes}
+    budget |= {"mix": "ngram"} if given.mix else {}
     parts = (everyday if given.set == "everyday" else dailydialog)(given.folder)
     with tempfile.TemporaryDirectory() as spare:
         folder = given.runs or Path(spare)
