@@ -141,6 +141,7 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
         Effect("force", _has("confusion"), "without --confusion", neutral=False),
     ),
     "score": (
+        Effect("label", _lacks("blend"), "on a blend of several models", "name one model"),
         Effect(
             "yardsticks",
             lambda v: not (v.get("per_line") or v.get("color") or v.get("labels")),

@@ -64,6 +64,14 @@ def score(
             show_default="none",
         ),
     ] = None,
+    label: Annotated[
+        list[str] | None,
+        option(
+            metavar="NAME[=WEIGHT]",
+            help="Score in this label of a model of --conditions; several with weights mix.",
+            show_default="none",
+        ),
+    ] = None,
     per_line: Annotated[
         bool, option("--per-line", help="Rank the lines, the least likely first.")
     ] = False,
@@ -97,6 +105,8 @@ def score(
     if color and (per_line or json or labels):
         other = "--labels" if labels else "--per-line" if per_line else "--json"
         raise UsageError(f"{other} and --color contradict each other", "give one of them")
+    if label and labels:
+        raise UsageError("--label and --labels contradict each other", "give one of them")
     runs, file = _sort_arguments([run, file, *(more or ())], blend)
     how: dict[str, Any] = {
         "checkpoint": checkpoint,
@@ -105,7 +115,7 @@ def score(
         "precision": precision,
         "mix": mix,
     }
-    model = written_by(runs, blend, [], how)
+    model = written_by(runs, blend, label or [], how)
     asked = encoding if "encoding" in GIVEN.get() else None
     reading, tally = model.reading(asked, errors), Tally()
     if labels:

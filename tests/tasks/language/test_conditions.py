@@ -210,3 +210,17 @@ def test_a_model_without_labels_says_so(tmp_path: Path) -> None:
     plain = api.load(tiny_run(tmp_path), checkpoint="latest", threads=1)
     with pytest.raises(UsageError, match="has no labels"):
         plain.with_label("en")
+
+
+def test_a_text_is_scored_in_a_label(run: Run, shell: Shell) -> None:
+    name, file = str(run.folder), shell.write("fr.txt", "le chat7 dort\n")
+    own, other = (
+        shell.run("score", name, file, "--label", label, "--json", "--no-yardsticks").json[0]
+        for label in ("fr", "en")
+    )
+    assert own["bits_per_char"] < other["bits_per_char"] - 0.3
+    assert own["characters"] == len("le chat7 dort\n")
+    shell.run("score", name, file, "--label", "fr", "--labels").failed(2, "contradict each other")
+    shell.run("score", name, file, "--label", "de").failed(2, "no label 'de'")
+    blend = shell.run("score", name, name, file, "--blend", "1,1", "--label", "fr")
+    blend.failed(2, "--label has no effect on a blend")
