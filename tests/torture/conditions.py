@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from charrnn.checkpoints.run import Run
 from tests.support import forge
@@ -63,12 +64,49 @@ LABELS: dict[str, tuple[Callable[[], bytes], tuple[int, ...], str]] = {
 }  # fmt: skip
 
 
+def documents(*labels: str) -> dict[str, bytes]:
+    """Files of texts in folders that are called as the labels."""
+    return {
+        f"{label}/{number}.txt": "\n".join(TEXTS[number::9]).encode()
+        for label in labels
+        for number in range(9)
+    }
+
+
+FOLDERS: dict[str, tuple[Callable[[], dict[str, bytes]], tuple[int, ...], str]] = {
+    "plain": (lambda: documents("en", "fr"), WORKS, "fr"),
+    "one label": (lambda: documents("en"), REFUSED, ""),
+    "folders in folders": (lambda: documents("en", "old/fr"), WORKS, "fr"),
+    "a file beside the folders": (
+        lambda: documents("en", "fr") | {"readme.txt": b"the cat"}, (0, 2, 3), "fr",
+    ),
+    "an option": (lambda: documents("en", "--greedy"), WORKS, "--greedy"),
+    "an escape sequence": (lambda: documents("en", "\x1b[31mred"), REFUSED, ""),
+    "a newline": (lambda: documents("en", "a\nb"), REFUSED, ""),
+    "markup": (lambda: documents("en", "[red]"), WORKS, "[red]"),
+    "empty files": (lambda: documents("en", "fr") | {"fr/x.txt": b""}, WORKS, "fr"),
+    "a label without texts": (
+        lambda: documents("en", "fr") | {"de/x.txt": b"\n\n"}, WORKS, "fr",
+    ),
+    "a file that is no text": (
+        lambda: documents("en", "fr") | {"fr/x.bin": bytes(range(256))}, WORKS, "fr",
+    ),
+    "bad UTF-8": (lambda: documents("en", "fr") | {"fr/x.txt": b"cat \xff sat"}, (0, 3), "fr"),
+}  # fmt: skip
+
+
 def labels(trials: int, seed: int, folder: Path) -> Outcomes:
-    """E13: every file of labels, trained on, written in and evaluated, or refused in one line."""
-    for number, (name, (make, codes, label)) in enumerate(some(list(LABELS.items()), trials, seed)):
+    """E13: all files and folders of labels, trained on and written in, or refused in one line."""
+    cases: list[tuple[str, Any]] = [*LABELS.items()]
+    cases += [(f"folders: {name}", case) for name, case in FOLDERS.items()]
+    for number, (name, (make, codes, label)) in enumerate(some(cases, trials, seed)):
         place = folder / str(number)
         place.mkdir()
-        (place / "x.tsv").write_bytes(make())
+        made = make()
+        for path, raw in ({"": made} if isinstance(made, bytes) else made).items():
+            file = place / "x.tsv" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(raw)
         ended = ran(place, "train", "x.tsv", "--conditions", "--name", "t", "--steps", "2", *SIZE)
         problem = as_expected(ended, codes)
         if not problem and ended.code == 0:
@@ -150,7 +188,7 @@ STEPS, SAVED = 30, 3
 
 
 def killed(trials: int, seed: int, folder: Path) -> Outcomes:
-    """C8: a training that began with another model: killed, its base deleted, and resumed."""
+    """C8: a training that began with another model and is mixed: killed, without base resumed."""
     models(folder)
     draw = random.Random(seed)
     base = folder / "base.safetensors"
@@ -161,6 +199,7 @@ def killed(trials: int, seed: int, folder: Path) -> Outcomes:
             "train", "other.txt", "--from", str(base), "--name", name, "--steps", str(STEPS),
             "--save-every", str(SAVED), "--eval-every", "10", "--keep", "100", "--threads", "1",
             "--output-dropout", "0.3", "--batch-size", "2", "--seq-length", "16", "--quiet",
+            "--mix", "ngram",
         ]  # fmt: skip
 
     ended = ran(folder, *command("whole"))
@@ -187,8 +226,8 @@ def killed(trials: int, seed: int, folder: Path) -> Outcomes:
 
 ROWS = (
     Row("E13", "labels of every kind",
-        f"the program is forked: {len(LABELS)} files: trained on, written in and evaluated, or "
-        "refused in one line",
+        f"the program is forked: {len(LABELS)} files and {len(FOLDERS)} folders: trained "
+        "on, written in and evaluated, or refused in one line",
         "files", 4, 10**6, labels),
     Row("B11", "models that do not fit",
         f"the program is forked: {len(FIT + MISFIT + BROKEN)} models and files, of other tokens, "
@@ -197,5 +236,6 @@ ROWS = (
         "models", 4, 10**6, misfits),
     Row("C8", "a training that began with another model is killed and resumed",
         "the program is forked: SIGKILL after a random checkpoint, and the other model is deleted; "
-        "every checkpoint after it has the bytes of an undisturbed one", "kills", 1, 10**6, killed),
+        "every checkpoint after it has the bytes of an undisturbed one, and the last is mixed with "
+        "the same n-gram models", "kills", 1, 10**6, killed),
 )  # fmt: skip
