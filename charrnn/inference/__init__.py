@@ -13,6 +13,8 @@ blended_engine several engines as one, by the weighted mean of their log-probabi
 sampling     logits -> logits: the filters, and the random draw
 text_tracker the characters behind the ids that filters see, whatever tokens spell them
 generation   prompts -> text, for many samples side by side
+running_batch texts that begin and end at any time, stepped as one batch
+scheduler    a thread that writes what is asked of one model, from a queue
 beam_search  the most likely continuation
 patterns     text that matches a regular expression
 word_automaton where words begin and end, character by character

@@ -272,8 +272,7 @@ class _Batch:
         tokenizer = model.tokenizer
         self._filters = filters
         self._engine, self._params = model.engine, params
-        # A character may take several tokens, of which the last one completes it.
-        self._breakers = frozenset(int(tokenizer.encode(c)[-1]) for c in DRY_BREAKERS)
+        self._breakers = dry_breakers(tokenizer)
         # Each pair of seed and sample has a stream, so that a sample does not depend on the batch.
         self._generators = [np.random.default_rng([params.seed, *each]) for each in streams]
         for generator, start in zip(self._generators, starts, strict=True):
@@ -337,7 +336,7 @@ class _Batch:
         for row, (sample, token) in enumerate(zip(self.samples, drawn.tolist(), strict=True)):
             logprob = None
             if self._params.logprobs >= 0:
-                logprob = _with_alternatives(self.logits[row], token, self._params.logprobs)
+                logprob = token_of(self.logits[row], token, self._params.logprobs)
             ended = ends is not None and ends(sample.index, token)
             if chunk := sample.take(token, logprob, ended, interrupted):
                 yield replace(chunk, end=self._state_of(row)) if chunk.finish else chunk
@@ -385,7 +384,12 @@ def _read_starts(engine: Stepper, starts: Sequence[GenerationState]) -> tuple[Lo
     return np.concatenate([logits for logits, _ in each]), [np.concatenate(s) for s in states]
 
 
-def _with_alternatives(logits: NDArray[np.float32], token: int, count: int) -> Token:
+def dry_breakers(tokenizer: Tokenizer) -> frozenset[int]:
+    """The ids of DRY_BREAKERS: of a character of several tokens the last, which completes it."""
+    return frozenset(int(tokenizer.encode(c)[-1]) for c in DRY_BREAKERS)
+
+
+def token_of(logits: NDArray[np.float32], token: int, count: int) -> Token:
     """Logits (V,) -> the token with its log-probability and the `count` most likely ones."""
     # The limit makes a probability that underflows to 0 a finite number, as JSON needs it.
     logprobs = np.log(np.maximum(sampling.probabilities(logits[None])[0], 1e-300))

@@ -27,6 +27,7 @@ from charrnn.inference.generation import (
     is_character_level,
     resume,
 )
+from charrnn.inference.sampling import Filter
 from charrnn.tasks.language.turns import RelevantStepper, TurnConstraint
 from charrnn.tokenizers import Tokenizer
 
@@ -252,22 +253,38 @@ class Chat:
         self._state = after
 
     def _generated(self, exchange: Exchange) -> Iterator[Chunk]:
-        tokenizer = self.model.tokenizer
-        allowed = self.constraints.allow
+        filters, ends = self.filters()
+        return generate(
+            _Stepped(self.model.tokenizer, self._stepper()),
+            [exchange.start],
+            self.turn_params,
+            [self._tries],
+            filters,
+            ends,
+            interrupted=self.interrupted,
+        )
+
+    def opened(self, text: str) -> tuple[GenerationState, int]:
+        """What is said -> where its reply begins, for another to draw, and its stream of numbers.
+
+        Nothing was said by that. UsageError for a text without any character.
+        """
+        lines = turn_line(self.me, self._said(text)) + self._opening
+        return resume(self.model.tokenizer, self._state, lines), self._tries + 1
+
+    @property
+    def turn_params(self) -> SamplingParams:
+        """`params` as a reply is drawn with them: to the end of the turn."""
+        return replace(self.params, stop=("\n",), whole=True, lines=False)
+
+    def filters(self) -> tuple[list[Filter], Callable[[int, int], bool] | None]:
+        """The filters of one reply, and what ends it."""
+        tokenizer, allowed = self.model.tokenizer, self.constraints.allow
         # The end of a turn is no part of its text.
         constraints = replace(self.constraints, allow=None if allowed is None else allowed + "\n")
         filters, ends = self.model.filters(constraints, end=tokenizer.newline_id)
         names = None if self._unknown else [*self.speakers, self.name, self.me]
-        params = replace(self.params, stop=("\n",), whole=True, lines=False)
-        return generate(
-            _Stepped(tokenizer, self._stepper()),
-            [exchange.start],
-            params,
-            [self._tries],
-            [*filters, TurnConstraint(tokenizer, names)],
-            ends,
-            interrupted=self.interrupted,
-        )
+        return [*filters, TurnConstraint(tokenizer, names)], ends
 
     def _stepper(self) -> Stepper:
         if not self.relevance:
