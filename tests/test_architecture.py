@@ -33,6 +33,8 @@ HOMES = {
     "sacrebleu": ("tasks.pairs.metrics",),
     "statsforecast": ("tasks.series.ets",),
     "llm": ("serving.llm_plugin",),
+    "starlette": ("serving",),
+    "uvicorn": ("serving.server",),
     "pydantic": ("serving.llm_plugin",),
     "typer": ("cli",),
     "rich": ("cli.terminal",),
@@ -54,7 +56,13 @@ WITH_TORCH = (
     "cli.progress",  # shows a training
 )  # fmt: skip
 
-EXTRAS = {"serving.llm_plugin": "llm"}
+EXTRAS = {
+    "serving.llm_plugin": "llm",
+    "serving.app": "starlette",
+    "serving.guard": "starlette",
+    "serving.page": "starlette",
+    "serving.server": "uvicorn",
+}
 """Module -> the third-party package of an extra that it cannot be imported without."""
 
 MAX_FILE, MAX_FUNCTION, MAX_MEAN_FUNCTION = 400, 60, 12

@@ -24,7 +24,8 @@ class QueueFull(Exception):  # noqa: N818 - not a failure of the program
 class Scheduler:
     """The thread and its queue. rows: texts written at a time; queue: texts that wait at most.
 
-    A job with more texts than rows is taken when the batch is empty. drawn: tokens drawn so far. running: texts that are being written, or whose start is being read.
+    A job with more texts than rows is taken when the batch is empty. drawn: tokens drawn so far.
+    running: texts that are being written, or whose start is being read.
     """
 
     def __init__(self, model: EngineModel, rows: int = ROWS, queue: int = QUEUE) -> None:
@@ -52,9 +53,9 @@ class Scheduler:
         chunk, or it fails, or it is cancelled.
         """
         with self._changed:
-            if self._closed or (
-                self._waiting and _texts(self._waiting) + len(job.streams) > self._most_waiting
-            ):
+            # Those that there is room for do not wait, although the thread has not taken them yet.
+            waiting = _texts(self._waiting) - max(0, self._rows - self.running)
+            if self._closed or (waiting + len(job.streams) > self._most_waiting and self._waiting):
                 raise QueueFull
             self._waiting.append(job)
             self._changed.notify()

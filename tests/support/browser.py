@@ -59,8 +59,11 @@ class Browser:
         message, _, self._rest = self._rest.partition(b"\0")
         return json.loads(message)  # type: ignore[no-any-return]
 
-    def open(self, path: Path, width: int = 1200, height: int = 800, dark: bool = False) -> None:
-        """Open a file and wait until it is loaded."""
+    def open(
+        self, path: Path | str, width: int = 1200, height: int = 800, dark: bool = False
+    ) -> None:
+        """Open a file, or an address, and wait until it is loaded."""
+        url = path if isinstance(path, str) else path.resolve().as_uri()
         self._call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=1, mobile=False,
@@ -68,7 +71,7 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
         self.events.clear()
-        self._call("Page.navigate", url=path.resolve().as_uri())
+        self._call("Page.navigate", url=url)
         while not any(each.get("method") == "Page.loadEventFired" for each in self.events):
             self.events.append(self._next())
         # What is seen is known to the page after the next frame.

@@ -275,7 +275,7 @@ class Chat:
     @property
     def turn_params(self) -> SamplingParams:
         """`params` as a reply is drawn with them: to the end of the turn."""
-        return replace(self.params, stop=("\n",), whole=True, lines=False)
+        return replace(self.params, stop=("\n", *self.params.stop), whole=True, lines=False)
 
     def filters(self) -> tuple[list[Filter], Callable[[int, int], bool] | None]:
         """The filters of one reply, and what ends it."""
