@@ -54,8 +54,8 @@ class Scheduler:
         """
         with self._changed:
             # Those that there is room for do not wait, although the thread has not taken them yet.
-            waiting = _texts(self._waiting) - max(0, self._rows - self.running)
-            if self._closed or (waiting + len(job.streams) > self._most_waiting and self._waiting):
+            ahead = _texts(self._waiting) - max(0, self._rows - self.running)
+            if self._closed or (ahead > 0 and ahead + len(job.streams) > self._most_waiting):
                 raise QueueFull
             self._waiting.append(job)
             self._changed.notify()

@@ -19,7 +19,13 @@ def page() -> str:
 @functools.cache
 def policy() -> str:
     """The Content-Security-Policy: the style and the script of the page by their hashes."""
-    parts = ["default-src 'none'", "connect-src 'self'", "base-uri 'none'", "form-action 'none'"]
+    parts = [
+        "default-src 'none'",
+        "img-src data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
     for tag in ("style", "script"):
         (text,) = re.findall(f"<{tag}>(.*?)</{tag}>", page(), re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
