@@ -19,7 +19,7 @@ draft           the text of `charrnn write`: its revisions, undo and redo
 line_editor     lines with editing keys and history in a terminal; plain lines from a pipe
 plotting        charts in the terminal and as pictures
 pages           self-contained web pages
-train plan sample forecast translate classify evaluate write chat score originality runs compare
-plot gradients neurons checkpoints
+train plan sample forecast translate classify evaluate write chat serve score originality runs
+compare plot gradients neurons checkpoints
                 one module per command
 """

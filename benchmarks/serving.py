@@ -1,0 +1,125 @@
+"""A server with one client and with several: tokens per second, and the time to the first token.
+
+    python -m benchmarks.serving [--clients 16] [--seconds 10] [--layers 2] [--hidden 512]
+
+A real `charrnn serve` is started on loopback with a model of random weights. Clients are
+connections of this process that ask for streamed texts one after the other. Tokens are those that
+the server counts. The time to the first token is measured alone and beside the other clients.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.sampling import random_model
+from charrnn.checkpoints.run import create_run
+
+PROMPT = "The miller and his cat sat by the water."
+LENGTH = 400
+
+
+@contextmanager
+def server(layers: int, hidden: int) -> Iterator[int]:
+    """A server of a random model -> its port."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = create_run(Path(folder), "random")
+        run.write_description({"turn": 1})
+        run.save(random_model(layers, hidden, "lstm"), keep=1)
+        command = [sys.executable, "-m", "charrnn", "serve", "random", "--port", "0"]
+        process = subprocess.Popen(
+            [*command, "--runs-dir", folder], stderr=subprocess.PIPE, text=True
+        )
+        assert process.stderr is not None
+        try:
+            line = ""
+            while "/v1" not in line:
+                line = process.stderr.readline()
+                assert line, "the server has ended"
+            yield int(line.rpartition("/v1")[0].rpartition(":")[2])
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def drawn(port: int) -> float:
+    """Tokens that the server has drawn; it counts those of requests that have ended."""
+    text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
+    line = next(each for each in text.splitlines() if each.startswith("charrnn_drawn_tokens"))
+    return float(line.split()[1])
+
+
+async def ask(port: int, seed: int, length: int = LENGTH) -> float:
+    """A streamed request, read to its end -> seconds until its first text."""
+    body = json.dumps(
+        {"model": "random", "prompt": PROMPT, "max_tokens": length, "seed": seed, "stream": True,
+         "temperature": 0.8}
+    )  # fmt: skip
+    began = time.perf_counter()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
+    head += "Content-Type: application/json\r\nConnection: close\r\n\r\n"
+    writer.write((head + body).encode())
+    read = await reader.readuntil(b"data: ")
+    first = time.perf_counter() - began
+    assert read.startswith(b"HTTP/1.1 200"), read
+    while await reader.read(2**16):
+        pass
+    writer.close()
+    return first
+
+
+async def throughput(port: int, clients: int, seconds: float) -> tuple[float, list[float]]:
+    """Clients that ask again and again -> tokens per second, and the times to a first token."""
+    ends = time.perf_counter() + seconds
+    firsts: list[float] = []
+
+    async def client(number: int) -> None:
+        while time.perf_counter() < ends:
+            firsts.append(await ask(port, number))
+
+    before, began = drawn(port), time.perf_counter()
+    await asyncio.gather(*(client(number) for number in range(clients)))
+    elapsed = time.perf_counter() - began
+    return (drawn(port) - before) / elapsed, firsts
+
+
+async def measure(port: int, clients: int, seconds: float) -> None:
+    """Measure and print."""
+    await throughput(port, clients, min(1.0, seconds))
+    alone = [await ask(port, seed, 1) for seed in range(20)]
+    print(f"first token, idle: {shown(alone)}")
+    one, _ = await throughput(port, 1, seconds)
+    many, firsts = await throughput(port, clients, seconds)
+    print(f"1 client: {one:,.0f} tokens/s")
+    print(f"{clients} clients: {many:,.0f} tokens/s, {many / one:.1f} times as many")
+    print(f"first token beside {clients - 1} others: {shown(firsts)}")
+
+
+def shown(seconds: list[float]) -> str:
+    """Median and maximum in milliseconds."""
+    return f"median {1e3 * statistics.median(seconds):.1f} ms, most {1e3 * max(seconds):.1f} ms"
+
+
+def main() -> None:
+    """Start the server and measure it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--hidden", type=int, default=512)
+    given = parser.parse_args()
+    with server(given.layers, given.hidden) as port:
+        asyncio.run(measure(port, given.clients, given.seconds))
+
+
+if __name__ == "__main__":
+    main()
