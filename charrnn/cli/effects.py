@@ -107,6 +107,7 @@ SAMPLING = (
 
 MODELS = (
     Effect("label", _lacks("more"), "on a blend of several models", "name one model"),
+    Effect("steer", _lacks("more"), "on a blend of several models", "name one model"),
     Effect("blend", _has("more"), "on a single model", "name two runs or more"),
 )
 """What the options of `cli.models` need."""
@@ -152,6 +153,10 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
     "neurons": (
         *(Effect(name, _has("text"), "without --text") for name in ("encoding", "errors")),
         Effect("top", _lacks("unit"), "with --unit"),
+        *(
+            Effect(name, _lacks("effect"), "with --effect, for which texts are written")
+            for name in ("text", "unit", "top", "length", "limit", "html")
+        ),
         Effect("length", _has("unit"), "without --unit"),
         *(Effect(n, _lacks("html"), "with --html") for n in ("unit", "length", "json")),
         Effect("force", _has("html"), "without --html", neutral=False),

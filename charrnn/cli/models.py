@@ -1,8 +1,9 @@
-"""The model that writes: one run, several with --blend, a model of labels with --label.
+"""The model that writes: one run, several with --blend, with --label in a label, with --steer.
 
 `sample` and `write` have these options with one meaning; `score` has --blend.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,11 +39,27 @@ Labels = Annotated[
 ]
 
 
+Steers = Annotated[
+    list[str] | None,
+    option(
+        metavar="UNIT=AMOUNT",
+        help="Hold a unit at a value (1:37=2), or push it by one (1:37=+2), while writing; units "
+        "are those of `neurons`. May be given several times.",
+        show_default="none",
+    ),
+]
+
+
 def written_by(
-    runs: list[str | None], blend: str | None, labels: list[str], how: dict[str, Any]
+    runs: list[str | None],
+    blend: str | None,
+    labels: list[str],
+    how: dict[str, Any],
+    steers: Sequence[str] = (),
 ) -> "LanguageModel":
     """The model of one run, or of several with --blend; with --label in these labels.
 
+    steers: what is done to units of the one run.
     how: the other arguments of `charrnn.load`.
     """
     from charrnn import api
@@ -51,6 +68,8 @@ def written_by(
         names = [name for name in runs if name is not None]
         return api.blend(names, weights_of(blend, len(names)), **how)
     model = api.load(runs[0], **how, task=LANGUAGE)
+    if steers:
+        model = model.steered(*steers)
     if not labels:
         return model
     from charrnn.tasks.language.conditions import Conditioned, parse_labels

@@ -1,6 +1,7 @@
 """`charrnn neurons`: what single units of a network follow in a text. torch is not imported."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,8 +23,11 @@ from charrnn.evaluation.text_features import own_features
 from charrnn.tokenizers.base import count
 
 if TYPE_CHECKING:
-    from charrnn.evaluation.activations import Reading, Unit
+    from charrnn.evaluation.activations import Reading
     from charrnn.evaluation.neurons import Found, Neurons
+    from charrnn.inference.steering import Unit
+    from charrnn.tasks.language.language_model import LanguageModel
+    from charrnn.tasks.language.steered import Measured
 
 TOP, LENGTH = 10, 2000
 """Findings that are shown, and characters of --unit."""
@@ -78,6 +82,15 @@ def neurons(
             min=1000, max=10**7, help="Tokens to read: of a longer text, in evenly spread pieces."
         ),
     ] = 100_000,
+    effect: Annotated[
+        str | None,
+        option(
+            metavar="UNIT[=AMOUNT]",
+            help="Measure what a unit does to texts that the model writes: held low and high, or "
+            "steered as --steer of sample does.",
+            show_default="none",
+        ),
+    ] = None,
     html: Page = None,
     force: Force = False,
     checkpoint: Which = "best",
@@ -92,11 +105,14 @@ def neurons(
     measured on the other.
     """
     from charrnn import api
-    from charrnn.evaluation.activations import parse_unit
+    from charrnn.inference.steering import parse_unit
 
     check_page(html, force)
     own = own_features(feature or [])
     model = api.load(run, checkpoint=checkpoint, runs_dir=runs_dir, threads=threads, task=LANGUAGE)
+    if effect is not None:
+        print_effect(model, effect, own, json)
+        return
     # A unit that does not exist is an error before anything is read.
     wanted = None if unit is None else parse_unit(unit, model.checkpoint.config)
     found = model.neurons(
@@ -123,6 +139,34 @@ def neurons(
         print_unit(found, wanted, length)
     else:
         print_found(found, top)
+
+
+def print_effect(model: "LanguageModel", effect: str, own: Mapping[str, str], json: bool) -> None:
+    """What a unit does to texts: a figure a row, with its standard error, a variant a column."""
+    from charrnn.tasks.language import steered
+
+    figures = steered.effect(model, effect, features=own)
+    if json:
+        out = Output()
+        for each in figures:
+            out.json(each.to_json())
+        return
+    names = list(figures[0].values)
+    rows = [
+        [each.name, *(_with_error(each, name, steered.PLAIN) for name in names)]
+        for each in figures
+        if each.values[steered.PLAIN] != (0.0, 0.0) or len(set(each.values.values())) > 1
+    ]
+    print_table([f"{steered.SAMPLES} texts", *(f">{name}" for name in names)], rows)
+    terminal.say("* more than three standard errors from what it is without", "dim")
+
+
+def _with_error(figure: "Measured", variant: str, plain: str) -> str:
+    """A mean and its standard error, marked where it differs from that of the plain model."""
+    mean, error = figure.values[variant]
+    if math.isnan(mean):
+        return "none"
+    return f"{mean:.2f} ± {error:.2f}" + (" *" if figure.differs(variant, plain) else "  ")
 
 
 def _described(found: "Neurons") -> str:

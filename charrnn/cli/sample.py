@@ -13,7 +13,7 @@ from charrnn.cli.chain import (
     given_values,
     order_of,
 )
-from charrnn.cli.models import BlendWeights, Labels, More, written_by
+from charrnn.cli.models import BlendWeights, Labels, More, Steers, written_by
 from charrnn.cli.options import Json, Mix, Precision, RunName, RunsDir, Threads, Which, option
 from charrnn.errors import UsageError
 from charrnn.inference.generation import is_character_level
@@ -31,6 +31,7 @@ def sample(
     runs_dir: RunsDir = Path("runs"),
     blend: BlendWeights = None,
     label: Labels = None,
+    steer: Steers = None,
     prompt: Annotated[
         str, option(help="Text to continue; - reads it from stdin.", show_default="none")
     ] = "",
@@ -138,7 +139,7 @@ def sample(
         "precision": precision,
         "mix": mix,
     }
-    model = written_by([run, *(more or ())], blend, label or [], how)
+    model = written_by([run, *(more or ())], blend, label or [], how, steer or ())
     note_unseen(texts, model.tokenizer)
     note_blank(texts, model.tokenizer)
     note_unfinished(texts, model, constraints)
@@ -194,6 +195,7 @@ def _settings(
     more = {
         "blend": {str(member.path): weight for member, weight in members},
         "label": getattr(model, "labels", {}),
+        "steer": [str(each) for each in getattr(model, "steers", ())],
         "samplers": ";".join(params.order) if params.order != tuple(FILTERS) and not beam else "",
         "mix": mix,
         "precision": model.precision if model.precision != "float32" else "",

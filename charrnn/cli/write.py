@@ -17,7 +17,7 @@ from charrnn.cli import terminal
 from charrnn.cli.chain import SAMPLERS, Samplers, add_chain, constraints_of, given_values, order_of
 from charrnn.cli.draft import Chain, Draft
 from charrnn.cli.line_editor import LineReader, line_reader
-from charrnn.cli.models import BlendWeights, Labels, More, written_by
+from charrnn.cli.models import BlendWeights, Labels, More, Steers, written_by
 from charrnn.cli.options import Mix, RunName, RunsDir, Threads, Which, option
 from charrnn.errors import InterruptedTraining, StorageError, UsageError
 from charrnn.inference.sampling import resolve
@@ -48,6 +48,7 @@ def write(
     runs_dir: RunsDir = Path("runs"),
     blend: BlendWeights = None,
     label: Labels = None,
+    steer: Steers = None,
     prompt: Annotated[str, option(help="Beginning of the text.", show_default="empty")] = "",
     prompt_file: Annotated[
         Path | None, option(help="A text file to go on with.", show_default="none")
@@ -79,7 +80,7 @@ def write(
     constraints = constraints_of(values)
     prompt = read_prompt(prompt, prompt_file, escapes=False)
     how = {"checkpoint": checkpoint, "runs_dir": runs_dir, "threads": threads, "mix": mix}
-    model = written_by([run, *(more or ())], blend, label or [], how)
+    model = written_by([run, *(more or ())], blend, label or [], how, steer or ())
     note_unseen([prompt], model.tokenizer)
     seed = secrets.randbits(32) if seed is None else seed
     note_unfinished([prompt], model, constraints)

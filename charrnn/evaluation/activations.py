@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from charrnn.activity import track
 from charrnn.config import CELLS, ModelConfig, layer_sizes
-from charrnn.errors import CorpusError, UsageError
+from charrnn.errors import CorpusError
 from charrnn.inference.engine import LOGITS_AT_ONCE, Engine, State
 from charrnn.inference.sampling import log_softmax
+from charrnn.inference.steering import Unit
 from charrnn.tokenizers import Tokenizer
-from charrnn.tokenizers.base import Decoder, count
+from charrnn.tokenizers.base import Decoder
 from charrnn.tokenizers.documents import END
 
 Activations = NDArray[np.float16]
@@ -41,41 +42,6 @@ AT_ONCE = 64
 
 GUESSES = 5
 """Most likely tokens that are kept for each place."""
-
-
-@dataclass(frozen=True, order=True)
-class Unit:
-    """A unit by its layer and its number in it, both counted from 1: written 1:37."""
-
-    layer: int
-    number: int
-
-    def __str__(self) -> str:
-        return f"{self.layer}:{self.number}"
-
-
-def parse_unit(text: str, config: ModelConfig) -> Unit:
-    """LAYER:UNIT -> the unit. UsageError if it is not one of such a network.
-
-    >>> str(parse_unit("2:256", ModelConfig(num_layers=2, hidden_size=256)))
-    '2:256'
-    """
-    layer, colon, number = text.partition(":")
-    if not (colon and layer.isdecimal() and number.isdecimal() and len(text) < 16):
-        raise UsageError(f"{text!r} is not a unit", "write it as LAYER:UNIT, such as 1:37")
-    unit, sizes = Unit(int(layer), int(number)), layer_sizes(config)
-    if not 1 <= unit.layer <= len(sizes):
-        raise UsageError(
-            f"there is no unit {text}: the model has {count(len(sizes), 'layer')}",
-            f"give a layer from 1 to {len(sizes)}",
-        )
-    size = sizes[unit.layer - 1][1]
-    if not 1 <= unit.number <= size:
-        raise UsageError(
-            f"there is no unit {text}: layer {unit.layer} has {count(size, 'unit')}",
-            f"give a unit from 1 to {size}",
-        )
-    return unit
 
 
 def units_of(config: ModelConfig) -> list[Unit]:

@@ -27,13 +27,12 @@ from charrnn.evaluation.activations import (
     LIMIT,
     Activations,
     Reading,
-    Unit,
-    parse_unit,
     read,
     units_of,
 )
 from charrnn.evaluation.text_features import Feature, text_features
 from charrnn.inference.engine import Engine
+from charrnn.inference.steering import Unit, parse_unit
 
 LEAST_TOKENS = 200
 """Tokens that a text must have to be halved."""

@@ -4,6 +4,7 @@ nodes        parts of ONNX graphs: products in float32 or int8, one step of each
 graphs       a checkpoint -> ONNX models that read a token or a sequence
 onnx_document what an exported ONNX file says of its use to other programs
 bidirectional a recurrent layer that reads texts both ways, as ONNX nodes
+steering     units that are held or pushed while a model writes, as nodes of a graph
 sessions     a graph run on the number of threads that is faster now
 engine       Engine: ids and state -> logits and state, by ONNX Runtime
 ngram_model  the n-grams of a text in one array, read token by token

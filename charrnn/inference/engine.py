@@ -8,6 +8,7 @@ torch.
 import functools
 import math
 import os
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from charrnn.config import num_parameters, state_shapes
 from charrnn.errors import MemoryLimitError
 from charrnn.inference.graphs import OPERATORS, sequence_graph, step_graph
 from charrnn.inference.sessions import Sessions
+from charrnn.inference.steering import Steer
 from charrnn.tokenizers import Tokenizer
 
 State = list[NDArray[np.float32]]
@@ -74,29 +76,34 @@ class Engine:
     """A model that can be stepped: `step` reads one token of each row, `read` many.
 
     precision: "float32", or "int8" for weights of one byte each, which is faster. The rows of a
-    batch do not influence each other's results. Before each `reset_id` of the configuration a row's
-    state starts anew, as in training. The graphs are built at the first call.
+    batch do not influence each other's results. steers: units held or pushed after each token.
+    Before each `reset_id` of the configuration a row's state starts anew, as in training. The
+    graphs are built at the first call.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, threads: int | None = None, precision: str = "float32"
+        self,
+        checkpoint: Checkpoint,
+        threads: int | None = None,
+        precision: str = "float32",
+        steers: Sequence[Steer] = (),
     ) -> None:
         self.config = checkpoint.config
         self.vocab_size = checkpoint.config.vocab_size
         self._parts = list(state_shapes(self.config, 1))
         self._names = ["logits", *(f"{name}.after" for name in self._parts)]
-        self._checkpoint, self._precision = checkpoint, precision
+        self._checkpoint, self._precision, self._steers = checkpoint, precision, steers
         # Without a number given, one thread and all of them are tried on the first calls.
         self._threads = (threads,) if threads else tuple(sorted({1, default_threads()}))
         # In int8 one graph does everything, so that a text is scored exactly as it is sampled. A
-        # cell that ONNX has no operator for is always stepped.
-        stepped = precision != "float32" or self.config.cell not in OPERATORS
+        # cell that ONNX has no operator for is always stepped, and so is one with units steered.
+        stepped = bool(steers) or precision != "float32" or self.config.cell not in OPERATORS
         self._read_from = math.inf if stepped else READ_FROM
 
     @functools.cached_property
     def _stepper(self) -> Any:
         """The session of the graph that reads one token."""
-        return self._sessions(step_graph(self._checkpoint, self._precision))
+        return self._sessions(step_graph(self._checkpoint, self._precision, steers=self._steers))
 
     @functools.cached_property
     def _reader(self) -> Any:

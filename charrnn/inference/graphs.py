@@ -28,6 +28,7 @@ from charrnn.inference.nodes import (
     layer_input,
 )
 from charrnn.inference.onnx_document import document, properties
+from charrnn.inference.steering import Steer, steered
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,15 @@ def sequence_graph(checkpoint: Checkpoint, document: str = "") -> Any:
     return _model(checkpoint.config, nodes, constants, ["T", "B"], document)
 
 
-def step_graph(checkpoint: Checkpoint, precision: str = "float32", document: str = "") -> Any:
+def step_graph(
+    checkpoint: Checkpoint,
+    precision: str = "float32",
+    document: str = "",
+    steers: Sequence[Steer] = (),
+) -> Any:
     """A checkpoint -> an ONNX ModelProto that reads one token of each row, in float32 or int8.
+
+    steers: units that are held or pushed after each token.
 
     Inputs: `ids` (B,) int64 and each part of the state, `0.h` (B, H) and so on. Outputs: `logits`
     (B, V) and each part of the state after the token, `0.h.after` (B, H).
@@ -119,6 +127,7 @@ def step_graph(checkpoint: Checkpoint, precision: str = "float32", document: str
 
     with np.errstate(over="ignore", invalid="ignore"):  # weights of an untrusted file can be huge
         built = _step_network(checkpoint.config, checkpoint.weights, precision)
+    built = steered(built, checkpoint.config, steers)
     nodes = [helper.make_node(name, *ends, **more) for name, ends, more in built.nodes]
     constants = [numpy_helper.from_array(array, name) for name, array in built.constants.items()]
     return _model(checkpoint.config, nodes, constants, ["B"], document)

@@ -11,6 +11,7 @@ from charrnn.evaluation import activations, neurons
 from charrnn.evaluation.neurons import Neurons
 from charrnn.evaluation.text_features import Feature
 from charrnn.inference.engine import Engine
+from charrnn.inference.steering import parse_unit
 from charrnn.tokenizers import TOKENIZERS
 from tests.support.quotes import CHARS, TEXT, quote_checkpoint, random_checkpoint
 from tests.support.tiny import random_weights, smallest_checkpoint, tiny_model
@@ -142,7 +143,7 @@ def test_every_tokenizer_has_its_tokens_placed_in_the_text(tokenizer: str) -> No
 )
 def test_what_is_no_unit_of_the_model_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="unit"):
-        activations.parse_unit(text, tiny_model())
+        parse_unit(text, tiny_model())
 
 
 def test_units_are_counted_from_one_in_every_layer() -> None:

@@ -18,6 +18,7 @@ copies          which part of the corpus, and which line of its files, a text is
 turns           a reply is one turn and nobody else's; replies that answer
 chat            Chat: a conversation with a model of a chat
 language_model  LanguageModel, what `charrnn.load` returns: sample, stream, score, evaluate
+steered         a model with units held or pushed, and the effect on its texts
 looking_inside  what the units of a language model follow in a text
 blend           Blend: several models that write and score together
 task            LanguageTask, which makes these a task of `tasks.base`

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from charrnn.evaluation.neurons import Neurons
     from charrnn.tasks.language.chat import Chat
     from charrnn.tasks.language.label_scores import LabelScore
+    from charrnn.tasks.language.steered import Steered
 
 NO_CONSTRAINTS = Constraints()
 
@@ -234,6 +235,12 @@ class LanguageModel(Predictor):
         from charrnn.tasks.language.looking_inside import neurons
 
         return neurons(self, **options)
+
+    def steered(self, *steers: str) -> "Steered":
+        """A model -> the same with units held ("1:37=2") or pushed ("1:37=+2") at every token."""
+        from charrnn.tasks.language.steered import Steered
+
+        return Steered(self, steers)
 
     def words(self, source: str = CORPUS) -> list[str]:
         """CORPUS, or a file -> the words of the training text, or of the file.
