@@ -10,6 +10,7 @@ from charrnn.errors import UsageError
 from charrnn.evaluation.text_features import compiled, text_features
 from charrnn.inference.engine import Engine
 from charrnn.inference.generation import SamplingParams, begin
+from charrnn.inference.mixed_engine import MixedEngine
 from charrnn.inference.steering import carried, parse_steers, parse_unit
 from charrnn.tasks.language.blend import EngineModel
 from charrnn.tasks.language.language_model import LanguageModel
@@ -38,6 +39,8 @@ class Steered(EngineModel):
         self.threads, self.precision = model.threads, model.precision
         self._given_threads, self._words, self._known = model._given_threads, {}, {}
         self.engine = Engine(model.checkpoint, model._given_threads, model.precision, self.steers)
+        if model.checkpoint.mixture is not None:
+            self.engine = MixedEngine(self.engine, model.checkpoint.mixture)
 
     def __repr__(self) -> str:
         return f"<Steered {self.name}: {', '.join(map(str, self.steers))}>"

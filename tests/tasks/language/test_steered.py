@@ -1,11 +1,15 @@
 """A model with units held or pushed: what it writes, with labels, and the effect of a unit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from charrnn.checkpoints import checkpoint
+from charrnn.checkpoints.mixture import Mixture
 from charrnn.errors import UsageError
+from charrnn.inference.mixed_engine import MixedEngine
+from charrnn.inference.ngram_model import sorted_followers
 from charrnn.tasks.language import steered
 from charrnn.tasks.language.language_model import LanguageModel
 from tests.support.quotes import CLOSE, OPEN, quote_checkpoint
@@ -84,3 +88,13 @@ def test_the_commands_steer(model: LanguageModel) -> None:
     figures = shell.run(*effect, "--json").succeeded().json
     assert set(figures[0]["values"]) == {"without", "1:3==-1", "1:3=1"}
     assert "--top has no effect with --effect" in shell.run(*effect, "--top", "3").failed(2)
+
+
+def test_a_mixture_is_steered_in_its_network(model: LanguageModel) -> None:
+    followers = sorted_followers(model.tokenizer.encode("the old “cat” sat\n" * 20), 1)
+    made = replace(model.checkpoint, mixture=Mixture(followers, (2,), (1.0, 0.3)))
+    mixed = LanguageModel(made, model.path, threads=1).steered("1:3=1")
+    assert isinstance(mixed.engine, MixedEngine)
+    assert mixed.sample("“a", length=60, seed=1) != model.steered("1:3=1").sample(
+        "“a", length=60, seed=1
+    )
