@@ -20,6 +20,6 @@ line_editor     lines with editing keys and history in a terminal; plain lines f
 plotting        charts in the terminal and as pictures
 pages           self-contained web pages
 train plan sample forecast translate classify evaluate write chat serve score originality runs
-compare plot gradients neurons checkpoints
+compare plot gradients neurons report checkpoints
                 one module per command
 """

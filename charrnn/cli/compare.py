@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from charrnn.checkpoints.run import find_run, list_runs
-from charrnn.cli import terminal
-from charrnn.cli.options import Json, RunsDir, option, run_names
+from charrnn.cli import plot, terminal
+from charrnn.cli.options import Force, Json, RunsDir, option, run_names
 from charrnn.cli.output import Output
+from charrnn.cli.pages.page import Page, Section, check_page, page, table, write_page
+from charrnn.cli.pages.run_page import curves_section
 from charrnn.cli.tables import print_table
 from charrnn.errors import CheckpointError, UsageError
 from charrnn.evaluation import comparison
 from charrnn.evaluation.comparison import Outcome, RunSummary
-from charrnn.evaluation.learning_curves import NATS
+from charrnn.evaluation.learning_curves import NATS, read_log
 
 ROWS: tuple[tuple[str, Callable[[Outcome], Any], Callable[[Any], str]], ...] = (
     ("best, nats/char", lambda outcome: outcome.best_nats_per_char, "{:.4f}".format),
@@ -36,6 +38,8 @@ def compare(
         Literal["best", "given"],
         option(help="Order of the columns: the best run of each text first, or as given."),
     ] = "best",
+    html: Page = None,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Compare runs: how they ended, and where their settings differ.
@@ -44,6 +48,7 @@ def compare(
     different tokenizers are comparable. The time is the sum over all sessions of a run; the speed
     is the median of the logged values.
     """
+    check_page(html, force)
     summaries = _named(runs_dir, run) if run else _all(runs_dir)
     for each in summaries:
         if each.problem:
@@ -84,7 +89,24 @@ def compare(
         for name in names
         if name != "text_sha256"
     ]
-    print_table(["", *(f">{each.run}" for each in summaries)], rows)
+    columns = ["", *(f">{each.run}" for each in summaries)]
+    if html is not None:
+        _write_page(html, runs_dir, run, columns, rows)
+        return
+    print_table(columns, rows)
+
+
+def _write_page(
+    path: Path, root: Path, names: list[str] | None, columns: list[str], rows: list[list[str]]
+) -> None:
+    """The table, and the learning curves of all runs, as a web page."""
+    runs = [find_run(root, name) for name in dict.fromkeys(names)] if names else list_runs(root)
+    logs = [read_log(run) for run in runs if run.name in {c.lstrip(">") for c in columns}]
+    sections = [
+        Section("outcomes", "Outcomes and settings", table(columns, rows)),
+        curves_section(plot.chart_of(logs, what) for what in ("loss", "speed")),
+    ]
+    write_page(path, page("Comparison", ", ".join(log.run for log in logs), sections))
 
 
 def _named(root: Path, names: list[str]) -> list[RunSummary]:

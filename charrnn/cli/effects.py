@@ -50,7 +50,11 @@ _PLOTTED = (
         Effect(name, _lacks("json"), "with --json, which prints the numbers")
         for name in ("width", "height", "log", "output")
     ),
-    Effect("force", _has("output"), "without --output", neutral=False),
+    *(
+        Effect(name, _lacks("html"), "with --html, which writes a page")
+        for name in ("width", "height", "output", "json")
+    ),
+    Effect("force", _has("output", "html"), "without --output or --html", neutral=False),
 )
 
 _ONE_FILE = Effect(
@@ -149,6 +153,10 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
             "with --per-line, --labels and --color",
             neutral=False,
         ),
+    ),
+    "compare": (
+        Effect("json", _lacks("html"), "with --html, which writes a page"),
+        Effect("force", _has("html"), "without --html", neutral=False),
     ),
     "neurons": (
         *(Effect(name, _has("text"), "without --text") for name in ("encoding", "errors")),

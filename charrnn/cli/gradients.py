@@ -14,6 +14,8 @@ from charrnn.cli import terminal
 from charrnn.cli.effects import GIVEN
 from charrnn.cli.options import Errors, Force, Json, RunName, RunsDir, Threads, Which, option
 from charrnn.cli.output import Output
+from charrnn.cli.pages.page import Page, Section, check_page, page, table, write_page
+from charrnn.cli.pages.svg import svg
 from charrnn.cli.plotting import show
 from charrnn.cli.plotting.chart import Chart, Curve, format_value
 from charrnn.cli.tables import print_table
@@ -23,6 +25,7 @@ from charrnn.tokenizers.base import Ids
 
 if TYPE_CHECKING:
     from charrnn.evaluation.gradient_flow import GradientFlow
+    from charrnn.tasks.language.language_model import LanguageModel
     from charrnn.tasks.language.network import CharRNN
 
 SMALL = ModelConfig(num_layers=1, hidden_size=128, embedding_size=128)
@@ -92,6 +95,7 @@ def gradients(
     width: show.Width = None,
     height: show.Height = 22,
     output: show.Picture = None,
+    html: Page = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -107,6 +111,7 @@ def gradients(
     above 0.9.
     """
     show.check_picture(output, force)
+    check_page(html, force)
     # From the simplest cell to the LSTM; CELLS begins with the default.
     cells = list(dict.fromkeys(cell or reversed(CELLS)))
     if unknown := [name for name in cells if name not in CELLS]:
@@ -146,12 +151,49 @@ def gradients(
         Measured(name, trained, network.config, measure(network, tokens, reach, positions))
         for name, trained, network in models
     ]
+    title = f"gradients of {_called(path)}" if path else "gradients of fresh models"
     if json:
         print_json(found)
-        return
-    title = f"gradients of {_called(path)}" if path else "gradients of fresh models"
-    show.show(chart(terminal.visible(title, keep=""), found), width, height, output)
-    print_tables(found, reach)
+    elif html is not None:
+        write_page(html, page(title, "How far back gradients reach", [section_of(found, reach)]))
+    else:
+        show.show(chart(terminal.visible(title, keep=""), found), width, height, output)
+        print_tables(found, reach)
+
+
+REACH, POSITIONS = 100, 16
+"""How far a page about a run looks back, and the positions that it averages over."""
+
+
+def section(model: "LanguageModel", threads: int | None = None) -> Section:
+    """A model of a run -> how far back its gradients reach, and those of untrained ones."""
+    import torch
+
+    from charrnn.evaluation.gradient_flow import measure
+    from charrnn.inference.engine import default_threads
+    from charrnn.tasks.language.network import build, from_weights
+
+    torch.set_num_threads(threads or default_threads())
+    config, weights = model.checkpoint.config, model.checkpoint.weights
+    tokens = _read_for(model.checkpoint, model.path, [], "utf-8", "strict")
+    networks = [(f"trained {config.cell}", True, from_weights(config, weights))]
+    networks += [(f"fresh {c}", False, build(replace(config, cell=c), 0)) for c in reversed(CELLS)]
+    found = [
+        Measured(name, trained, network.config, measure(network, tokens, REACH, POSITIONS))
+        for name, trained, network in networks
+    ]
+    return section_of(found, REACH)
+
+
+def section_of(found: list[Measured], reach: int) -> Section:
+    """What was measured -> a chart and two tables for a page."""
+    parts = [svg(chart("gradients", found)), *(table(*each) for each in _tables(found, reach))]
+    text = (
+        "<p>How much the loss of a token depends on the hidden state k tokens earlier, in the "
+        "trained model and in untrained ones of its size. Where the curve falls, nothing can be "
+        "learned from what came before.</p>\n"
+    )
+    return Section("gradients", "How far back gradients reach", text + "\n".join(parts))
 
 
 def _called(path: Path) -> str:
@@ -217,6 +259,12 @@ def chart(title: str, found: list[Measured]) -> Chart:
 
 def print_tables(found: list[Measured], reach: int) -> None:
     """The norms at some k and the half-life, one row per model; then the saturated gates."""
+    for columns, rows in _tables(found, reach):
+        print_table(columns, rows)
+
+
+def _tables(found: list[Measured], reach: int) -> list[tuple[list[str], list[list[str]]]]:
+    """Columns and rows of both tables."""
     lags = [*(lag for lag in LAGS if lag < reach), reach]
     columns = ["model", ">k=0, nats", *(f">k={lag}" for lag in lags), ">half-life"]
     rows = []
@@ -227,13 +275,13 @@ def print_tables(found: list[Measured], reach: int) -> None:
             + [f"{norms[lag]:.2g}" for lag in lags]
             + [f"{half:.1f} tokens" if math.isfinite(half) else "none"]
         )
-    print_table(columns, rows)
     saturated = [
         ", ".join(f"{gate} {fraction:.0%}" for gate, fraction in each.flow.saturated.items())
         for each in found
     ]
     names = (each.name for each in found)
-    print_table(["model", "saturated"], zip(names, saturated, strict=True))
+    pairs = [list(pair) for pair in zip(names, saturated, strict=True)]
+    return [(columns, rows), (["model", "saturated"], pairs)]
 
 
 def print_json(found: list[Measured]) -> None:

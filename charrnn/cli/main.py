@@ -35,7 +35,7 @@ TRACEBACKS = ContextVar("TRACEBACKS", default=False)
 
 COMMANDS = (
     "train", "plan", "sample", "forecast", "translate", "classify", "evaluate", "write", "chat",
-    "serve", "score", "originality", "runs", "compare", "plot", "gradients", "neurons",
+    "serve", "score", "originality", "runs", "compare", "plot", "gradients", "neurons", "report",
     "checkpoints",
 )  # fmt: skip
 """Commands in the order of the help. Each is a function of the module of the same name."""

@@ -8,6 +8,8 @@ from charrnn.cli import terminal
 from charrnn.cli.effects import GIVEN
 from charrnn.cli.options import Force, Json, RunsDir, option, run_names
 from charrnn.cli.output import Output
+from charrnn.cli.pages.page import Page, check_page, page, write_page
+from charrnn.cli.pages.run_page import curves_section
 from charrnn.cli.plotting import show
 from charrnn.cli.plotting.chart import Chart, Curve
 from charrnn.errors import UsageError
@@ -50,6 +52,7 @@ def plot(
     width: show.Width = None,
     height: show.Height = 22,
     output: show.Picture = None,
+    html: Page = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -61,6 +64,7 @@ def plot(
     """
     # An output that cannot be written is an error before the logs are read.
     show.check_picture(output, force)
+    check_page(html, force)
     names: list[str | None] = list(run) if run else [None]
     found = [read(runs_dir, name) for name in dict.fromkeys(names)]
     lines = [line for log_ in found for line in learning_curves.series(log_, what, x, unit, start)]
@@ -72,15 +76,40 @@ def plot(
     metrics = sorted({learning_curves.metric_of(log_) for log_ in found})
     if metrics != [learning_curves.NATS] and "unit" in GIVEN.get():
         raise UsageError(f"--unit has no effect on {', '.join(metrics)}", "leave it out")
-    label = f"loss, {learning_curves.UNITS[unit]}" if what == "loss" else LABELS[what]
-    if what == "loss" and metrics != [learning_curves.NATS]:
-        label = f"validation: {', '.join(metrics)}; training: loss"
+    label = label_of(what, unit, metrics)
+    chart = _chart(lines, what, x, label, log, start)
+    if html is not None:
+        write_page(html, page(chart.title, "Learning curves", [curves_section([chart], "Curves")]))
+        return
+    show.show(chart, width, height, output)
+
+
+def _chart(
+    lines: list[Series], what: str, x: str, label: str, log: bool = False, start: float = 0.0
+) -> Chart:
+    """Series of one quantity -> a chart of them."""
     # The order of the runs, which numbers their colours.
     drawn_runs = list(dict.fromkeys(line.run for line in lines))
     # Names of folders may contain control characters, and a coloured chart is not escaped again.
     title = terminal.visible(", ".join(drawn_runs), keep="")
     drawn = tuple(curve(line, drawn_runs, what) for line in lines)
-    show.show(Chart(title, x, label, drawn, log, start=start), width, height, output)
+    return Chart(title, x, label, drawn, log, start=start)
+
+
+def chart_of(logs: list[learning_curves.Log], what: str) -> Chart:
+    """The logs of runs -> their chart of a quantity over the steps, as `plot` draws it."""
+    lines = [each for log in logs for each in learning_curves.series(log, what, "steps", "nats", 0)]
+    metrics = sorted({learning_curves.metric_of(log) for log in logs})
+    return _chart(lines, what, "steps", label_of(what, "nats", metrics))
+
+
+def label_of(what: str, unit: str, metrics: list[str]) -> str:
+    """What the y axis of a quantity is called."""
+    if what != "loss":
+        return LABELS[what]
+    if metrics != [learning_curves.NATS]:
+        return f"validation: {', '.join(metrics)}; training: loss"
+    return f"loss, {learning_curves.UNITS[unit]}"
 
 
 def read(runs_dir: Path, name: str | None) -> learning_curves.Log:

@@ -228,6 +228,9 @@ MOST_NAMES = 7
 
 def _speakers(text: str) -> list[re.Match[str]]:
     """The names that speak, where the text is one of speakers: most are named more than once."""
+    if KEY.search(text):
+        # The fields of a tune's head look like names.
+        return []
     found = [match for match in NAME.finditer(text) if match[1].strip()]
     counts = Counter(match[1] for match in found)
     again = sum(number for number in counts.values() if number > 1)
