@@ -31,8 +31,8 @@ MOST_TOKENS, MOST_NUMBERS = 20_000, 2**24
 
 BLOCK = 256
 
-SECONDS = 5.0
-"""What fitting takes at most on a slow machine, mostly to read the tuning part."""
+SECONDS, SECONDS_PER_TOKEN = 0.5, 1e-4
+"""What fitting takes on a slow machine, mostly to read the tuning part by a large model."""
 
 PRIOR = 10.0
 """Nats by which a weight that is wrong by 1 has to pay: few tokens must not decide much."""
@@ -58,6 +58,11 @@ class Fitted:
             f"{self.before:.4f} -> {self.after:.4f} nats per token on the tuning part; "
             "--mix none leaves them out"
         )
+
+
+def seconds(tokens: int) -> float:
+    """Tokens of a tuning part -> about how long fitting takes."""
+    return SECONDS + SECONDS_PER_TOKEN * min(tokens, MOST_TOKENS) if tokens else 0.0
 
 
 @activity("fitting the n-gram models")

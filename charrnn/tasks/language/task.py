@@ -127,7 +127,7 @@ class LanguageTask(Task):
 
     def completing_seconds(self, dataset: Dataset) -> float:
         """A few seconds for the n-gram models."""
-        return mixing.SECONDS if dataset.size(TUNING) else 0.0
+        return mixing.seconds(dataset.size(TUNING))
 
     def completed(self, checkpoint: Checkpoint, dataset: Dataset) -> tuple[Checkpoint, str] | None:
         """Mixed with n-gram models, where a tuning part was kept apart for their weights."""

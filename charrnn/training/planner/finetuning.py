@@ -35,7 +35,7 @@ LOOKED_AT = 8192
 class Advice(Protocol):
     """The rules of texts that differ for a run that begins with another model."""
 
-    def most_epochs(self, tokens: int) -> float:
+    def most_epochs(self, tokens: int, optimizer: str = ...) -> float:
         """As in `heuristics`."""
 
     def optimizer(self) -> str:
@@ -64,8 +64,8 @@ class FineTuning:
     def _between(self, ends: tuple[float, float]) -> float:
         return ends[0] + self.strangeness * (ends[1] - ends[0])
 
-    def most_epochs(self, tokens: int) -> float:
-        """Tokens of the training part -> epochs that still improve the model."""
+    def most_epochs(self, tokens: int, optimizer: str = "adamw") -> float:
+        """Tokens of the training part -> epochs that still improve the model, by any optimizer."""
         all_epochs = heuristics.most_epochs(tokens)
         known = EPOCHS[0] * all_epochs / self._memorizing(tokens)
         return self._between((max(FEWEST_EPOCHS, known), EPOCHS[1] * all_epochs))

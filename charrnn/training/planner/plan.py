@@ -123,15 +123,15 @@ class _Problem:
         """Steps after which more would overfit."""
         if self.task.rules:
             return self.task.rules.most_steps(self.dataset)
-        most = self.advice.most_epochs(self.tokens) * self.tokens / self.tokens_per_step
-        return max(10, int(most))
+        epochs = self.advice.most_epochs(self.tokens, self.optimizer)
+        return max(10, int(epochs * self.tokens / self.tokens_per_step))
 
-    @property
-    def tokens_per_parameter(self) -> float:
-        rules = self.task.rules
+    def tokens_for(self, model: ModelConfig) -> float:
+        """Training tokens from which on a model's size is worth its time."""
+        parameters, rules = self.task.num_parameters(model), self.task.rules
         if rules:
-            return rules.tokens_per_parameter
-        return heuristics.tokens_per_parameter(self.optimizer)
+            return parameters * rules.tokens_per_parameter
+        return heuristics.enough_tokens(parameters, self.tokens, self.optimizer)
 
     @property
     def optimizer(self) -> str:
@@ -246,11 +246,7 @@ def _choose(problem: _Problem) -> tuple[ModelConfig, Speed]:
     if budget.steps or budget.epochs:
         total = (budget.steps or 0) * problem.tokens_per_step
         total = total or int((budget.epochs or 1.0) * problem.tokens)
-        enough = [
-            c
-            for c in candidates
-            if problem.task.num_parameters(c) * problem.tokens_per_parameter <= total
-        ]
+        enough = [c for c in candidates if problem.tokens_for(c) <= total]
         # The tokens are known without a speed: only the chosen model is measured, for its costs.
         chosen = (enough or candidates[:1])[-1]
         return chosen, _speed(problem, chosen)
@@ -289,8 +285,7 @@ def _choose_by_time(problem: _Problem, candidates: list[ModelConfig]) -> tuple[M
         # Measuring shortens the time that is left; and time does not help where more would overfit.
         left = problem.seconds_left()
         total = min(speeds[index].tokens_per_second * left, most)
-        parameters = problem.task.num_parameters(candidates[index])
-        enough = total >= parameters * problem.tokens_per_parameter
+        enough = total >= problem.tokens_for(candidates[index])
         step = 1 if enough else -1
         beyond = not 0 <= index + step < len(candidates)
         # The next larger one was measured and did not fit: going up again would never end.
@@ -314,7 +309,7 @@ def _guess(
         factor = math.sqrt(size_of(candidates[-1]) / size_of(model))
         faster = replace(speed, tokens_per_second=speed.tokens_per_second * factor)
         total = min(faster.tokens_per_second * left, most)
-        if total >= size_of(model) * problem.tokens_per_parameter or model == candidates[0]:
+        if total >= problem.tokens_for(model) or model == candidates[0]:
             return model, faster
     return candidates[-1], speed
 

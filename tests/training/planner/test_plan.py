@@ -33,6 +33,7 @@ from charrnn.training.planner.heuristics import (
     SOAP_TOKENS_PER_PARAMETER,
     default_minutes,
     dropout,
+    enough_tokens,
     evaluations,
     final_seconds,
     memory,
@@ -643,6 +644,13 @@ def test_the_most_epochs_of_a_text_exactly() -> None:
     assert most_epochs(10**6) == pytest.approx(96.4, abs=0.1)
     for tokens in (10**3, 10**5, 10**8):
         assert most_epochs(14 * tokens) == pytest.approx(2 * most_epochs(tokens), rel=0.01)
+        assert most_epochs(tokens, "soap") == most_epochs(tokens) / 2
+
+
+def test_a_size_is_worth_its_time_from_so_many_tokens_on() -> None:
+    assert enough_tokens(500_000, 60_000, "adamw") == 3.5 * 500_000
+    assert enough_tokens(500_000, 10**6, "soap") == 3 * 500_000
+    assert enough_tokens(500_000, 60_000, "soap") == 8 * 60_000
 
 
 @pytest.mark.parametrize("tokens", [2_000, 20_000, 200_000])
@@ -650,7 +658,7 @@ def test_a_long_time_is_not_spent_on_overfitting_a_short_text(
     tokens: int, machine: Machine
 ) -> None:
     plan = planned(tokens, minutes=1_000.0)
-    assert plan.epochs == pytest.approx(most_epochs(tokens), rel=0.02)
+    assert plan.epochs == pytest.approx(most_epochs(tokens, "soap"), rel=0.02)
     assert plan.exhausted
     assert plan.train_config.steps == plan.most_steps
     assert not planned(tokens, minutes=0.02).exhausted
