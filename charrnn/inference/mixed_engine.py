@@ -23,7 +23,7 @@ class MixedEngine(Engine):
         self._engine = engine
         self._ngrams = NGramModel(mixture.followers, engine.vocab_size, mixture.orders)
         self._own = np.float32(mixture.weights[0])
-        self._weights = np.array(mixture.weights[1:], np.float32)
+        self._weights = mixture.weights[1:]
 
     def zero_state(self, rows: int) -> State:
         """The network's, and that no token was read."""
@@ -54,11 +54,10 @@ class MixedEngine(Engine):
     def _after(self, ids: NDArray[np.integer], intervals: Intervals) -> Intervals:
         """The place in the text after a token (B,), which may begin a document."""
         # As the network's state: what stood before a document has nothing to do with it.
-        begins = ids == self.config.reset_id
-        if self.config.reset_id >= 0 and begins.any():
+        if self.config.reset_id >= 0 and (begins := ids == self.config.reset_id).any():
             intervals = np.where(begins[:, None], self._ngrams.begin(len(ids)), intervals)
         return self._ngrams.step(ids, intervals)
 
     def _mixed(self, logits: NDArray[np.float32], intervals: Intervals) -> NDArray[np.float32]:
         """The network's logits (B, V) -> those of the mixture."""
-        return self._own * logits + self._weights @ self._ngrams.log_probabilities(intervals)
+        return self._own * logits + self._ngrams.weighted(intervals, self._weights)

@@ -11,7 +11,8 @@ different followers a token's probability is (count + d * its probability after 
 context) / (n + d); before any context it is 1 / V.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +20,16 @@ from numpy.typing import NDArray
 Intervals = NDArray[np.float32]
 """The slice after each context of a row, (B, 2 * order): all begins, then all ends."""
 
+Probabilities = NDArray[np.float64]
+
 CACHED = 3
 """Contexts of up to so many tokens return all the time: what follows them is kept."""
 
 CACHED_NUMBERS = 2**22
-"""Probabilities that are kept at most: 17 MB."""
+"""Probabilities that are kept at most: 34 MB."""
 
-FEW = 8
-"""Up to so many rows are computed one by one."""
+COUNTED_SINGLY = 12
+"""Up to so many followers are counted one by one, which takes fewer calls."""
 
 LONGEST = 2**24
 """Tokens of a text at most: the largest whole numbers that float32 counts without a gap."""
@@ -49,7 +52,7 @@ class NGramModel:
         # The places of each id, id by id: a bisection counts an id before any place.
         places = np.argsort(followers, kind="stable").astype(np.int64)
         self._places = followers[places].astype(np.int64) * len(followers) + places
-        self._cache: dict[tuple[int, int], NDArray[np.float32]] = {}
+        self._cache: dict[tuple[int, int, int], Probabilities] = {}
         self._most_cached = max(64, CACHED_NUMBERS // vocab_size)
 
     def begin(self, rows: int) -> Intervals:
@@ -70,73 +73,85 @@ class NGramModel:
 
     def log_probabilities(self, intervals: Intervals) -> NDArray[np.float32]:
         """Intervals of B rows -> natural log-probabilities of the next token, (B, orders, V)."""
+        found = np.empty((len(intervals), len(self.orders), self._size), np.float32)
+        for place, logs in enumerate(self._logs(intervals)):
+            found[:, place] = logs
+        return found
+
+    def weighted(self, intervals: Intervals, weights: Sequence[float]) -> NDArray[np.float32]:
+        """The sum over all orders of weight times log-probability, (B, V)."""
+        found: Any = 0.0
+        for weight, logs in zip(weights, self._logs(intervals), strict=True):
+            found = found + weight * logs
+        result: NDArray[np.float32] = found.astype(np.float32)
+        return result
+
+    def _logs(self, intervals: Intervals) -> Iterator[Probabilities]:
+        """The log-probabilities (B, V) of each order in turn."""
         rows = len(intervals)
-        if rows <= FEW:
-            return np.stack([self._of_row(row) for row in intervals])
-        begins, ends = intervals.reshape(rows, 2, self.order).astype(np.int64).transpose(1, 2, 0)
         cached = min(CACHED, min(self.orders) - 1)
-        p = np.stack([self._short(begins[:, r], ends[:, r], cached) for r in range(rows)])
-        found = np.empty((rows, len(self.orders), self._size), np.float32)
+        if rows == 1:
+            yield from self._logs_of_row(intervals[0].astype(np.int64).tolist(), cached)
+            return
+        begins, ends = intervals.reshape(rows, 2, self.order).astype(np.int64).transpose(1, 2, 0)
+        first, last = begins[: cached + 1].T.tolist(), ends[: cached + 1].T.tolist()
+        p = np.stack([self._short(b, e, cached) for b, e in zip(first, last, strict=True)])
         for length in range(cached, self.order):
             if length > cached:
                 p = self._refined(p, begins[length], ends[length])
             if length + 1 in self.orders:
-                # Not with `out`: into an array with gaps numpy takes another way, which rounds
-                # otherwise, and a row must not depend on how many there are.
-                found[:, self.orders.index(length + 1)] = np.log(p)
-        return found
+                yield np.log(p)
 
-    def _of_row(self, intervals: Intervals) -> NDArray[np.float32]:
-        """Intervals of one row -> (orders, V): the same numbers, with fewer calls."""
-        numbers = intervals.astype(np.int64)
+    def _logs_of_row(self, numbers: list[int], cached: int) -> Iterator[Probabilities]:
+        """The same of one row, number by number as in `_refined`, with fewer calls."""
         begins, ends = numbers[: self.order], numbers[self.order :]
-        cached = min(CACHED, min(self.orders) - 1)
         p = self._short(begins, ends, cached)
-        found = np.empty((len(self.orders), self._size), np.float32)
-        bounds = list(zip(begins.tolist(), ends.tolist(), strict=True))
-        for place, order in enumerate(self.orders):
-            for begin, end in bounds[
-                max(cached + 1, self.orders[place - 1] if place else 0) : order
-            ]:
-                if begin >= end:
-                    break
-                counts = np.bincount(self._followers[begin:end], minlength=self._size)
-                different = int(np.count_nonzero(counts))
-                p = ((counts + different * p) * (1 / (end - begin + different))).astype(np.float32)
-            else:
-                found[place] = np.log(p)
-                continue
+        logs = None
+        for length in range(cached, self.order):
             # A context that does not occur does not occur with more before it either.
-            found[place:] = np.log(p)
-            break
-        return found
+            if length > cached and begins[length] < ends[length]:
+                p, logs = self._refined_row(p, begins[length], ends[length]), None
+            if length + 1 in self.orders:
+                logs = np.log(p) if logs is None else logs
+                yield logs[None]
 
-    def _short(
-        self, begins: NDArray[np.int64], ends: NDArray[np.int64], longest: int
-    ) -> NDArray[np.float32]:
+    def _short(self, begins: list[int], ends: list[int], longest: int) -> Probabilities:
         """One row's contexts up to a length -> the probabilities (V,) after the longest known."""
         while longest and begins[longest] >= ends[longest]:
             longest -= 1
-        # Of two contexts with one interval both predict the same counts, and differ by what shorter
-        # ones add; a longer one that has the same interval is the same context and more.
-        key = (longest, int(begins[longest]) * LONGEST + int(ends[longest]))
+        # Contexts of one length with one interval are one context.
+        key = (longest, begins[longest], ends[longest])
         found = self._cache.get(key)
         if found is None:
             if longest:
                 shorter = self._short(begins, ends, longest - 1)
             else:
-                shorter = np.full(self._size, 1 / self._size, np.float32)
-            found = self._refined(
-                shorter[None], begins[longest : longest + 1], ends[longest : longest + 1]
-            )[0]
+                shorter = np.full(self._size, 1 / self._size)
+            found = self._refined_row(shorter, begins[longest], ends[longest])
             if len(self._cache) >= self._most_cached:
                 self._cache.clear()
             self._cache[key] = found
         return found
 
+    def _refined_row(self, p: Probabilities, begin: int, end: int) -> Probabilities:
+        """Probabilities (V,) after a shorter context -> those after the one with this slice."""
+        size = end - begin
+        if size <= COUNTED_SINGLY:
+            ids = self._followers[begin:end].tolist()
+            different = len(set(ids))
+            found: Probabilities = different * p
+            for each in set(ids):
+                found[each] += ids.count(each)
+        else:
+            counts = np.bincount(self._followers[begin:end], minlength=self._size)
+            different = int(np.count_nonzero(counts))
+            found = counts + different * p
+        found *= 1 / (size + different)
+        return found
+
     def _refined(
-        self, p: NDArray[np.float32], begins: NDArray[np.int64], ends: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
+        self, p: Probabilities, begins: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> Probabilities:
         """Probabilities (B, V) after shorter contexts -> those after contexts with these slices."""
         # Of intervals from a file that may be untrusted, where they may end before they begin.
         sizes = np.maximum(ends - begins, 0)
@@ -144,23 +159,16 @@ class NGramModel:
         if not len(known):
             return p
         sizes = sizes[known]
-        if len(known) == 1:
-            places = self._followers[begins[known[0]] : ends[known[0]]]
-        else:
-            # The places of all slices one after the other, with the row that each belongs to.
-            starts = np.cumsum(sizes) - sizes
-            offsets = np.arange(int(sizes.sum())) - np.repeat(starts - begins[known], sizes)
-            places = self._followers[offsets].astype(np.int64)
-            places += np.repeat(np.arange(len(known)) * self._size, sizes)
+        # The places of all slices one after the other, with the row that each belongs to.
+        starts = np.cumsum(sizes) - sizes
+        offsets = np.arange(int(sizes.sum())) - np.repeat(starts - begins[known], sizes)
+        places = self._followers[offsets].astype(np.int64)
+        places += np.repeat(np.arange(len(known)) * self._size, sizes)
         counts = np.bincount(places, minlength=len(known) * self._size)
         counts = counts.reshape(len(known), self._size)
-        different = np.count_nonzero(counts, axis=1)[:, None].astype(np.float32)
-        scale = 1 / (sizes[:, None] + different)
-        if len(known) == len(p):
-            found: NDArray[np.float32] = (counts + different * p) * scale
-            return found.astype(np.float32, copy=False)
+        different = np.count_nonzero(counts, axis=1)[:, None]
         found = p.copy()
-        found[known] = (counts + different * p[known]) * scale
+        found[known] = (counts + different * p[known]) * (1 / (sizes[:, None] + different))
         return found
 
 
