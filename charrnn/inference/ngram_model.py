@@ -50,8 +50,9 @@ class NGramModel:
         self._followers, self._size = followers, vocab_size
         self.orders, self.order = tuple(orders), max(orders)
         # The places of each id, id by id: a bisection counts an id before any place.
-        places = np.argsort(followers, kind="stable").astype(np.int64)
-        self._places = followers[places].astype(np.int64) * len(followers) + places
+        self._places = np.argsort(followers, kind="stable").astype(np.int32)
+        counts = np.bincount(followers, minlength=vocab_size)
+        self._starts = [0, *np.cumsum(counts).tolist()]
         self._cache: dict[tuple[int, int, int], Probabilities] = {}
         self._most_cached = max(64, CACHED_NUMBERS // vocab_size)
 
@@ -63,13 +64,16 @@ class NGramModel:
 
     def step(self, ids: NDArray[np.integer], intervals: Intervals) -> Intervals:
         """One more token of each of B rows, (B,) -> the intervals after it."""
-        rows, count = len(ids), len(self._followers)
-        after = np.zeros((rows, 2, self.order), np.float32)
-        after[:, 1, 0] = count
-        before = intervals.reshape(rows, 2, self.order)[:, :, :-1].astype(np.int64)
-        keys = ids.astype(np.int64)[:, None, None] * count + before
-        after[:, :, 1:] = np.searchsorted(self._places, keys)
-        return after.reshape(rows, -1)
+        after = self.begin(len(ids)).reshape(-1, 2, self.order)
+        before = intervals.reshape(after.shape)[:, :, :-1]
+        # Those of a file that may be untrusted could be any numbers.
+        before = np.minimum(np.maximum(before, 0), len(self._followers)).astype(np.int32)
+        # One by one: the places of one id are few, and often in the processor's cache.
+        for row, each in enumerate(ids.tolist()):
+            start = self._starts[each]
+            places = self._places[start : self._starts[each + 1]]
+            after[row, :, 1:] = places.searchsorted(before[row]) + start
+        return after.reshape(len(ids), -1)
 
     def log_probabilities(self, intervals: Intervals) -> NDArray[np.float32]:
         """Intervals of B rows -> natural log-probabilities of the next token, (B, orders, V)."""
