@@ -16,7 +16,7 @@ TYPE_CHECKING = False  # type checkers take it for true; importing typing would 
 if TYPE_CHECKING:
     from typing import Any
 
-    from charrnn.api import blend, load, plan, resume, train
+    from charrnn.api import blend, load, plan, resume, save_tune, train
     from charrnn.checkpoints.run import Run
     from charrnn.errors import (
         CharRNNError,
@@ -62,6 +62,7 @@ __all__ = [
     "load",
     "plan",
     "resume",
+    "save_tune",
     "train",
 ]
 
@@ -74,7 +75,7 @@ _MODULES = {
     "Run": "checkpoints.run",
     "Score": "evaluation.scores",
     "Translator": "tasks.pairs.translator",
-} | dict.fromkeys(("blend", "load", "plan", "resume", "train"), "api")
+} | dict.fromkeys(("blend", "load", "plan", "resume", "save_tune", "train"), "api")
 """Name -> the module that defines it; the others are in `errors`."""
 
 

@@ -207,6 +207,23 @@ def blend(
     return Blend(loaded, weights)
 
 
+def save_tune(text: str, path: str | Path, *, tempo: float = 120, force: bool = False) -> Path:
+    """The text of a tune in ABC -> a file of it: .abc, .mid or .wav -> its path.
+
+    In MIDI and sound repeats are played out and chord symbols become an accompaniment. tempo: beats
+    per minute. force: whether an existing file is overwritten. UsageError if the text is no tune.
+    """
+    from charrnn.checkpoints.atomic import check_target, write_durably
+    from charrnn.data.tunes.rendering import check_programs, check_suffix, check_tempo, rendered
+
+    path = Path(path)
+    suffix = check_suffix(path)
+    check_programs(suffix)
+    check_target(path, force)
+    write_durably(path, [rendered(text, suffix, check_tempo(tempo))])
+    return path
+
+
 def _name(run: str | Path | Run | None) -> str | None:
     if run is None:
         return None

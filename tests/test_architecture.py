@@ -29,7 +29,7 @@ HOMES = {
     "llguidance": ("inference.patterns",),
     "pydivsufsort": ("data.suffix_array",),
     "matplotlib": ("cli.plotting.picture",),
-    "mido": ("data.tunes.midi",),
+    "mido": ("data.tunes.midi", "data.tunes.midi_writer"),
     "sacrebleu": ("tasks.pairs.metrics",),
     "statsforecast": ("tasks.series.ets",),
     "llm": ("serving.llm_plugin",),

@@ -15,6 +15,7 @@ models          the options of the model that writes: RUN, --blend, --label
 prompts         prompts from options, files and pipes
 chain           options of filters and constraints that sample, write and chat share
 sample_output   samples as text or JSON
+tune_output     whole tunes in files
 draft           the text of `charrnn write`: its revisions, undo and redo
 line_editor     lines with editing keys and history in a terminal; plain lines from a pipe
 plotting        charts in the terminal and as pictures

@@ -1,7 +1,7 @@
 """The options of the filters and constraints, which `sample`, `write` and `chat` share.
 
-All apply one chain: bias, allow, ban, known words, no copy, pattern, novel lines; then the filters
-in the order of --samplers.
+All apply one chain: bias, allow, ban, known words, bars, no copy, pattern, novel lines; then the
+filters in the order of --samplers.
 """
 
 import inspect
@@ -62,6 +62,24 @@ NoCopy = Annotated[
     ),
 ]
 
+Bars = Annotated[
+    bool | None,
+    option(
+        "--bars/--no-bars",
+        help="Of a model of tunes: write only bars that add up.",
+        show_default="yes, if it was trained on tunes",
+    ),
+]
+
+Key = Annotated[
+    str | None,
+    option(help="Write a tune in this key: G, Em, Bb, Ador.", show_default="any"),
+]
+
+TuneMeter = Annotated[
+    str | None, option(help="Write a tune in this meter: 4/4, 6/8.", show_default="any")
+]
+
 Novel = Annotated[bool, option("--novel", help="Generate no line that is in the corpus.")]
 
 CONSTRAINTS: Mapping[str, tuple[Any, Any]] = {
@@ -76,6 +94,14 @@ CONSTRAINTS: Mapping[str, tuple[Any, Any]] = {
 """Option -> its annotation and default, in the order of the help."""
 
 
+TUNES: Mapping[str, tuple[Any, Any]] = {
+    "bars": (Bars, None),
+    "key": (Key, None),
+    "meter": (TuneMeter, None),
+}
+"""Those of tunes, which a conversation has none of."""
+
+
 def constraints_of(values: Mapping[str, Any]) -> Constraints:
     """The values of all options -> the constraints. UsageError for a bias that is none."""
     return Constraints(
@@ -86,6 +112,9 @@ def constraints_of(values: Mapping[str, Any]) -> Constraints:
         no_copy=values["no_copy"],
         novel=values["novel"],
         known_words=values["known_words"],
+        bars=values.get("bars"),
+        key=values.get("key") or "",
+        meter=values.get("meter") or "",
     )
 
 
@@ -99,9 +128,14 @@ def constraint_settings(constraints: Constraints) -> dict[str, Any]:
         "no_copy": constraints.no_copy,
         "novel": constraints.novel,
         "known_words": constraints.known_words,
+        "key": constraints.key,
+        "meter": constraints.meter,
     }
+    if constraints.bars is not None:
+        found["bars"] = constraints.bars
     # An empty pattern is one.
-    return {k: v for k, v in found.items() if v or (k in ("regex", "allow") and v == "")}
+    kept = {"regex": "", "allow": "", "bars": False}
+    return {k: v for k, v in found.items() if v or (k in kept and v == kept[k])}
 
 
 def given_values(values: Mapping[str, Any]) -> dict[str, float]:
@@ -147,22 +181,25 @@ def _filter_option(parameter: Parameter) -> Any:
     return option(min=parameter.low, max=parameter.high, help=parameter.help + neutral, **shown)
 
 
-def add_chain(command: Callable[..., None], filters_after: str, constraints_after: str) -> None:
+def add_chain(
+    command: Callable[..., None], filters_after: str, constraints_after: str, tunes: bool = False
+) -> None:
     """Give a command with **values an option for each filter parameter and each constraint.
 
     They come after these parameters, next to which a reader of the help looks for them. A parameter
-    that the command has itself stays as it is.
+    that the command has itself stays as it is. tunes: whether those of tunes are there too.
     """
     own = inspect.signature(command).parameters
     filters = {
         name: (Annotated[type(each.default), _filter_option(each)], each.default)
         for name, each in PARAMETERS.items()
     }
+    constraints = {**CONSTRAINTS, **(TUNES if tunes else {})}
     listed: list[inspect.Parameter] = []
     for parameter in own.values():
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
             listed.append(parameter)
-        for place, more in ((filters_after, filters), (constraints_after, CONSTRAINTS)):
+        for place, more in ((filters_after, filters), (constraints_after, constraints)):
             if parameter.name == place:
                 listed += [
                     inspect.Parameter(

@@ -116,6 +116,23 @@ MODELS = (
 )
 """What the options of `cli.models` need."""
 
+_TUNES = (
+    *(
+        Effect(name, _lacks("output"), "with --output, which writes whole tunes", neutral=neutral)
+        for name, neutral in (
+            ("json", False), ("beam", 0), ("logprobs", -1), ("load_state", None),
+            ("save_state", None), ("stop", None), ("echo", True),
+        )
+    ),
+    Effect("force", _has("output"), "without --output", neutral=False),
+    Effect("tempo", _has("output"), "without --output", "add --output tune.mid"),
+    Effect(
+        "tempo", lambda v: not str(v.get("output")).lower().endswith(".abc"), "on ABC",
+        "write .mid or .wav",
+    ),
+)  # fmt: skip
+"""What the options of files of tunes need."""
+
 COMMANDS: Mapping[str, tuple[Effect, ...]] = {
     "train": (
         *(
@@ -134,6 +151,7 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
             neutral=False,
         ),
         *SAMPLING,
+        *_TUNES,
     ),
     "chat": SAMPLING,
     "write": (*MODELS, *_filter_effects()),

@@ -13,13 +13,25 @@ from charrnn.cli.chain import (
     given_values,
     order_of,
 )
+from charrnn.cli.effects import GIVEN
 from charrnn.cli.models import BlendWeights, Labels, More, Steers, written_by
-from charrnn.cli.options import Json, Mix, Precision, RunName, RunsDir, Threads, Which, option
+from charrnn.cli.options import (
+    Force,
+    Json,
+    Mix,
+    Precision,
+    RunName,
+    RunsDir,
+    Threads,
+    Which,
+    option,
+)
 from charrnn.errors import UsageError
 from charrnn.inference.generation import is_character_level
 from charrnn.inference.sampling import FILTERS, PARAMETERS, resolve
 
 if TYPE_CHECKING:
+    from charrnn.cli.sample_output import Job
     from charrnn.inference.constraints import Constraints
     from charrnn.inference.generation import SamplingParams
     from charrnn.tasks.language.language_model import LanguageModel
@@ -51,7 +63,15 @@ def sample(
         ),
     ] = False,
     echo: Annotated[bool, option(help="Print the prompt before its continuation.")] = True,
-    length: Annotated[int, option(min=0, max=10**9, help="Largest number of tokens.")] = 500,
+    length: Annotated[
+        int,
+        option(
+            min=0,
+            max=10**9,
+            help="Largest number of tokens.",
+            show_default="500; 5000 for models of tunes",
+        ),
+    ] = 500,
     num_samples: Annotated[
         int, option(min=1, max=10**6, help="Samples to generate for each prompt.")
     ] = 1,
@@ -100,6 +120,18 @@ def sample(
             show_default="none",
         ),
     ] = None,
+    output: Annotated[
+        Path | None,
+        option(
+            help="Write a whole tune to a .abc, .mid or .wav file; several, to a folder.",
+            show_default="none",
+        ),
+    ] = None,
+    force: Force = False,
+    tempo: Annotated[
+        float,
+        option(min=20, max=400, help="With --output to .mid or .wav, beats per minute."),
+    ] = 120,
     precision: Precision = "float32",
     checkpoint: Which = "best",
     mix: Mix = None,
@@ -119,19 +151,17 @@ def sample(
         read_prompts,
         unescape,
     )
-    from charrnn.cli.sample_output import Job, write
+    from charrnn.cli.sample_output import Job
     from charrnn.inference.generation import SamplingParams
+    from charrnn.tasks.language.tunes import TUNE_LENGTH, tune_form
 
     constraints = constraints_of(values)
-    if prompts and (prompt or prompt_file):
-        raise UsageError("--prompts contradicts --prompt and --prompt-file", "give one of them")
-    # An empty text occurs everywhere, so every sample would end at once.
-    if stop and "" in stop:
-        raise UsageError("--stop is empty", "give the text to stop at")
+    _refuse_contradictions(prompts, prompt or prompt_file, stop)
     # Prompts before the model: a wrong one should be an error at once.
     texts = (
         read_prompts(prompts, escapes) if prompts else [read_prompt(prompt, prompt_file, escapes)]
     )
+    files = _files(output, num_samples * len(texts), force)
     how: dict[str, Any] = {
         "checkpoint": checkpoint,
         "runs_dir": runs_dir,
@@ -140,6 +170,9 @@ def sample(
         "mix": mix,
     }
     model = written_by([run, *(more or ())], blend, label or [], how, steer or ())
+    if "length" not in GIVEN.get() and tune_form(model, look=output is not None):
+        # By default a tune is written to its end.
+        length = TUNE_LENGTH
     note_unseen(texts, model.tokenizer)
     note_blank(texts, model.tokenizer)
     note_unfinished(texts, model, constraints)
@@ -157,14 +190,44 @@ def sample(
     draws = not beam and params.values.get("temperature") != 0
     if seed is None and draws and load_state is None:
         tell_seed(params.seed)
-    write(
-        Job(
-            texts, num_samples, params, constraints, seed is not None, echo, json, beam,
-            load_state, save_state, prompts is not None,
-            _settings(params, constraints, model, beam, mix),
-        ),
-        model,
+    job = Job(
+        texts, num_samples, params, constraints, seed is not None, echo, json, beam,
+        load_state, save_state, prompts is not None,
+        _settings(params, constraints, model, beam, mix),
     )  # fmt: skip
+    _write(job, model, files, tempo)
+
+
+def _files(output: Path | None, count: int, force: bool) -> list[Path]:
+    """The files of --output, which are checked before a model is loaded; none without it."""
+    if output is None:
+        return []
+    from charrnn.cli.tune_output import check_files
+
+    return check_files(output, count, force)
+
+
+def _write(job: "Job", model: "LanguageModel", files: list[Path], tempo: float) -> None:
+    """The samples to stdout, or whole tunes to files."""
+    if files:
+        from charrnn.cli.tune_output import write_tunes
+
+        write_tunes(job, model, files, tempo)
+    else:
+        from charrnn.cli.sample_output import write
+
+        write(job, model)
+
+
+def _refuse_contradictions(
+    prompts: Path | None, prompt: str | Path | None, stop: list[str] | None
+) -> None:
+    """UsageError for prompts of both kinds, and for an empty stop text."""
+    if prompts and prompt:
+        raise UsageError("--prompts contradicts --prompt and --prompt-file", "give one of them")
+    # An empty text occurs everywhere, so every sample would end at once.
+    if stop and "" in stop:
+        raise UsageError("--stop is empty", "give the text to stop at")
 
 
 def tell_seed(seed: int) -> None:
@@ -205,4 +268,4 @@ def _settings(
     return found | {k: v for k, v in more.items() if v} | constraint_settings(constraints)
 
 
-add_chain(sample, filters_after="greedy", constraints_after="logprobs")
+add_chain(sample, filters_after="greedy", constraints_after="logprobs", tunes=True)

@@ -280,4 +280,4 @@ SIMPLE: dict[str, Callable[[Draft], None]] = {
 }
 """Commands that take nothing after them, except /quit."""
 
-add_chain(write, filters_after="seed", constraints_after="samplers")
+add_chain(write, filters_after="seed", constraints_after="samplers", tunes=True)

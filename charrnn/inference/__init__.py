@@ -21,6 +21,10 @@ patterns     text that matches a regular expression
 word_automaton where words begin and end, character by character
 known_words  only words of a list, whatever tokens spell them
 word_pattern known words as a regular expression, for a pattern to agree with
+bar_lengths  lengths, meters and keys as tunes have them, and what fills a bar
+bar_states   where a tune is, as far as its bars have to know
+bar_automaton whether the bars of a tune add up, character by character
+bars         only tunes whose bars add up
 constraints  banned texts, an alphabet, a pattern, no copies and no lines of the corpus
 state_file   the end of a sample in a file
 """

@@ -50,7 +50,9 @@ def beam_search(
     logits, state = engine.read_prompt(start.ids[:, None], before)
     beam = [Hypothesis((), 0.0, "length")]
     complete: list[Hypothesis] = []
-    history = np.concatenate([start.history, start.ids])[-HISTORY:]
+    history = np.concatenate([start.history, start.ids])
+    if sampling.window({}, (), extra) >= 0:
+        history = history[-HISTORY:]
     count = 0
     for done in range(params.length):
         # Every hypothesis gets a row number of its own, so that stateful filters keep them apart.

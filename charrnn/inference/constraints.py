@@ -39,7 +39,8 @@ class Constraints:
     ban: texts that are never written. allow: the only characters written. bias: text -> amount
     added to its token's logit. pattern: a regular expression that the text matches. no_copy: the
     longest run of characters copied from the training text. novel: whether no line of the corpus
-    is written. known_words: CORPUS, or the file whose words are the only ones written.
+    is written. known_words: CORPUS, or the file whose words are the only ones written. bars:
+    whether the bars of a tune have to add up; None for models of tunes. key, meter: of a tune.
     """
 
     ban: tuple[str, ...] = ()
@@ -49,6 +50,9 @@ class Constraints:
     no_copy: int | None = None
     novel: bool = False
     known_words: str | None = None
+    bars: bool | None = None
+    key: str = ""
+    meter: str = ""
 
     @property
     def writes_characters(self) -> bool:
@@ -63,13 +67,15 @@ class Constraints:
         lines: bool = False,
         end: int | None = None,
         known_words: KnownWords | None = None,
+        bars: Filter | None = None,
     ) -> tuple[list[Filter], Ends | None]:
         """Tokenizer -> the filters of one generation, and what ends a text besides its length.
 
         corpus_index: called only for `no_copy`. corpus_lines: called only for `novel`; it returns
         whether a line is in the corpus. lines: whether a newline ends every text. end: the id that
         does, if it is another. known_words: called with what is known, banned and
-        allowed; it returns the filter. UsageError if an option cannot be satisfied.
+        allowed; it returns the filter. bars: the filter of tunes, if there is one. UsageError if an
+        option cannot be satisfied.
         """
         filters: list[Filter] = []
         if self.bias:
@@ -85,6 +91,8 @@ class Constraints:
             # It knows what is banned and allowed: a word that cannot be finished is not begun.
             known = known_words(self.known_words, self.ban, self.allow)
             filters.append(known)
+        if bars is not None:
+            filters.append(bars)
         if self.no_copy is not None:
             filters.append(NoCopyConstraint(corpus_index(), self.no_copy, tokenizer))
         matching = None

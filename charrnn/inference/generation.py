@@ -247,7 +247,9 @@ def generate(
         for name in remembering.keys() & start.filters.keys():
             remembering[name].restore(index, start.filters[name])
     apply = sampling.chain(filters)
-    batch = _Batch(model, starts, params, indices, streams or [(i,) for i in indices], remembering)
+    batch = _Batch(
+        model, starts, params, indices, streams or [(i,) for i in indices], remembering, extra
+    )
     while batch.samples:
         context = batch.context()
         # The draw has a random number of its own, so no filter changes the numbers of later draws.
@@ -268,6 +270,7 @@ class _Batch:
         indices: Sequence[int],
         streams: Sequence[Sequence[int]],
         filters: Mapping[str, StatefulFilter],
+        extra: Sequence[Filter],
     ) -> None:
         tokenizer = model.tokenizer
         self._filters = filters
@@ -283,7 +286,7 @@ class _Batch:
         self._uniform = np.empty((len(starts), 0, 2))
         self._used = 0
         known = [np.concatenate([start.history, start.ids]) for start in starts]
-        asked = sampling.window(params.values, params.order)
+        asked = sampling.window(params.values, params.order, extra)
         # What the filters see: the largest window that is asked for, or all of the longest text.
         self._grows = asked < 0
         self._window = max(HISTORY, asked, max(map(len, known)) if self._grows else 0)

@@ -211,7 +211,7 @@ class _Row:
         self.group: Any = (
             id(self) if alone else (tuple(sorted(params.values.items())), params.order)
         )
-        self.window = sampling.window(params.values, params.order) or int(alone)
+        self.window = sampling.window(params.values, params.order, extra) or int(alone)
         known = np.concatenate([start.history, start.ids]).astype(np.int64)
         self._history = np.concatenate([known, np.empty(RANDOM_STEPS, np.int64)])
         self._known = len(known)

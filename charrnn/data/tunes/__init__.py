@@ -7,4 +7,8 @@ midi           a MIDI file -> a tune of one voice
 strict         a tune -> strict ABC
 transposition  a tune -> the same in other keys
 bars           whether the bars of a tune add up
+playing        a tune -> as it sounds: repeats played out, ties joined, chords under it
+midi_writer    a tune -> a MIDI file
+synthesizer    a tune -> sound, by sine waves
+rendering      the text of a tune -> a file of ABC, MIDI or sound
 """

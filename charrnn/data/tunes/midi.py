@@ -58,13 +58,7 @@ class Taken:
 
 def read(raw: bytes) -> Taken:
     """The bytes of a MIDI file -> its tune; UnreadableError says why there is none."""
-    try:
-        # Imported here because most texts are not MIDI.
-        import mido
-    except ImportError:
-        raise UsageError(
-            "MIDI files need mido", "install it with: pip install 'charrnn[midi]'"
-        ) from None
+    mido = import_mido()
     if len(raw) > MOST_BYTES:
         raise UnreadableError(f"it has {len(raw):,} bytes, and a tune at most {MOST_BYTES:,}")
     try:
@@ -95,6 +89,18 @@ def read(raw: bytes) -> Taken:
     notes = quantized(beats)
     left_out["notes too near to another"] += len(beats) - len(notes)
     return Taken(notate(notes, changes, key), len(line), len(found.parts), lower, +left_out)
+
+
+def import_mido() -> Any:
+    """The package that reads and writes MIDI files. UsageError if it is not installed."""
+    try:
+        # Imported here because most texts are not MIDI.
+        import mido
+    except ImportError:
+        raise UsageError(
+            "MIDI files need mido", "install it with: pip install 'charrnn[midi]'"
+        ) from None
+    return mido
 
 
 Sounding = tuple[int, int, int]

@@ -146,8 +146,14 @@ def filters(
     return [FILTERS[name].make(*used[name].values()) for name in order if name in used]
 
 
-def window(values: Mapping[str, float], order: Sequence[str] = tuple(FILTERS)) -> int:
+def window(
+    values: Mapping[str, float],
+    order: Sequence[str] = tuple(FILTERS),
+    extra: Sequence[Filter] = (),
+) -> int:
     """Parameter values -> how many of the latest tokens the filters look at; -1 for all.
+
+    extra: other filters, of which one may look at all: it has a `whole_history` that is true.
 
     >>> window({"penalty_last_n": 300, "presence_penalty": 1}), window({"penalty_last_n": 300})
     (300, 0)
@@ -158,4 +164,5 @@ def window(values: Mapping[str, float], order: Sequence[str] = tuple(FILTERS)) -
         for key, each in FILTERS[name].parameters.items()
         if each.window
     ]
+    sizes += [-1 for each in extra if getattr(each, "whole_history", False)]
     return -1 if -1 in sizes else max(sizes, default=0)

@@ -17,6 +17,8 @@ words           the words of a training text or a file
 copies          which part of the corpus, and which line of its files, a text is copied from
 turns           a reply is one turn and nobody else's; replies that answer
 chat            Chat: a conversation with a model of a chat
+keywords        the keywords of the API -> sampling parameters and constraints
+tunes           bars that add up, and whole tunes, of a model of tunes
 language_model  LanguageModel, what `charrnn.load` returns: sample, stream, score, evaluate
 steered         a model with units held or pushed, and the effect on its texts
 looking_inside  what the units of a language model follow in a text

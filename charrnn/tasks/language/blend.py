@@ -18,6 +18,7 @@ from charrnn.inference.blended_engine import BlendedEngine, Member
 from charrnn.inference.constraints import CORPUS, Constraints
 from charrnn.inference.sampling import Filter
 from charrnn.tasks.language.language_model import LanguageModel
+from charrnn.tasks.language.tunes import bars_constraint
 from charrnn.tokenizers import Tokenizer
 from charrnn.tokenizers.base import NEWLINE
 from charrnn.tokenizers.char import CharTokenizer
@@ -73,7 +74,7 @@ class Blend(EngineModel):
         self.tokenizer = tokenizer
         self.path, self.precision = models[0].path, models[0].precision
         self.threads, self._given_threads = models[0].threads, None
-        self._words, self._known = {}, {}
+        self._words, self.kept_filters = {}, {}
         maps = [ids_of(tokenizer, model.tokenizer) for model in models]
         # No member can write these. What they cost where a text has them is as in each model.
         lacked = np.logical_and.reduce([own[1] < 0 for own in maps])
@@ -131,8 +132,9 @@ class Blend(EngineModel):
             return lambda line: any(is_known(line) for is_known in known)
 
         return constraints.filters(
-            self.tokenizer, index, lines, self.checkpoint.info.lines, end, self.known_words
-        )
+            self.tokenizer, index, lines, self.checkpoint.info.lines, end, self.known_words,
+            bars_constraint(self, constraints),
+        )  # fmt: skip
 
     def words(self, source: str = CORPUS) -> list[str]:
         """The words of all training texts, or of a file."""

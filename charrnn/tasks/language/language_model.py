@@ -1,11 +1,10 @@
 """LanguageModel: a trained model of text, ready to sample, score and evaluate."""
 
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +26,13 @@ from charrnn.inference.generation import (
 )
 from charrnn.inference.known_words import KnownWordsConstraint
 from charrnn.inference.mixed_engine import MixedEngine
-from charrnn.inference.sampling import Filter, check_parameters
+from charrnn.inference.sampling import Filter
 from charrnn.inference.word_automaton import WordAutomaton
 from charrnn.tasks.base import Predictor
 from charrnn.tasks.language.corpus import SPLITS, Corpus, reopen
+from charrnn.tasks.language.keywords import constraints_from, sampling_params, texts_of
 from charrnn.tasks.language.texts import reading_of
+from charrnn.tasks.language.tunes import TUNE_LENGTH, bars_constraint, tune_form
 from charrnn.tokenizers.base import Ids
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from charrnn.tasks.language.steered import Steered
 
 NO_CONSTRAINTS = Constraints()
+
+LENGTH = 500
+"""Tokens of a sample at most, unless a number is asked for."""
 
 
 class LanguageModel(Predictor):
@@ -63,7 +67,7 @@ class LanguageModel(Predictor):
         self.threads, self.precision = threads or default_threads(), precision
         self._given_threads = threads
         self._words: dict[str, list[str]] = {}
-        self._known: dict[tuple[str, tuple[str, ...], str | None], KnownWordsConstraint] = {}
+        self.kept_filters: dict[tuple[Any, ...], Filter] = {}
 
     @cached_property
     def corpus(self) -> Corpus | None:
@@ -79,7 +83,7 @@ class LanguageModel(Predictor):
         self,
         prompt: str = "",
         *,
-        length: int = 500,
+        length: int | None = None,
         seed: int | None = None,
         stop: str | Sequence[str] = (),
         greedy: bool = False,
@@ -91,30 +95,29 @@ class LanguageModel(Predictor):
         no_copy: int | None = None,
         novel: bool = False,
         known_words: bool | str | Path = False,
+        bars: bool | None = None,
+        key: str = "",
+        meter: str = "",
         **values: float,
     ) -> Iterator[str]:
         """Prompt -> its continuation, in pieces as they are drawn.
 
-        length: tokens at most. seed: None draws one. stop: texts to end before. greedy: always take
-        the most likely token. beam: width of a beam search, 0 to sample. ban, allow, bias, regex,
-        no_copy, novel, known_words: constraints as in `charrnn sample`; known_words is True or a
-        file. values: parameters of the filters, such
-        as temperature=0.7, top_p=0.9. UsageError for an unknown one.
+        length: tokens at most; None is 500, and 5,000 for a tune. seed: None draws one. stop: texts
+        to end before. greedy: always take the most likely token. beam: width of a beam search, 0 to
+        sample. ban, allow, bias, regex, no_copy, novel, known_words, bars, key, meter: constraints
+        as in `charrnn sample`; known_words is True or a file; bars of None is True for models of
+        tunes. values: parameters of the filters, such as temperature=0.7, top_p=0.9. UsageError for
+        an unknown one.
         """
-        check_parameters(values)
+        if length is None:
+            length = TUNE_LENGTH if tune_form(self, look=False) else LENGTH
         if type(length) is not int or length < 0:
             raise UsageError(f"length is {length!r}", "give a whole number from 0")
-        params = SamplingParams(
-            length=length,
-            lines=self.checkpoint.info.lines,
-            stop=(stop,) if isinstance(stop, str) else tuple(stop),
-            # From the system, so that no other random state is read or changed.
-            seed=secrets.randbits(32) if seed is None else seed,
-            values=values | ({"temperature": 0.0} if greedy else {}),
+        own = {"lines": self.checkpoint.info.lines, "stop": texts_of(stop)}
+        params = sampling_params(length, seed, values, greedy, **own)
+        constraints = constraints_from(
+            ban, allow, bias, regex, no_copy, novel, known_words, bars, key, meter
         )
-        banned = (ban,) if isinstance(ban, str) else tuple(ban)
-        words = CORPUS if known_words is True else str(known_words) if known_words else None
-        constraints = Constraints(banned, allow, bias or {}, regex, no_copy, novel, words)
         start = begin(self.tokenizer, prompt)
         if beam:
             yield self.text_of(self.beam_search(start, beam, params, constraints), start)
@@ -163,21 +166,21 @@ class LanguageModel(Predictor):
         from charrnn.tasks.language.chat import Chat
         from charrnn.tasks.language.turns import MOST_RELEVANCE
 
-        check_parameters(values)
         if type(max_length) is not int or max_length < 1:
             raise UsageError(f"max_length is {max_length!r}", "give a whole number from 1")
         if not 0 <= relevance <= MOST_RELEVANCE:
             raise UsageError(
                 f"relevance is {relevance!r}", f"give a number from 0 to {MOST_RELEVANCE}"
             )
-        params = SamplingParams(
-            length=max_length,
-            seed=secrets.randbits(32) if seed is None else seed,
-            values=values | ({"temperature": 0.0} if greedy else {}),
-        )
-        banned = (ban,) if isinstance(ban, str) else tuple(ban)
-        constraints = Constraints(banned, allow, bias or {}, regex, no_copy, novel)
+        params = sampling_params(max_length, seed, values, greedy)
+        constraints = constraints_from(ban, allow, bias, regex, no_copy, novel)
         return Chat(self, name, me, params, constraints, relevance)
+
+    def tune(self, prompt: str = "", **options: Any) -> str:
+        """A whole tune, drawn again until it ends and has no flaw; the options are of `sample`."""
+        from charrnn.tasks.language.tunes import one_tune
+
+        return one_tune(self, prompt, options)
 
     def beam_search(
         self,
@@ -209,17 +212,18 @@ class LanguageModel(Predictor):
             self.checkpoint.info.lines,
             end,
             self.known_words,
+            bars_constraint(self, constraints),
         )
 
     def known_words(
         self, source: str, ban: tuple[str, ...] = (), allow: str | None = None
     ) -> KnownWordsConstraint:
         """The constraint to known words; what it has found is kept for the next generation."""
-        key = (source, ban, allow)
-        if key not in self._known:
+        key = ("known_words", source, ban, allow)
+        if key not in self.kept_filters:
             automaton = WordAutomaton(self.words(source), ban, allow)
-            self._known[key] = KnownWordsConstraint(automaton, self.tokenizer)
-        return self._known[key].renewed()
+            self.kept_filters[key] = KnownWordsConstraint(automaton, self.tokenizer)
+        return cast(KnownWordsConstraint, self.kept_filters[key]).renewed()
 
     def with_label(self, *labels: str, **weights: float) -> "LanguageModel":
         """A model of labelled documents -> the same, which writes and scores in a label.
