@@ -85,7 +85,7 @@ def test_a_model_of_another_text_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_a_model_that_learned_abc_as_any_text_counts_bars_where_it_is_asked(tmp_path: Path) -> None:
     text = "".join(PLAIN.format(number) for number in range(1, 40))
     model = charrnn.load(tiny_run(tmp_path, text=text))
-    model.engine = pairs(model.tokenizer, text)
+    model.engine = pairs(model.tokenizer, text)  # type: ignore[assignment]
     written = model.sample("X:1\n", length=300, seed=1, bars=True)
     head, _, music = ("X:1\n" + written).partition("\nK:")
     body = music[: music.rindex("|") + 1].split("\n\n")[0]
