@@ -153,7 +153,7 @@ def sample(
     )
     from charrnn.cli.sample_output import Job
     from charrnn.inference.generation import SamplingParams
-    from charrnn.tasks.language.tunes import TUNE_LENGTH, tune_form
+    from charrnn.tasks.language.tunes import default_length
 
     constraints = constraints_of(values)
     _refuse_contradictions(prompts, prompt or prompt_file, stop)
@@ -170,9 +170,8 @@ def sample(
         "mix": mix,
     }
     model = written_by([run, *(more or ())], blend, label or [], how, steer or ())
-    if "length" not in GIVEN.get() and tune_form(model, look=output is not None):
-        # By default a tune is written to its end.
-        length = TUNE_LENGTH
+    if "length" not in GIVEN.get():
+        length = default_length(model, look=output is not None)
     note_unseen(texts, model.tokenizer)
     note_blank(texts, model.tokenizer)
     note_unfinished(texts, model, constraints)

@@ -32,7 +32,7 @@ from charrnn.tasks.base import Predictor
 from charrnn.tasks.language.corpus import SPLITS, Corpus, reopen
 from charrnn.tasks.language.keywords import constraints_from, sampling_params, texts_of
 from charrnn.tasks.language.texts import reading_of
-from charrnn.tasks.language.tunes import TUNE_LENGTH, bars_constraint, tune_form
+from charrnn.tasks.language.tunes import bars_constraint, default_length
 from charrnn.tokenizers.base import Ids
 
 if TYPE_CHECKING:
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
     from charrnn.tasks.language.steered import Steered
 
 NO_CONSTRAINTS = Constraints()
-
-LENGTH = 500
-"""Tokens of a sample at most, unless a number is asked for."""
 
 
 class LanguageModel(Predictor):
@@ -109,8 +106,7 @@ class LanguageModel(Predictor):
         tunes. values: parameters of the filters, such as temperature=0.7, top_p=0.9. UsageError for
         an unknown one.
         """
-        if length is None:
-            length = TUNE_LENGTH if tune_form(self, look=False) else LENGTH
+        length = default_length(self) if length is None else length
         if type(length) is not int or length < 0:
             raise UsageError(f"length is {length!r}", "give a whole number from 0")
         own = {"lines": self.checkpoint.info.lines, "stop": texts_of(stop)}

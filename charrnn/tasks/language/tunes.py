@@ -23,8 +23,8 @@ TUNE = "tune"
 STRICT, PLAIN = "strict", "plain"
 """Forms of the tunes of a model: that of `data.tunes.strict`, and ABC learned as any text."""
 
-TUNE_LENGTH = 5000
-"""Tokens of a tune at most, unless a number is asked for: a long one has a third of them."""
+LENGTH, TUNE_LENGTH = 500, 5000
+"""Tokens of a text, and of a tune, at most: a long tune has a third of them."""
 
 TRIES = 20
 """Times that a tune is drawn at most."""
@@ -67,6 +67,11 @@ def tune_form(model: "LanguageModel", look: bool = True) -> str:
         return ""
     text = model.tokenizer.decode(corpus.splits["train"].load()[:LOOKED_AT])
     return PLAIN if looks_like_abc(text) else ""
+
+
+def default_length(model: "LanguageModel", look: bool = False) -> int:
+    """Tokens of a text at most, unless a number is asked for: a tune is written to its end."""
+    return TUNE_LENGTH if tune_form(model, look) else LENGTH
 
 
 def asked_key(text: str) -> str:
