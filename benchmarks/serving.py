@@ -1,6 +1,6 @@
 """A server with one client and with several: tokens per second, and the time to the first token.
 
-    python -m benchmarks.serving [--clients 16] [--seconds 10] [--layers 2] [--hidden 512]
+    python -m benchmarks.serving [--clients 16] [--seconds 10] [--hidden 512] [--threads 1]
 
 A real `charrnn serve` is started on loopback with a model of random weights. Clients are
 connections of this process that ask for streamed texts one after the other. Tokens are those that
@@ -28,13 +28,14 @@ LENGTH = 400
 
 
 @contextmanager
-def server(layers: int, hidden: int) -> Iterator[int]:
+def server(layers: int, hidden: int, threads: int | None) -> Iterator[int]:
     """A server of a random model -> its port."""
     with tempfile.TemporaryDirectory() as folder:
         run = create_run(Path(folder), "random")
         run.write_description({"turn": 1})
         run.save(random_model(layers, hidden, "lstm"), keep=1)
         command = [sys.executable, "-m", "charrnn", "serve", "random", "--port", "0"]
+        command += [] if threads is None else ["--threads", str(threads)]
         process = subprocess.Popen(
             [*command, "--runs-dir", folder], stderr=subprocess.PIPE, text=True
         )
@@ -116,8 +117,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--hidden", type=int, default=512)
+    parser.add_argument("--threads", type=int, help="as of charrnn serve")
     given = parser.parse_args()
-    with server(given.layers, given.hidden) as port:
+    with server(given.layers, given.hidden, given.threads) as port:
         asyncio.run(measure(port, given.clients, given.seconds))
 
 

@@ -64,22 +64,21 @@ def serve(
     limits = Limits(
         prompt=max_prompt, tokens=max_tokens, rows=max_batch, queue=max_queue, seconds=timeout
     )
-    bound = listen(host, port)
-    loopback = is_loopback(bound)
-    if not token and not loopback:
-        token = secrets.token_urlsafe(24)
-        terminal.say(f"token {token}")
-    models = Models(runs_dir, runs or [], limits, checkpoint, precision, threads)
-    models.load_all()
-    server = Server(models, limits, terminal.note)
+    with listen(host, port) as bound:
+        loopback = is_loopback(bound)
+        if not token and not loopback:
+            token = secrets.token_urlsafe(24)
+            terminal.say(f"token {token}")
+        models = Models(runs_dir, runs or [], limits, checkpoint, precision, threads)
+        models.load_all()
+        app = Server(models, limits, terminal.note).application(loopback, allow_host or (), token)
 
-    def ready() -> None:
-        names = ", ".join(models.listed()) or f"no run yet; they are looked for in {runs_dir}"
-        address, number = bound.getsockname()[:2]
-        shown = f"[{address}]" if ":" in address else address
-        terminal.say(f"serving {names}")
-        terminal.say(f"at http://{shown}:{number}/ and, for clients, http://{shown}:{number}/v1")
+        def ready() -> None:
+            names = ", ".join(models.listed()) or f"no run yet; they are looked for in {runs_dir}"
+            address, number = bound.getsockname()[:2]
+            url = f"http://[{address}]:{number}" if ":" in address else f"http://{address}:{number}"
+            terminal.say(f"serving {names}")
+            terminal.say(f"at {url}/ and, for clients, {url}/v1")
 
-    app = server.application(loopback, allow_host or (), token)
-    run(make_server(app, limits), bound, ready)
-    models.close()
+        run(make_server(app, limits), bound, ready)
+        models.close()

@@ -9,7 +9,7 @@ from charrnn.inference.generation import Chunk
 Report = tuple[int, Chunk | Exception]
 """The number of a job, and what it reports."""
 
-PACE = 0.02
+PACE = 0.04
 """Seconds between two deliveries: one event for each token would cost more than the token."""
 
 

@@ -20,8 +20,11 @@ from charrnn.serving.problems import Problem
 if TYPE_CHECKING:
     from charrnn.tasks.language.language_model import LanguageModel
 
-WARM = (1, 4, 16)
-"""Rows of the batches that a model is stepped with when it is loaded."""
+WARM = (16, 4, 1)
+"""Rows of the batches that a model is stepped with when it is loaded.
+
+The number of threads is chosen in the first: for many clients, where the time matters.
+"""
 
 WARM_STEPS = 14
 """Steps of each: the number of threads is tried on the first ones."""

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -16,6 +17,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from charrnn.errors import UsageError
 from charrnn.serving.guard import Guard
 from charrnn.serving.limits import Limits
+
+SWITCH = 0.0005
+"""Seconds after which a thread lets another one run.
+
+The thread that steps the batch needs the interpreter for a moment at each token; by default it
+would wait up to 5 ms for one that writes answers.
+"""
 
 GRACE = 30.0
 """Seconds after the time of a request until its connection is cut, whatever is left to be sent."""
@@ -82,6 +90,7 @@ class HttpServer(uvicorn.Server):
 
 def listen(host: str, port: int) -> socket.socket:
     """An address and a port, 0 for any -> a socket. UsageError if it cannot be listened on."""
+    made = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -90,6 +99,8 @@ def listen(host: str, port: int) -> socket.socket:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
     except OSError as error:
+        if made is not None:
+            made.close()
         raise UsageError(
             f"cannot listen on {host} port {port}: {error.strerror}",
             "choose another --port or --host",
@@ -131,9 +142,12 @@ def run(server: HttpServer, bound: socket.socket, ready: Callable[[], None]) -> 
     before: dict[int, Any] = {
         number: signal.signal(number, server.stop) for number in (signal.SIGINT, signal.SIGTERM)
     }
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH)
     try:
         asyncio.run(served(server, bound, ready))
     finally:
+        sys.setswitchinterval(interval)
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -20,6 +20,7 @@ from tests.torture import (
     prompts,
     resuming,
     series,
+    serving,
     sharing,
     tasks,
     terminals,
@@ -31,7 +32,7 @@ from tests.torture.rows import Row
 GROUPS = (
     kills, power, failing, folders, interruptions, sharing, damage, mutants, untrusted, resuming,
     environments, pipes, terminals, prompts, corpora, texts, series, chats, pairs, labels, tasks,
-    conditions, limits, load,
+    conditions, serving, limits, load,
 )  # fmt: skip
 
 
