@@ -1,6 +1,7 @@
 """The command line: it parses options, calls the library, and prints.
 
 main            the program; the one place that turns errors into exit codes
+grouped         the commands in the help, grouped by what one wants to do
 options         options that several commands share, and options made from config fields
 chosen          the options of train and plan that choose data, model and training
 effects         which options were given, and an error for one without effect

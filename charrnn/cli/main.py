@@ -15,7 +15,8 @@ import typer
 
 from charrnn import __version__
 from charrnn.cli.effects import Checked
-from charrnn.cli.options import option
+from charrnn.cli.grouped import Grouped
+from charrnn.cli.options import completed_words, option
 from charrnn.cli.output import broken_pipe
 from charrnn.cli.work import WorkLine
 from charrnn.errors import (
@@ -64,6 +65,7 @@ def program(names: Iterable[str] = COMMANDS) -> typer.Typer:
     """The command line with these commands; only their modules are imported."""
     app = typer.Typer(
         name="charrnn",
+        cls=Grouped,
         no_args_is_help=True,
         # Plain help: brackets in it are no markup, and `--help` need not import rich.
         rich_markup_mode=None,
@@ -94,7 +96,7 @@ def _wanted(words: Sequence[str]) -> Iterable[str]:
     """Command line -> the command it names, so that the others are not imported."""
     # Options before the command take no values, so the first word without a dash is the command.
     first = next((word for word in words if not word.startswith("-")), "")
-    # Help, completion and the message on an unknown command need all of them.
+    # Help, completion of a command's name and the message on an unknown one need all of them.
     return [first] if first in COMMANDS else COMMANDS
 
 
@@ -124,7 +126,7 @@ def run() -> NoReturn:
 def _run() -> int:
     interrupted = 128 + signal.SIGINT
     try:
-        app = program(_wanted(sys.argv[1:]))
+        app = program(_wanted(completed_words() or sys.argv[1:]))
         # Otherwise typer would print errors itself and exit with codes of its own.
         with WorkLine():
             code = app(prog_name="charrnn", standalone_mode=False) or 0

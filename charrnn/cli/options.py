@@ -1,13 +1,15 @@
 """Options and arguments that several commands share, and options made from config fields."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from charrnn.checkpoints.run import list_runs
+from charrnn.checkpoints.run import STEP_NAME, find_run, list_runs
 from charrnn.config import ModelConfig, TrainConfig
+from charrnn.errors import CharRNNError
 
 
 def option(*names: str, **settings: Any) -> Any:
@@ -24,12 +26,42 @@ Json = Annotated[bool, option("--json", help="Print JSON on stdout, one object p
 
 Force = Annotated[bool, option("--force", help="Overwrite an existing file.")]
 
+
+COMPLETE = "_CHARRNN_COMPLETE"
+"""The variable by which a shell asks for the completion of a line."""
+
+
+def completed_words() -> list[str]:
+    """The words of the line that a shell asks to complete, without the last; [] if none does."""
+    if COMPLETE not in os.environ:
+        return []
+    # The first is bash's, the other that of zsh and fish. Quotes do not matter here.
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
+    return line.rstrip("\n").split(" ")[1:-1]
+
+
+def _checkpoint_names(context: typer.Context, incomplete: str) -> list[str]:
+    """The steps of the run that the line names, for the shell."""
+    root = Path(context.params.get("runs_dir") or os.environ.get("CHARRNN_RUNS") or "runs")
+    # An option without its value, as the last word is, keeps the arguments from being read.
+    named = [word for word in completed_words()[1:] if (root / word / "run.json").is_file()]
+    try:
+        run = find_run(root, named[0] if named else None)
+    except CharRNNError:
+        return []
+    steps = sorted(
+        int(match[1]) for each in run.folder.iterdir() if (match := STEP_NAME.fullmatch(each.name))
+    )
+    return [name for name in ["best", "latest", *map(str, steps)] if name.startswith(incomplete)]
+
+
 Which = Annotated[
     str,
     option(
         "--checkpoint",
         metavar="WHICH",
         help="Checkpoint to load: best (in validation), latest, or a step.",
+        autocompletion=_checkpoint_names,
     ),
 ]
 
@@ -87,7 +119,8 @@ Precision = Annotated[
 
 
 def _run_names(context: typer.Context, incomplete: str) -> list[str]:
-    names = [run.name for run in list_runs(Path(context.params.get("runs_dir") or "runs"))]
+    root = context.params.get("runs_dir") or os.environ.get("CHARRNN_RUNS") or "runs"
+    names = [run.name for run in list_runs(Path(root))]
     return [name for name in names if name.startswith(incomplete)]
 
 

@@ -151,8 +151,13 @@ class RunningBatch:
                 job.on_chunk(Chunk(index, "", 0, (), "length", job.start))
             return []
         rows = [_Row(job) for _ in job.streams]
-        for index, row in enumerate(rows):
-            row.begin(index, self._tokenizer, self._characters, self._exclude)
+        try:
+            for index, row in enumerate(rows):
+                row.begin(index, self._tokenizer, self._characters, self._exclude)
+        except Exception as error:
+            # Of its filters: an error of this job alone, whoever is written beside it.
+            job.on_chunk(error)
+            return []
         return rows
 
     def _draw(self, logits: Logits, rows: list["_Row"]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from charrnn.inference.constraints import Constraints, token_biases
 from charrnn.inference.generation import Chunk, GenerationState, SamplingParams, begin
 from charrnn.inference.running_batch import Ends, Job
-from charrnn.inference.sampling import Filter, bias
+from charrnn.inference.sampling import Filter, bias, filters
 from charrnn.serving.limits import Limits
 from charrnn.serving.messages import is_chat, recall
 from charrnn.serving.models import Served
@@ -33,6 +33,8 @@ class Work:
 
 def make_work(asked: Asked, served: Served, limits: Limits, report: Report) -> Work:
     """A request and its model -> what to write. Problem or UsageError if that cannot be done."""
+    # Made once here, so that what is wrong with them is found before anything is written.
+    filters(asked.values)
     params = SamplingParams(
         length=asked.length,
         lines=served.model.checkpoint.info.lines,
@@ -96,8 +98,8 @@ def _reply(asked: Asked, served: Served, params: SamplingParams) -> list[tuple[J
     start, stream = chat.opened(recall(chat, asked.messages))
     streams = [(stream + index,) for index in range(asked.n)]
     made = [chat.filters() for _ in streams]
-    filters = _each(made, asked, served.model.tokenizer)
-    return [(Job(start, chat.turn_params, _unheard, streams, filters), "")]
+    each = _each(made, asked, served.model.tokenizer)
+    return [(Job(start, chat.turn_params, _unheard, streams, each), "")]
 
 
 def _constraints(asked: Asked) -> Constraints:
@@ -120,8 +122,8 @@ def _each(
     if asked.bias:
         amounts = _amounts(asked, tokenizer)
         first = bias(amounts, tokenizer.vocab_size)
-        made = [([first, *filters], ends) for filters, ends in made]
-    if not any(filters or ends for filters, ends in made):
+        made = [([first, *own], ends) for own, ends in made]
+    if not any(own or ends for own, ends in made):
         return None
     left: Iterator[Any] = iter(made)
     return lambda: next(left)

@@ -342,3 +342,15 @@ def test_threads_default_to_the_cores_there_are_at_most_four(
         assert default_threads() == threads
     monkeypatch.delattr("os.sched_getaffinity")
     assert default_threads() == 2
+
+
+def test_a_shell_completes_runs_options_and_checkpoints(trained: Shell) -> None:
+    def completed(line: str) -> list[str]:
+        words: dict[str, Any] = {"_CHARRNN_COMPLETE": "complete_bash", "COMP_WORDS": line}
+        return trained.run(**words, COMP_CWORD=str(line.count(" "))).succeeded().out.split()
+
+    assert completed("charrnn sample c") == ["corpus"]
+    assert completed("charrnn sample corpus --checkpoint ") == ["best", "latest", "15", "20"]
+    assert completed("charrnn sample corpus --checkpoint=1") == ["15"]
+    assert completed("charrnn sample --top-") == ["--top-n-sigma", "--top-k", "--top-p"]
+    assert completed("charrnn che") == ["checkpoints"]

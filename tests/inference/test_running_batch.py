@@ -134,3 +134,18 @@ def test_clearing_names_the_jobs(model: LanguageModel) -> None:
         batch.add(job)
     assert set(batch.clear()) == set(every)
     assert len(batch) == 0
+
+
+def test_filters_that_cannot_be_made_are_an_error_of_their_job_alone(model: LanguageModel) -> None:
+    batch, (good, *_) = RunningBatch(model), jobs(model, np.random.default_rng(2), 1)
+    good.params = replace(good.params, length=20)
+    batch.add(good)
+    chunks: list[Any] = []
+    params = SamplingParams(values={"mirostat": 1})
+    batch.add(Job(begin(model.tokenizer, "The"), params, chunks.append))
+    while len(batch):
+        batch.step()
+    assert [str(each) for each in chunks] == [
+        "version 1 of mirostat is not implemented; give --mirostat 2"
+    ]
+    assert collected(good) == alone(model, good)

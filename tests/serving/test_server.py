@@ -164,6 +164,8 @@ def test_errors_have_the_form_that_the_openai_client_knows(client: Any) -> None:
     with pytest.raises(openai.BadRequestError) as long:
         client.completions.create(model="fables", prompt="x" * 3000)
     assert long.value.code == "context_length_exceeded"
+    with pytest.raises(openai.BadRequestError, match="version 1 of mirostat"):
+        client.completions.create(model="fables", prompt="", extra_body={"mirostat": 1})
     with pytest.raises(openai.BadRequestError, match="unclosed group"):
         client.completions.create(model="fables", prompt="", extra_body={"regex": "("})
 
