@@ -218,7 +218,7 @@ class Fields:
         parts = Fields(options if isinstance(options, dict) else {})
         usage = parts.boolean("include_usage")
         parts.none_left()
-        values = {name: self.number(name, each.low, each.high) for name, each in PARAMETERS.items()}
+        values = {name: self._parameter(name) for name in PARAMETERS}
         seed = self.take("seed")
         if seed is not None and (type(seed) is not int or not -(2**63) <= seed < 2**63):
             raise refused("seed", "seed has to be a whole number of 64 bits")
@@ -234,6 +234,14 @@ class Fields:
             "allow": self.text("allow"),
             "regex": self.text("regex"),
         }
+
+    def _parameter(self, name: str) -> float | None:
+        """A parameter of a filter; None if it is not given."""
+        known = PARAMETERS[name]
+        value = self.number(name, known.low, known.high)
+        if value is not None and type(known.default) is int and not value.is_integer():
+            raise refused(name, f"{name} has to be a whole number")
+        return value
 
     def _bias(self) -> dict[str, float]:
         value = self.take("logit_bias", {})

@@ -406,3 +406,10 @@ def test_probabilities_sum_to_one(row: list[float]) -> None:
     p: Any = sampling.probabilities(np.array([row], np.float32))
     assert p.sum() == pytest.approx(1.0)
     assert (p >= 0).all()
+
+
+def test_a_number_of_tokens_is_a_whole_one() -> None:
+    sampling.check_parameter("top_k", 3.0)
+    with pytest.raises(UsageError, match="give a whole number"):
+        sampling.check_parameter("top_k", 0.5)
+    sampling.check_parameter("top_p", 0.5)

@@ -91,6 +91,11 @@ def check_parameter(name: str, value: float) -> None:
         raise UsageError(
             f"{name} is {value!r}", f"give a number from {known.low:g} to {known.high:g}"
         )
+    # A part of a token would keep none.
+    if type(known.default) is int and value != int(value):
+        raise UsageError(
+            f"{name} is {value!r}", f"give a whole number from {known.low:g} to {known.high:g}"
+        )
 
 
 def check_parameters(values: Mapping[str, float]) -> None:
