@@ -24,7 +24,7 @@ from charrnn.cli.options import (
 )
 from charrnn.cli.output import Output
 from charrnn.cli.prompts import STDIN
-from charrnn.data.reading import Tally
+from charrnn.data.reading import TUNE, Tally
 from charrnn.data.sources import opened
 from charrnn.errors import CorpusError, UsageError
 from charrnn.tokenizers.base import count, to_bytes
@@ -121,6 +121,8 @@ def score(
     if labels:
         # Lines of text without labels, whatever the documents of the training text were.
         reading = replace(reading, documents="")
+    if per_line and reading.documents == TUNE:
+        raise UsageError("--per-line scores lines, and a tune is more than one", "leave it out")
     with opened(file, reading) as found:
         if per_line or labels:
             lines = list(reading.numbered_lines(reading.text(found, tally), tally))

@@ -138,7 +138,7 @@ def train(
         str | None,
         option(
             help="What a document of its own is: a line, a file, blank (text between blank "
-            "lines), or chat (a conversation).",
+            "lines), chat (a conversation), or tune.",
             show_default="the text is one",
         ),
     ] = None,
@@ -149,6 +149,14 @@ def train(
             help="The text is a chat: lines of Name: text, or an export of WhatsApp, Telegram or "
             "Discord, or messages with roles.",
             show_default="where it plainly is one",
+        ),
+    ] = None,
+    tunes: Annotated[
+        bool | None,
+        option(
+            "--tunes/--no-tunes",
+            help="The files are tunes: ABC or MIDI, learned in all keys that their range allows.",
+            show_default="where they plainly are",
         ),
     ] = None,
     conditions: Conditions = None,

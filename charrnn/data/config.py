@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.data import sources
-from charrnn.data.reading import CHAT, DOCUMENTS, Reading
+from charrnn.data.reading import CHAT, DOCUMENTS, TUNE, Reading
 from charrnn.errors import UsageError
 
 ADDED = (
@@ -19,6 +19,7 @@ ADDED = (
     "folders",
     "files",
     "chat",
+    "tunes",
     "as_name",
     "conditions",
     "mix",
@@ -26,7 +27,7 @@ ADDED = (
 """Fields that run.json of earlier versions does not have."""
 
 AUTO = "auto"
-"""Documents of a new run: conversations where the files plainly are chats, else none."""
+"""Documents of a new run: tunes or conversations where the files plainly are such, else none."""
 
 CHOICES = {
     "errors": ("strict", "replace", "skip"),
@@ -48,10 +49,10 @@ class DataConfig:
     sources, valid, test: files, folders, globs or "-" for standard input. errors, newlines and
     documents are those of `Reading`. folders: "names" as earlier versions read them, "text" in
     natural order and without what is no text in the encoding. files: what folders and globs stood
-    for when the run began, by part. chat: asks for documents "chat", or not for them; None leaves
-    it to the text. as_name: who answers in a chat, "" for who usually does. conditions: whether
-    each document has a label, as in `data.conditions`. mix: "ngram" keeps a slice of the training
-    part apart, on which the weights of n-gram models are fitted. UsageError if the values
+    for when the run began, by part. chat, tunes: ask for documents "chat" and "tune", or not for
+    them; None leaves it to the text. as_name: who answers in a chat, "" for who usually does.
+    conditions: whether each document has a label, as in `data.conditions`. mix: "ngram" keeps a
+    slice of the training part apart, for the weights of n-gram models. UsageError if the values
     contradict each other.
 
     The defaults are what runs of earlier versions did; `for_new_run` gives what new runs do.
@@ -77,6 +78,7 @@ class DataConfig:
     folders: str = "names"
     files: tuple[tuple[str, tuple[str, ...]], ...] = ()
     chat: bool | None = None
+    tunes: bool | None = None
     as_name: str = ""
     conditions: bool = False
     mix: str = "none"
@@ -111,15 +113,22 @@ class DataConfig:
             raise UsageError("standard input can be read only once", "save it to a file first")
 
     def _refuse_contradictions(self) -> None:
-        """UsageError where what is asked of a chat cannot be together."""
-        if self.chat and (self.lines or self.documents not in ("", CHAT)):
-            other = "--lines" if self.lines else f"--documents {self.documents}"
-            raise UsageError(f"--chat and {other} contradict each other", "give one")
-        if self.conditions and (self.chat or self.documents == CHAT):
-            raise UsageError("--conditions and --chat contradict each other", "give one")
+        """UsageError where what is asked of a chat or of tunes cannot be together."""
+        for name, asked, kind in (("chat", self.chat, CHAT), ("tunes", self.tunes, TUNE)):
+            if asked and (self.lines or self.documents not in ("", kind)):
+                other = "--lines" if self.lines else f"--documents {self.documents}"
+                raise UsageError(f"--{name} and {other} contradict each other", "give one")
+            if self.conditions and (asked or self.documents == kind):
+                raise UsageError(f"--conditions and --{name} contradict each other", "give one")
         if self.chat is False and (self.documents == CHAT or self.as_name):
             other = "--as" if self.as_name else "--documents chat"
             raise UsageError(f"--no-chat and {other} contradict each other", "give one")
+        if self.tunes is False and self.documents == TUNE:
+            raise UsageError("--no-tunes and --documents tune contradict each other", "give one")
+        if self.chat and self.tunes:
+            raise UsageError("--chat and --tunes contradict each other", "give one")
+        if self.newlines == "keep" and (self.tunes or self.documents == TUNE):
+            raise UsageError("--newlines keep has no effect on tunes", "leave it out")
 
     def for_new_run(self) -> "DataConfig":
         """The same request, carried out as today and not as by earlier versions.
@@ -133,11 +142,15 @@ class DataConfig:
             documents = "file" if all(map(os.path.isdir, self.sources)) else "line"
         # Only texts may be chats; the data of other tasks has a class of its own.
         if not documents and type(self) is DataConfig:
-            documents = {True: CHAT, False: "", None: AUTO}[self.chat]
+            documents = CHAT if self.chat else TUNE if self.tunes else AUTO
+            if self.chat is False and self.tunes is False:
+                documents = ""
         return dataclasses.replace(
             self,
             documents=documents,
-            chat=None,
+            # What they forbid is asked where the files are looked at.
+            chat=self.chat if documents == AUTO else None,
+            tunes=self.tunes if documents == AUTO else None,
             lines=documents == "line",
             newlines=self.newlines or "convert",
             folders="text",
@@ -220,7 +233,7 @@ def _is_valid(name: str, value: Any) -> bool:
     """Whether a parsed value has the type of a field."""
     if name in ("sources", "valid", "test"):
         return isinstance(value, list) and all(isinstance(text, str) for text in value)
-    if name == "chat":
+    if name in ("chat", "tunes"):
         return value is None or type(value) is bool
     if name == "files":
         return isinstance(value, list) and all(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from charrnn.data.decoding import find_undecodable
 from charrnn.data.formats import read_head, recognize
+from charrnn.data.tunes.reader import may_be_tunes
 from charrnn.errors import CorpusError
 
 BLOCK = 4 << 20
@@ -25,13 +26,15 @@ class Selection:
     """Which files of a folder are read.
 
     encoding: files that are not valid in it are left out if `strict`. binary: any file is read, as
-    the byte tokenizer can. without: files, with all links resolved, that another part has.
+    the byte tokenizer can. without: files, with all links resolved, that another part has. tunes:
+    files of MIDI and ABC are read, and no others.
     """
 
     encoding: str = "utf-8"
     strict: bool = True
     binary: bool = False
     without: frozenset[str] = frozenset()
+    tunes: bool = False
 
 
 def natural(name: str) -> list[tuple[int, str]]:
@@ -64,10 +67,20 @@ def text_files(folder: Path, selection: Selection, spool: Path, notes: list[str]
         notes.append(f"left out of {folder}, {reason}: {paths[0]}{more}")
     if not texts:
         why = f" ({', '.join(left_out)})" if left_out else ""
+        if selection.tunes:
+            raise CorpusError(
+                f"the folder {folder} contains no file of tunes{why}",
+                "give a folder with MIDI or ABC files",
+            )
         raise CorpusError(
             f"the folder {folder} contains no text file{why}", "give a folder with text"
         )
     return texts
+
+
+def all_files(folder: Path, spool: Path) -> list[Path]:
+    """The files of a folder and its subfolders, of whatever kind, in natural order."""
+    return _walk(folder, spool, {})
 
 
 def _walk(folder: Path, spool: Path, left_out: dict[str, list[Path]]) -> list[Path]:
@@ -121,6 +134,8 @@ def _reason(path: Path, selection: Selection) -> str:
     head = read_head(path)
     if _is_own(path, head):
         return "written by charrnn"
+    if selection.tunes:
+        return "" if may_be_tunes(path, head) else "neither MIDI nor ABC"
     if selection.binary:
         return ""
     wide = b"\0" in "a".encode(selection.encoding)

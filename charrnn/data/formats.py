@@ -29,6 +29,7 @@ SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\xd8\xff", "a JPEG picture", "give a text file"),
     (b"GIF8", "a GIF picture", "give a text file"),
     (b"RIFF", "a RIFF file (sound or picture)", "give a text file"),
+    (b"MThd", "a MIDI file", "charrnn train {} learns its tune"),
     (b"ID3", "an MP3 file", "give a text file"),
     (b"\x7fELF", "a program", "give a text file"),
     (b"SQLite format 3\0", "an SQLite database", "export its text"),

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 from charrnn.data.chats import reader as chats
 from charrnn.data.chats.turns import ChatTally
+from charrnn.data.tunes import reader as tunes
+from charrnn.data.tunes import strict
+from charrnn.data.tunes.tally import TuneTally
 from charrnn.tokenizers.documents import END
 
 if TYPE_CHECKING:
@@ -29,10 +32,10 @@ The order matters: CR LF is one line end, so it is replaced before CR alone.
 BLOCK = 1 << 20
 """Characters of documents that are encoded at once."""
 
-CHAT = "chat"
+CHAT, TUNE = "chat", "tune"
 
-DOCUMENTS = ("line", "file", "blank", CHAT)
-"""What a document can be: a line, a file, what is between blank lines, a conversation."""
+DOCUMENTS = ("line", "file", "blank", CHAT, TUNE)
+"""What a document can be: a line, a file, what is between blank lines, a conversation, a tune."""
 
 
 @dataclass
@@ -48,6 +51,7 @@ class Tally:
     differs: bool = False
     is_blank: bool = True
     chat: ChatTally = field(default_factory=ChatTally)
+    tunes: TuneTally = field(default_factory=TuneTally)
 
     def take(self, text: str) -> None:
         """Note of a block what it consists of; at the first block of ordinary text it is known."""
@@ -75,6 +79,8 @@ class Tally:
             found.append(f"{self.blank:,} blank line{' is' if one else 's are'} left out")
         if self.chat.turns:
             found += self.chat.notes()
+        if self.tunes.files:
+            found += self.tunes.notes()
         return tuple(found)
 
     def doubts(self) -> tuple[str, ...]:
@@ -93,8 +99,8 @@ class Reading:
 
     errors: "strict", or "replace" or "skip" what cannot be decoded. newlines: "keep", or "convert"
     all LINE_ENDS; empty as in earlier versions, which kept them.
-    documents: "" or one of DOCUMENTS; conversations are in the strict form of `data.chats`. exact:
-    every byte is kept, for the byte tokenizer.
+    documents: "" or one of DOCUMENTS; conversations are in the strict form of `data.chats`, tunes
+    in that of `data.tunes`. exact: every byte is kept, for the byte tokenizer.
     """
 
     encoding: str = "utf-8"
@@ -167,6 +173,12 @@ class Reading:
         """
         if self.documents == CHAT:
             yield from self._conversations(sources, tally)
+            return
+        if self.documents == TUNE:
+            for tune in tunes.read(sources.files, self.encoding, self.errors, tally.tunes):
+                tally.take(document := strict.write(tune) + END)
+                yield document
+            tally.tunes.check(", ".join(map(str, sources.files[:1])))
             return
         if self.documents == "line":
             for text in complete_lines(self.text(sources, tally)):

@@ -20,7 +20,7 @@ from charrnn.activity import activity
 from charrnn.data.decoding import decode
 from charrnn.data.folders import Selection, natural, text_files
 from charrnn.data.formats import refuse_other_formats
-from charrnn.data.reading import Reading, Tally
+from charrnn.data.reading import TUNE, Reading, Tally
 from charrnn.errors import CorpusError, StorageError, is_forbidden
 
 BLOCK = 4 << 20
@@ -93,9 +93,10 @@ def opened(name: str | Path, reading: Reading) -> Iterator[Sources]:
     with tempfile.TemporaryDirectory() as spool:
         try:
             binary = reading.exact or b"\0" in "a".encode(reading.encoding)
-            selection = Selection(reading.encoding, reading.errors == "strict", binary)
+            tunes = reading.documents == TUNE
+            selection = Selection(reading.encoding, reading.errors == "strict", binary, tunes=tunes)
             found = find([str(name)], Path(spool), selection=selection)
-            if not reading.exact:
+            if not reading.exact and not tunes:
                 found.refuse_other_formats(reading.encoding)
             yield found
         except CorpusError as error:
@@ -177,6 +178,11 @@ def whole_lines(texts: Iterable[str], patient: bool = False) -> Iterator[str]:
 def is_expanded(name: str) -> bool:
     """Whether a command-line argument may stand for several files: a folder or a glob."""
     return name != STDIN and (os.path.isdir(name) or not os.path.lexists(name))
+
+
+def expanded(name: str) -> list[Path]:
+    """A command-line argument -> its path, or those of a glob. CorpusError if there is none."""
+    return _expand(name, natural)
 
 
 def _expand(name: str, order: Callable[[str], Any]) -> list[Path]:

@@ -84,6 +84,10 @@ that and none after it.
 FILES. Each conversation of a chat is a document of lines `Name: text`, each with a newline at its
 end; a line break inside a text is U+2028. U+FDD0 ends a conversation, after its last newline.
 """,
+    "tune": """
+FILES. Each tune is a document of five lines in a strict form of ABC, each with a newline at its
+end: X:1, M:, L:, K: and the body, without blanks. U+FDD0 ends it, after its last newline.
+""",
 }
 """By `documents`: how a file became the text that the model learned."""
 

@@ -227,7 +227,7 @@ class Predictor(ABC):
 
 OF_RUNNING_TEXT = frozenset(
     (
-        *("lines", "documents", "chat", "as_name", "conditions", "newlines", "preset"),
+        *("lines", "documents", "chat", "tunes", "as_name", "conditions", "newlines", "preset"),
         *("tie_weights", "mix"),
     )
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from charrnn.data.config import data_config_from_json
-from charrnn.data.reading import CHAT
+from charrnn.data.reading import CHAT, TUNE
 from charrnn.errors import UsageError
 from charrnn.tasks import get_task
 from charrnn.training.effects import BUDGET
@@ -96,8 +96,8 @@ def _recorded(plan: Plan, description: Mapping[str, Any]) -> dict[str, Any]:
     train = {item.name: getattr(plan.train_config, item.name) for item in fields(plan.train_config)}
     # Last, because --vocab-size is what was asked of the tokenizer and not what it came to.
     source = {item.name: getattr(data, item.name) for item in fields(kind)}
-    # --chat came to be a kind of documents.
-    source["chat"] = data.documents == CHAT
+    # --chat and --tunes came to be a kind of documents.
+    source |= {"chat": data.documents == CHAT, "tunes": data.documents == TUNE}
     asked = description.get("asked")
     return model | train | source | (asked if isinstance(asked, dict) else {})
 

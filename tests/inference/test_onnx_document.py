@@ -42,7 +42,7 @@ def learned(name: str, documents: str) -> Tokenizer:
     text = LEARNED + RARE
     ghosts = " Ghosts!" * 3 if name == "word" else ""
     tokenizer: Tokenizer = TOKENIZERS[name].train([text + ghosts], **settings, **size)
-    if documents in ("file", "blank", "chat"):
+    if documents in ("file", "blank", "chat", "tune"):
         tokenizer, text = DocumentTokenizer(tokenizer), text + END
     tokenizer.learn_floor(tokenizer.encode(text))
     assert tokenizer.floor is not None
@@ -96,8 +96,8 @@ def test_a_program_with_nothing_but_the_file_scores_and_samples_as_charrnn(
 
 
 @pytest.mark.parametrize("resets", [True, False])
-# A chat is read from many forms: its document says what text they become, and not how.
-@pytest.mark.parametrize("documents", [each for each in READING if each != "chat"])
+# Chats and tunes are read from many forms: their document says what text they become, not how.
+@pytest.mark.parametrize("documents", [each for each in READING if each not in ("chat", "tune")])
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_so_does_it_where_the_text_is_documents(
     name: str, documents: str, resets: bool, shell: Shell

@@ -6,6 +6,8 @@ abc            ABC notation as it is found -> tunes, and what was left out of th
 midi           a MIDI file -> a tune of one voice
 strict         a tune -> strict ABC
 transposition  a tune -> the same in other keys
+reader         files -> tunes, and how a file of tunes is recognized
+tally          what was taken of each file, and why the rest was not
 bars           whether the bars of a tune add up
 playing        a tune -> as it sounds: repeats played out, ties joined, chords under it
 midi_writer    a tune -> a MIDI file

@@ -14,6 +14,8 @@ from typing import Any
 from charrnn.data.tunes.fields import default_unit, key, length, meter, shown, unit
 from charrnn.data.tunes.score import (
     LETTERS,
+    LONGEST,
+    LONGEST_NOTE,
     TUPLETS,
     Bar,
     Chord,
@@ -63,9 +65,6 @@ TAG = re.compile(
 NAMES = {"T": "titles", "w": "lyrics", "W": "lyrics"}
 """Fields that are left out, as they are counted; the others are `other fields`."""
 
-LONGEST = 1 << 14
-"""Notes, bars and so on of a tune at most; a longer one is damage."""
-
 HIGHEST = 127
 """The number of the highest note that MIDI has."""
 
@@ -74,9 +73,6 @@ OPEN = {
     "[": "a chord is not closed", "&": "it has several voices",
 }  # fmt: skip
 """Signs after which what follows would be taken for notes of the tune."""
-
-LONGEST_NOTE = 16
-"""Whole notes that a note lasts at most."""
 
 DENOMINATORS = {each * 2**power for power in range(7) for each in (1, 3)}
 """Of lengths: halves of halves, and those of tuplets that a MIDI file has."""

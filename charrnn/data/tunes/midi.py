@@ -9,6 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from charrnn.data.tunes.score import (
+    LONGEST,
+    LONGEST_NOTE,
     SEMITONES,
     Bar,
     Element,
@@ -144,7 +146,7 @@ class _Events:
         self.left_out["notes without an end"] += len(sounding)
 
     def _meter(self, now: int, beats: int, unit: int) -> None:
-        if beats in BEATS and unit in UNITS:
+        if beats in BEATS and unit in UNITS and beats <= LONGEST_NOTE * unit:
             self.meters.setdefault(now, Meter(beats, unit))
         else:
             self.left_out["meters that ABC does not have"] += 1
@@ -256,10 +258,12 @@ def notate(notes: Sequence[Timed], meters: Sequence[tuple[Fraction, Meter]], key
         if elements or notes[place][0] < end:
             mark = "|" if end == whole else "||"
             elements += [*_bar(notes, place, now, end, key), Bar(mark if end < last else "|]")]
+        if len(elements) > LONGEST:
+            break
         now = end
         if now >= last:
             return Tune(first, Fraction(1, 8), key, tuple(elements))
-    raise UnreadableError(f"it is longer than {MOST_BARS:,} bars")
+    raise UnreadableError(f"it is longer than {MOST_BARS:,} bars or {LONGEST:,} notes")
 
 
 def _bar(

@@ -18,6 +18,13 @@ TUPLETS = {2: 3, 3: 2, 4: 3, 6: 2}
 """Notes of a tuplet -> those whose time they take, where the meter does not matter."""
 
 
+LONGEST = 1 << 14
+"""Notes, bars and so on of a tune at most; a longer one is damage."""
+
+LONGEST_NOTE = 16
+"""Whole notes that a note lasts at most."""
+
+
 class UnreadableError(ValueError):
     """Why a tune was not taken, in a few words."""
 

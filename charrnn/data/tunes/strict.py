@@ -1,10 +1,27 @@
 """A tune -> strict ABC, the form that models read and write. docs/tunes.md describes it."""
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 from charrnn.data.tunes.score import LETTERS, Bar, Chord, Key, Meter, Note, Pitch, Tune, Tuplet
 
 ACCIDENTALS = {2: "^^", 1: "^", 0: "=", -1: "_", -2: "__"}
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A pitch as it is written: whether an accidental stands before it."""
+
+    pitch: Pitch
+    accidental: bool
+
+    def __str__(self) -> str:
+        mark = ACCIDENTALS[self.pitch.alteration] if self.accidental else ""
+        return mark + _name(self.pitch)
+
+
+Part = str | Sign | Chord | Key
+"""A piece of a tune's text: what a transposition changes is not text yet."""
 
 
 def write(tune: Tune) -> str:
@@ -13,36 +30,53 @@ def write(tune: Tune) -> str:
     An accidental is written where the key, or the bar so far, says another one. There is no space
     and no line break within the body: beams and lines of print are no part of a tune.
     """
-    head = f"X:1\nM:{tune.meter.beats}/{tune.meter.unit}\nL:{tune.unit}\nK:{tune.key.name}\n"
-    key, so_far, parts = tune.key, dict[int, int](), list[str]()
+    return head(tune, tune.key) + "".join(map(text_of, parts(tune))) + "\n"
+
+
+def head(tune: Tune, key: Key) -> str:
+    """The lines before the body of a tune in a key."""
+    return f"X:1\nM:{tune.meter.beats}/{tune.meter.unit}\nL:{tune.unit}\nK:{key.name}\n"
+
+
+def text_of(part: Part) -> str:
+    """A piece of a tune -> its text."""
+    if isinstance(part, Chord):
+        return f'"{part.name}"'
+    return f"[K:{part.name}]" if isinstance(part, Key) else str(part)
+
+
+def parts(tune: Tune) -> list[Part]:
+    """A tune -> the pieces of its body."""
+    key, so_far, found = tune.key, dict[int, int](), list[Part]()
     for each in tune.elements:
         if isinstance(each, Note):
-            parts.append(_note(each, tune.unit, key, so_far))
+            end = length(each.length / tune.unit) + "-" * each.tied
+            if each.pitch is None:
+                found.append("z")
+            else:
+                found.append(_sign(each.pitch, key, so_far))
+            if end:
+                found.append(end)
         elif isinstance(each, Bar):
             so_far.clear()
-            parts.append(each.mark)
+            found.append(each.mark)
         elif isinstance(each, Key):
             key = each
-            parts.append(f"[K:{each.name}]")
+            found.append(each)
         elif isinstance(each, Meter):
-            parts.append(f"[M:{each.beats}/{each.unit}]")
+            found.append(f"[M:{each.beats}/{each.unit}]")
         elif isinstance(each, Tuplet):
-            parts.append(f"({each.notes}")
-        elif isinstance(each, Chord):
-            parts.append(f'"{each.name}"')
-    return head + "".join(parts) + "\n"
+            found.append(f"({each.notes}")
+        else:
+            found.append(each)
+    return found
 
 
-def _note(note: Note, unit: Fraction, key: Key, so_far: dict[int, int]) -> str:
-    """A note; `so_far` are the alterations of the bar so far, and is changed by it."""
-    end = length(note.length / unit) + "-" * note.tied
-    if note.pitch is None:
-        return "z" + end
-    step, alteration = note.pitch.step, note.pitch.alteration
-    known = so_far.get(step, key.alteration(step))
-    so_far[step] = alteration
-    mark = ACCIDENTALS[alteration] if alteration != known else ""
-    return mark + _name(note.pitch) + end
+def _sign(pitch: Pitch, key: Key, so_far: dict[int, int]) -> Sign:
+    """A pitch; `so_far` are the alterations of the bar so far, and is changed by it."""
+    known = so_far.get(pitch.step, key.alteration(pitch.step))
+    so_far[pitch.step] = pitch.alteration
+    return Sign(pitch, pitch.alteration != known)
 
 
 def _name(pitch: Pitch) -> str:

@@ -1,5 +1,7 @@
 """Language models: text -> a model that continues, scores and generates text.
 
+files           the files of each part, and what they plainly are: chats, or tunes
+tune_shelf      the tunes of a corpus, those of the training part in all keys
 splits          which part of the corpus a text belongs to
 leaks           held-out lines that the training part has too
 conditions      a model of labelled documents, made to write in a label or between several

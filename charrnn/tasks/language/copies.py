@@ -13,8 +13,8 @@ from charrnn.data.sources import Sources
 from charrnn.data.suffix_array import Span, SuffixArray, index_text
 from charrnn.errors import CorpusError, UsageError
 from charrnn.tasks.language.corpus import Corpus
+from charrnn.tasks.language.files import SPLITS, found_sources
 from charrnn.tasks.language.originality import open_index, text_of
-from charrnn.tasks.language.splits import SPLITS, found_sources
 
 STDIN = "stdin"
 """What a text that came through standard input is called."""

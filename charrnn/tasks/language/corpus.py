@@ -23,14 +23,8 @@ from charrnn.errors import CorpusError, StorageError, is_forbidden
 from charrnn.evaluation.scores import Pricing
 from charrnn.tasks.base import Dataset
 from charrnn.tasks.language import transfer
-from charrnn.tasks.language.splits import (
-    MINIMUM,
-    PARTS,
-    SPLITS,
-    Texts,
-    found_sources,
-    recorded_files,
-)
+from charrnn.tasks.language.files import SPLITS, found_sources, recorded_files
+from charrnn.tasks.language.splits import MINIMUM, PARTS, Texts
 from charrnn.tasks.language.unknown import UnknownWords, pricing
 from charrnn.tokenizers import TOKENIZERS, Tokenizer
 from charrnn.tokenizers.base import id_type

@@ -4,10 +4,8 @@ A continuous text is cut at two positions. Documents are assigned by a hash of t
 period of the text can decide what validates, and equal documents are in the same part.
 """
 
-import codecs
-import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -20,15 +18,14 @@ from charrnn.data import sources
 from charrnn.data.chats import reader as chats
 from charrnn.data.chats.turns import clean_name
 from charrnn.data.conditions import LabelTally, folder_label, labelled, labels_in
-from charrnn.data.config import AUTO, DataConfig
-from charrnn.data.folders import Selection
-from charrnn.data.reading import BLOCK, CHAT, Tally
+from charrnn.data.config import DataConfig
+from charrnn.data.reading import BLOCK, CHAT, TUNE, Tally
 from charrnn.data.sources import Sources, whole_lines
 from charrnn.errors import CorpusError, UsageError
+from charrnn.tasks.language.files import SPLITS, recognized
 from charrnn.tasks.language.leaks import Leaks
+from charrnn.tasks.language.tune_shelf import TuneShelf
 from charrnn.tokenizers.base import count
-
-SPLITS = ("train", "valid", "test")
 
 TUNING = "tuning"
 """The part that only the weights of a mixture are fitted on."""
@@ -41,78 +38,14 @@ TUNING_FRACTION, TUNING_CHARACTERS = 0.05, 30_000
 MINIMUM = 100
 """Fewer characters are not worth training on."""
 
-LOOKED_AT = 20
-"""Files of a folder that are looked at, to see whether it is one of chats."""
-
-
-def found_sources(config: DataConfig, folder: Path) -> dict[str, Sources]:
-    """The main text, as "train", and the files of splits that have their own.
-
-    Those that a run has recorded are taken as they are, so that what was put into a folder since
-    does not change the run.
-    """
-    named = {"train": config.sources, "valid": config.valid, "test": config.test}
-    recorded = dict(config.files)
-    found: dict[str, Sources] = {}
-    # The held-out files first: they are left out of a folder that contains them.
-    for name in ("valid", "test", "train"):
-        if name in recorded:
-            found[name] = Sources(tuple(map(Path, recorded[name])))
-        elif named[name] or name == "train":
-            held_out = {str(path.resolve()) for each in found.values() for path in each.files}
-            found[name] = sources.find(
-                named[name], folder, config.binary, _selection(config, frozenset(held_out))
-            )
-    return {name: found[name] for name in SPLITS if name in found}
-
-
-def _selection(config: DataConfig, without: frozenset[str]) -> Selection | None:
-    if config.folders == "names":
-        return None
-    return Selection(config.encoding, config.errors == "strict", config.binary, without)
-
-
-def chat_form(source: Sources, config: DataConfig) -> str:
-    """Files -> the form of chats that each of them plainly has, "" if one may be any text."""
-    forms = []
-    for path in source.files[:LOOKED_AT]:
-        try:
-            with path.open("rb") as file:
-                raw = file.read(2 * chats.HEAD)
-            # Incremental, because the last character may have been cut.
-            decoder = codecs.getincrementaldecoder(config.encoding)("replace")
-            forms.append(chats.form_of(decoder.decode(raw)[: chats.HEAD]))
-        except (OSError, UnicodeError):
-            # The reading that follows says what is wrong with it.
-            return ""
-    return ", ".join(dict.fromkeys(forms)) if all(forms) else ""
-
-
-def recorded_files(
-    config: DataConfig, found: dict[str, Sources]
-) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """What run.json records of the parts that folders or globs stand for."""
-    named = {"train": config.sources, "valid": config.valid, "test": config.test}
-    return tuple(
-        (name, tuple(map(str, source.files)))
-        for name, source in found.items()
-        # A pipe's contents are saved in the run's folder, which may be moved.
-        if any(map(sources.is_expanded, named[name]))
-        and not any(each == sources.STDIN or Path(each).is_fifo() for each in named[name])
-    )
-
 
 class Texts:
     """The corpus as pairs of a split's name and a block of its text; each iteration reads it."""
 
     @activity("reading the text")
     def __init__(self, config: DataConfig, folder: Path) -> None:
-        self.sources = found_sources(config, folder)
+        config, self.sources, self.recognized = recognized(config, folder)
         self.main = self.sources["train"]
-        self.recognized = ""
-        if config.documents == AUTO:
-            self.recognized = chat_form(self.main, config)
-            config = dataclasses.replace(config, documents=CHAT if self.recognized else "")
         if config.as_name and config.documents != CHAT:
             raise UsageError(
                 f"--as {config.as_name} is for a chat, and the text is not read as one",
@@ -121,7 +54,8 @@ class Texts:
         self.config = config
         self.reading = config.reading
         self.tally = Tally()
-        if not self.reading.exact:
+        self.tunes = TuneShelf(config, folder) if config.documents == TUNE else None
+        if not self.reading.exact and not self.tunes:
             for source in self.sources.values():
                 source.refuse_other_formats(config.encoding)
         # A split that has its own files takes nothing from the main text.
@@ -141,6 +75,8 @@ class Texts:
             if config.documents == CHAT:
                 chats.check(self.tally.chat, ", ".join(config.sources))
                 self.answers = self._answers()
+            if self.tunes:
+                self.tunes.check()
         else:
             self.length = sum(map(len, self._blocks(self.main)))
         if self.length < MINIMUM:
@@ -160,10 +96,9 @@ class Texts:
         found = [note for source in self.sources.values() for note in source.notes]
         tally = self.tally
         if self.recognized:
-            found.append(
-                f"read as a chat, because it plainly is one ({self.recognized}); "
-                "--no-chat reads it as any other text"
-            )
+            found.append(self.recognized)
+        if self.tunes:
+            return (*found, *self.tunes.notes(self.sources), *self._leaks())
         if self.config.documents == CHAT:
             how = "as --as says" if self.config.as_name else "which --as NAME changes"
             found.append(f"in charrnn chat {self.answers} answers, {how}")
@@ -234,7 +169,8 @@ class Texts:
         self.part_labels = {name: Counter[str]() for name in PARTS}
         for name, text in self._parts():
             # What a mixture is fitted on is part of the training, too.
-            self.leaks.take("train" if name == TUNING else name, text)
+            if not self.tunes:
+                self.leaks.take("train" if name == TUNING else name, text)
             if self.config.conditions:
                 self.part_labels[name].update(labels_in(text, self.config.documents))
             yield name, text
@@ -288,18 +224,31 @@ class Texts:
                 yield from labelled(each, self.labels, folder_label(file))
 
     def _unlabelled(self, source: Sources) -> Iterator[str]:
+        if self.tunes:
+            return iter(self.tunes.documents(source))
         return self.reading.documents_of(source, self.tally)
+
+    def _hash(self, document: str) -> int:
+        """What decides the part of a document."""
+        return self.tunes.melody(document) if self.tunes else content_hash(document)
 
     def _by_document(self) -> Iterator[tuple[str, str]]:
         """Whole documents, by the hash of their content."""
         return gathered(
-            (self.held_out.get(content_hash(each), "train"), each)
+            (part, version)
             for each in self._documents(self.main)
+            for part in (self.held_out.get(self._hash(each), "train"),)
+            for version in self._versions(part, each)
         )
+
+    def _versions(self, part: str, document: str) -> Iterable[str]:
+        """A document as it is in a part: a tune to learn is in all keys."""
+        learned = self.tunes and part == "train"
+        return self.tunes.in_all_keys(document) if self.tunes and learned else (document,)
 
     def _measured(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """Hash and characters of each document."""
-        pairs = [(content_hash(each), len(each)) for each in self._documents(self.main)]
+        pairs = [(self._hash(each), len(each)) for each in self._documents(self.main)]
         hashes = np.array([pair[0] for pair in pairs], np.uint64)
         return hashes, np.array([pair[1] for pair in pairs], np.int64)
 
@@ -311,7 +260,7 @@ class Texts:
         each, index = np.unique(hashes, return_inverse=True)
         total = np.bincount(index, lengths).astype(np.int64)
         if len(each) <= len(wanted):
-            some = count(len(each), "different document")
+            some = count(len(each), "different tune" if self.tunes else "different document")
             raise CorpusError(
                 f"the text has {some}, and each part needs one of its own",
                 "give more text, files with --valid, or --valid-fraction 0",

@@ -9,7 +9,7 @@ from charrnn.data.tunes import strict
 from charrnn.data.tunes.abc import parse, tunes
 from charrnn.data.tunes.bars import bars
 from charrnn.data.tunes.score import Bar, Meter, Note, Pitch, Tune, UnreadableError
-from charrnn.data.tunes.transposition import all_keys, transposed
+from charrnn.data.tunes.transposition import all_keys, texts_in_all_keys, transposed
 
 HEAD = "X:7\nT:A title\nM:3/4\nL:1/8\nK:G\n"
 
@@ -169,3 +169,12 @@ def test_a_second_ending_is_a_line() -> None:
     assert [each.mark for each in read("A6|1B6:|2c6|]").elements if isinstance(each, Bar)] == [
         "|", "[1", ":|", "[2", "|]"
     ]  # fmt: skip
+
+
+def test_the_texts_in_all_keys_are_those_of_the_tunes_in_all_keys() -> None:
+    tune = read(
+        '|:"G"G2 ^A2 =F2 | "D7/F#"B,6- |1 _e2 d4:|2 ^c6|][M:2/4]z4|[K:Eb]e2 =A2|(3_a_gf ^f2|]'
+    )
+    texts = list(texts_in_all_keys(tune, 40, 90))
+    assert texts == [strict.write(each) for each in all_keys(tune, 40, 90)]
+    assert len(set(texts)) == len(texts) > 7

@@ -1,51 +1,18 @@
 """MIDI files -> tunes: quantized, in bars, one voice; a damaged file is one reason."""
 
-import io
 import random
 from fractions import Fraction
-from typing import Any
 
 import pytest
 
 from charrnn.data.tunes import midi, strict
 from charrnn.data.tunes.bars import bars
 from charrnn.data.tunes.score import Key, Meter, Note, UnreadableError
+from tests.support.tune_files import midi_file, saved
 
 mido = pytest.importorskip("mido")
 
-BEAT = 480
-
-
-def file(
-    *notes: tuple[float, float, int], meter: tuple[int, int] = (3, 4), key: str = "D"
-) -> bytes:
-    """Notes as begin and end in beats and a pitch -> the bytes of a MIDI file."""
-    track = mido.MidiTrack()
-    track.append(mido.MetaMessage("time_signature", numerator=meter[0], denominator=meter[1]))
-    track.append(mido.MetaMessage("key_signature", key=key))
-    events = sorted(
-        (round(time * BEAT), on, pitch)
-        for begin, end, pitch in notes
-        for time, on in ((begin, 1), (end, 0))
-    )
-    now = 0
-    for time, on, pitch in events:
-        kind = "note_on" if on else "note_off"
-        track.append(mido.Message(kind, note=pitch, velocity=64 * on, time=time - now))
-        now = time
-    return saved(track)
-
-
-def saved(*tracks: Any) -> bytes:
-    """Tracks -> the bytes of a MIDI file."""
-    raw = io.BytesIO()
-    whole = mido.MidiFile(ticks_per_beat=BEAT)
-    whole.tracks.extend(tracks)
-    whole.save(file=raw)
-    return raw.getvalue()
-
-
-TUNE = file(
+TUNE = midi_file(
     (0, 1, 62), (1, 1.5, 66), (1.5, 2, 69), (2, 2.333, 74), (2.333, 2.667, 73), (2.667, 3, 71),
     (3, 6.5, 69), (6.52, 7, 67), (7, 9, 66),
 )  # fmt: skip
@@ -58,13 +25,13 @@ def test_notes_are_put_at_sixteenths_or_thirds_and_in_bars() -> None:
 
 
 def test_the_highest_line_is_taken_and_the_others_are_counted() -> None:
-    taken = midi.read(file((0, 3, 48), (0, 2, 62), (0, 2, 55), (2, 3, 64)))
+    taken = midi.read(midi_file((0, 3, 48), (0, 2, 62), (0, 2, 55), (2, 3, 64)))
     assert strict.write(taken.tune).splitlines()[-1] == "D4E2|]"
     assert taken.polyphonic == 2
 
 
 def test_silence_before_the_first_bar_is_no_part_of_the_tune() -> None:
-    assert strict.write(midi.read(file((7, 9, 62))).tune).splitlines()[-1] == "z2D4|]"
+    assert strict.write(midi.read(midi_file((7, 9, 62))).tune).splitlines()[-1] == "z2D4|]"
 
 
 def test_no_damage_is_more_than_a_reason() -> None:
@@ -97,7 +64,7 @@ def test_what_is_no_tune_has_a_reason() -> None:
     assert reason(b"") == "it is damaged (it ends early)"
     assert "bytes" in reason(bytes(midi.MOST_BYTES + 1))
     far = mido.MidiTrack([mido.Message("note_on"), mido.Message("note_off", time=1 << 27)])
-    assert reason(saved(far)) == "it is longer than 4,096 bars"
+    assert reason(saved(far)) == "it is longer than 4,096 bars or 16,384 notes"
 
 
 def test_what_is_left_out_of_a_file_is_counted() -> None:

@@ -9,14 +9,9 @@ import pytest
 
 from charrnn.data.config import DataConfig
 from charrnn.errors import CorpusError
+from charrnn.tasks.language.files import found_sources, recorded_files
 from charrnn.tasks.language.leaks import Leaks
-from charrnn.tasks.language.splits import (
-    Texts,
-    content_hash,
-    found_sources,
-    gathered,
-    recorded_files,
-)
+from charrnn.tasks.language.splits import Texts, content_hash, gathered
 
 
 def config(*files: Path, **fields: object) -> DataConfig:
