@@ -1,9 +1,10 @@
 """Validation loss of models that the planner chose for a text and a time budget.
 
-    python benchmarks/learning.py [FILE ...] [--minutes 2] [--options "--cell gru"]
+    python benchmarks/learning.py [FILE ...] [--minutes 2] [--options "--cell gru"] [--adapt]
 
 The default files are those of corpora/. The loss is in nats per character on the validation part,
 as `charrnn evaluate` computes it for the best checkpoint; the time is that of the whole command.
+With --adapt it is followed by that of a model that learns from the part as it reads it.
 """
 
 import argparse
@@ -27,7 +28,7 @@ def charrnn(*arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def measure(file: Path, minutes: float, options: list[str]) -> str:
+def measure(file: Path, minutes: float, options: list[str], adapt: bool) -> str:
     """Train on a text -> a line of the table."""
     with tempfile.TemporaryDirectory() as runs:
         start = time.perf_counter()
@@ -35,7 +36,9 @@ def measure(file: Path, minutes: float, options: list[str]) -> str:
             "train", str(file), "--minutes", str(minutes), "--runs-dir", runs, "--json", *options
         )
         seconds = time.perf_counter() - start
-        (score,) = charrnn("evaluate", "--runs-dir", runs, "--json")
+        own = ["--adapt"] if adapt else []
+        (score,) = charrnn("evaluate", "--runs-dir", runs, "--json", *own)
+    adapted = f", adapted {score['adapted_nats_per_char']:.4f}" if adapt else ""
     plan, end = events[0]["plan"], events[-1]  # the end has the steps that were taken
     model, train = plan["model"], plan["train"]
     return (
@@ -43,7 +46,7 @@ def measure(file: Path, minutes: float, options: list[str]) -> str:
         f"{model['cell']} {model['num_layers']}x{model['hidden_size']:<4} "
         f"{plan['parameters'] / 1e6:5.2f}M  {end['step']:6} x {train['batch_size']}x"
         f"{train['seq_length']}  {end['epochs']:5.1f}  {model['dropout']:4.2f} | "
-        f"{plan['tokens_per_second'] / 1e3:5.1f}k | {score['nats_per_char']:.4f}"
+        f"{plan['tokens_per_second'] / 1e3:5.1f}k | {score['nats_per_char']:.4f}{adapted}"
     )
 
 
@@ -53,6 +56,7 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--minutes", nargs="+", type=float, default=[2.0])
     parser.add_argument("--options", default="", help="more options of charrnn train")
+    parser.add_argument("--adapt", action="store_true", help="also adapt to the validation part")
     given = parser.parse_args()
     print(
         "text               minutes | taken  | plan: model, steps, epochs, dropout | speed | loss"
@@ -60,7 +64,8 @@ def main() -> None:
     texts = dict.fromkeys(given.files, "") or CORPORA
     for minutes in given.minutes:
         for file, options in texts.items():
-            print(measure(file, minutes, [*options.split(), *given.options.split()]), flush=True)
+            own = [*options.split(), *given.options.split()]
+            print(measure(file, minutes, own, given.adapt), flush=True)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ TORCH_FREE = (
 """Entries of which importing every module loads no torch, except those of WITH_TORCH."""
 
 WITH_TORCH = (
-    "evaluation.gradient_flow", "tasks.language.network", "tasks.language.evaluate",
+    "evaluation.gradient_flow",
+    "tasks.language.adapting", "tasks.language.evaluate", "tasks.language.network",
     "tasks.series.network", "tasks.series.steppers",
     "tasks.pairs.network", "tasks.pairs.stepper",
     "tasks.labels.network", "tasks.labels.stepper",

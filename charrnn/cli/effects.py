@@ -133,6 +133,13 @@ _TUNES = (
 )  # fmt: skip
 """What the options of files of tunes need."""
 
+_FLOAT32 = Effect(
+    "adapt",
+    lambda values: values.get("precision") != "int8",
+    "with --precision int8, whose weights cannot learn",
+    neutral=False,
+)
+
 COMMANDS: Mapping[str, tuple[Effect, ...]] = {
     "train": (
         *(
@@ -162,6 +169,7 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
             "device", lambda v: v.get("precision") != "int8", "with --precision int8, on any device"
         ),
         Effect("force", _has("confusion"), "without --confusion", neutral=False),
+        _FLOAT32,
     ),
     "score": (
         Effect("label", _lacks("blend"), "on a blend of several models", "name one model"),
@@ -171,6 +179,15 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
             "with --per-line, --labels and --color",
             neutral=False,
         ),
+        Effect(
+            "adapt",
+            lambda v: not (v.get("per_line") or v.get("color") or v.get("labels")),
+            "with --per-line, --labels and --color",
+            neutral=False,
+        ),
+        Effect("adapt", _lacks("blend"), "on a blend", "name one model", neutral=False),
+        Effect("adapt", _lacks("label"), "with --label", neutral=False),
+        _FLOAT32,
     ),
     "compare": (
         Effect("json", _lacks("html"), "with --html, which writes a page"),

@@ -7,6 +7,7 @@ from charrnn.checkpoints.header import LANGUAGE
 from charrnn.cli import terminal
 from charrnn.cli.effects import GIVEN
 from charrnn.cli.options import (
+    Adapt,
     Device,
     Errors,
     Force,
@@ -27,6 +28,7 @@ from charrnn.tasks.base import Predictor
 from charrnn.tokenizers.base import count
 
 if TYPE_CHECKING:
+    from charrnn.evaluation.scores import Score
     from charrnn.tasks.language.label_scores import LabelScore
 
 SHOWN = 30
@@ -47,6 +49,7 @@ def evaluate(
         str, option(help="Encoding of --file.", show_default="the training text's")
     ] = "utf-8",
     errors: Errors = "strict",
+    adapt: Adapt = False,
     confusion: Annotated[
         Path | None,
         option(
@@ -99,24 +102,34 @@ def evaluate(
     if model.checkpoint.task != LANGUAGE:
         _evaluate_other(model, split, file, out, json, confusion)
         return
-    score, labels = model.evaluate_labels(
-        split, file=file, encoding=asked, errors=errors, device=device, on_note=terminal.note
-    )
+    # Of one reading: a pipe cannot be read twice.
+    read = model.read(split, file, asked, errors, terminal.note)
+    score, labels = model.evaluate_read(read, device), model.label_scores_of(read)
+    adapted = model.evaluate_read(read, device, adapt=True) if adapt else None
     if json:
         out.json(
             score.to_json()
+            | (adapted.to_json() if adapted else {})
             | {"checkpoint": str(model.path), "split": None if file else split}
             | _labels_json(labels)
         )
-    else:
-        out.write(
-            f"{score.nats_per_char:.4f} nats/char, {score.bits_per_char:.4f} bits/char, "
-            f"loss {score.loss:.4f} nats/token, perplexity {score.perplexity:.4g}, "
-            f"over {count(score.tokens, 'token')} ({count(score.characters, 'character')})"
-            f"{score.unknown_share()}\n"
-        )
-        out.flush()
-        _print_labels(labels)
+        return
+    out.write(
+        f"{_figures(score)}, over {count(score.tokens, 'token')} "
+        f"({count(score.characters, 'character')}){score.unknown_share()}\n"
+    )
+    if adapted:
+        out.write(f"{_figures(adapted)}, adapted to the text as it was read\n")
+    out.flush()
+    _print_labels(labels)
+
+
+def _figures(score: "Score") -> str:
+    """The beginning of a line."""
+    return (
+        f"{score.nats_per_char:.4f} nats/char, {score.bits_per_char:.4f} bits/char, "
+        f"loss {score.loss:.4f} nats/token, perplexity {score.perplexity:.4g}"
+    )
 
 
 def _labels_json(labels: "list[LabelScore]") -> dict[str, Any]:
@@ -170,7 +183,7 @@ def _evaluate_other(
     """The score of a model that is not a language model, and of its baselines."""
     task = model.checkpoint.task
     given = GIVEN.get()
-    for name in ("encoding", "errors", "device"):
+    for name in ("encoding", "errors", "device", "adapt"):
         if name in given:
             option_name = given[name]
             raise UsageError(

@@ -92,6 +92,11 @@ Mix = Annotated[
     ),
 ]
 
+Adapt = Annotated[
+    bool,
+    option("--adapt", help="Also say how well a copy of the model does that learns as it reads."),
+]
+
 Errors = Annotated[
     Literal["strict", "replace", "skip"],
     option(help="Bytes of the text that are not valid in its encoding: strict is an error."),

@@ -1,4 +1,7 @@
-"""`charrnn score`: how well a model predicts a text. torch, which loads slowly, is not imported."""
+"""`charrnn score`: how well a model predicts a text.
+
+torch, which loads slowly, is imported by --adapt alone.
+"""
 
 import math
 from dataclasses import replace
@@ -12,6 +15,7 @@ from charrnn.cli import terminal
 from charrnn.cli.effects import GIVEN
 from charrnn.cli.models import weights_of, written_by
 from charrnn.cli.options import (
+    Adapt,
     Errors,
     Json,
     Mix,
@@ -88,6 +92,7 @@ def score(
     yardsticks: Annotated[
         bool, option(help="Compare with baselines: a 5-gram model, gzip and xz.")
     ] = True,
+    adapt: Adapt = False,
     encoding: Annotated[
         str, option(help="Encoding of the text.", show_default="the training text's")
     ] = "utf-8",
@@ -140,7 +145,7 @@ def score(
     elif color:
         _print_colored(model, text)
     else:
-        _print_whole(model, text, yardsticks, json)
+        _print_whole(model, text, adapt, yardsticks, json)
 
 
 def _sort_arguments(given: list[str | None], blend: str | None) -> tuple[list[str | None], str]:
@@ -181,12 +186,15 @@ def _fields(found: "Score") -> dict[str, Any]:
     return {"log_likelihood": -found.nats} | found.to_json()
 
 
-def _print_whole(model: "LanguageModel", text: str, compare: bool, as_json: bool) -> None:
-    """The figures of the whole text, and of the baselines."""
+def _print_whole(
+    model: "LanguageModel", text: str, adapt: bool, compare: bool, as_json: bool
+) -> None:
+    """The figures of the whole text, those of adapting to it, and those of the baselines."""
     from charrnn.tasks.language.baselines import baselines
 
     score = model.score(text)
     found = _fields(score)
+    adapted = model.score(text, adapt=True) if adapt else None
     tokens = model.tokenizer.encode(text)
     price = score.unknown_nats
     others = (
@@ -194,13 +202,19 @@ def _print_whole(model: "LanguageModel", text: str, compare: bool, as_json: bool
     )
     out = Output()
     if as_json:
-        out.json(found | ({"yardsticks": others} if compare else {}))
+        own = adapted.to_json() if adapted else {}
+        out.json(found | own | ({"yardsticks": others} if compare else {}))
         return
     out.write(
         f"{found['bits_per_char']:.4f} bits/char, perplexity {found['perplexity']:.4g}, "
         f"log-likelihood {found['log_likelihood']:,.1f} nats, {count(score.tokens, 'token')} "
         f"({count(score.characters, 'character')}){score.unknown_share()}\n"
     )
+    if adapted:
+        out.write(
+            f"{adapted.bits_per_char:.4f} bits/char, perplexity {adapted.perplexity:.4g}, "
+            "adapted to the text as it was read\n"
+        )
     for name, bits in others.items():
         out.write(f"{bits:.4f} bits/char by {name}\n")
     out.flush()

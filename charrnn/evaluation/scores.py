@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,22 @@ class Score:
         """The end of a line of figures: the share of words without an id, empty if all have one."""
         # A figure of a model that does not know some words is not complete without it.
         return f", {self.unknown / self.tokens:.1%} <unk>" if self.unknown else ""
+
+
+class AdaptedScore(Score):
+    """The score of a text by a model that learned from it as it read: no figure of a model.
+
+    Its fields in `--json` have names of their own, so that none is taken for another's.
+    """
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures, each as adapted_NAME."""
+        names = ("nats", "loss", "nats_per_char", "bits_per_char", "perplexity")
+        return {f"adapted_{name}": getattr(self, name) for name in names}
+
+    def summary(self) -> str:
+        """The figures of a line, and that they are adapted."""
+        return f"{super().summary()}, adapted to the text as it was read"
 
 
 def log_probabilities(
@@ -250,13 +266,24 @@ def read_text(
         # Documents are encoded many at a time; other text in whole lines, as in training.
         blocks = in_blocks(blocks) if reading.documents else whole_lines(blocks)
         texts = list(blocks)
-    encoded = [tokenizer.spell_unknown(text) for text in texts]
-    if not encoded:
+    parts = [tokenizer.spell_unknown(text) for text in texts]
+    if not parts:
         raise CorpusError(f"{path} is empty", "give a file with text")
-    tokens = np.concatenate([ids for ids, _ in encoded])
-    price = tokenizer.unknown_nats(word for _, words in encoded for word in words)
-    # Without a price, in tokenizers of earlier versions, the figures are those of the ids.
-    pricing = Pricing(tokenizer.floor)
-    if any(price):
-        pricing = Pricing(tokenizer.floor, tokenizer.unknown_id, sum(price) / len(price))
+    tokens = np.concatenate([ids for ids, _ in parts])
+    pricing = pricing_of(tokenizer, (word for _, words in parts for word in words))
     return tokens, sum(map(len, texts)), pricing
+
+
+def encoded(text: str, tokenizer: Tokenizer) -> tuple[NDArray[np.unsignedinteger], int, Pricing]:
+    """A text -> its tokens, the characters they encode, their pricing."""
+    tokens, words = tokenizer.spell_unknown(text)
+    return tokens, len(text), pricing_of(tokenizer, words)
+
+
+def pricing_of(tokenizer: Tokenizer, words: Iterable[str]) -> Pricing:
+    """A tokenizer and the words of a text that have no id -> the pricing of the text."""
+    price = tokenizer.unknown_nats(words)
+    # Without a price, in tokenizers of earlier versions, the figures are those of the ids.
+    if not any(price):
+        return Pricing(tokenizer.floor)
+    return Pricing(tokenizer.floor, tokenizer.unknown_id, sum(price) / len(price))

@@ -15,15 +15,57 @@ NUMBERS_AT_ONCE = 2**22
 """Numbers of the n-gram models' probabilities that are held at once: 17 MB."""
 
 
+class NGramLogits:
+    """The part of a mixture's logits that its n-gram models give, and their place in a text.
+
+    own: the weight of the network's logits. reset_id: the id that begins a document, or -1.
+    """
+
+    def __init__(self, mixture: Mixture, vocab_size: int, reset_id: int) -> None:
+        self._ngrams = NGramModel(mixture.followers, vocab_size, mixture.orders)
+        self._weights = mixture.weights[1:]
+        self.own, self._reset_id = float(np.float32(mixture.weights[0])), reset_id
+        self._rows = max(1, NUMBERS_AT_ONCE // (vocab_size * len(self._weights)))
+
+    def begin(self, rows: int) -> Intervals:
+        """The place in `rows` texts before their first token."""
+        return self._ngrams.begin(rows)
+
+    def after(self, ids: NDArray[np.integer], intervals: Intervals) -> Intervals:
+        """The place in the text after a token (B,), which may begin a document."""
+        # As the network's state: what stood before a document has nothing to do with it.
+        begins = ids == self._reset_id
+        if self._reset_id >= 0 and begins.any():
+            intervals = np.where(begins[:, None], self._ngrams.begin(len(ids)), intervals)
+        return self._ngrams.step(ids, intervals)
+
+    def logits(self, intervals: Intervals) -> NDArray[np.float32]:
+        """Places of B rows -> (B, V)."""
+        return self._ngrams.weighted(intervals, self._weights)
+
+    def read(
+        self, ids: NDArray[np.integer], intervals: Intervals
+    ) -> tuple[NDArray[np.float32], Intervals]:
+        """(T, B) tokens -> (T, B, V) and the place after the last of them."""
+        found = []
+        for row in ids:
+            intervals = self.after(row, intervals)
+            found.append(intervals)
+        places = np.concatenate(found)
+        parts = [
+            self.logits(places[begin : begin + self._rows])
+            for begin in range(0, len(places), self._rows)
+        ]
+        return np.concatenate(parts).reshape(*ids.shape, -1), intervals
+
+
 class MixedEngine(Engine):
     """`engine` and n-gram models as one; their place in the text is the last part of the state."""
 
     def __init__(self, engine: Engine, mixture: Mixture) -> None:
         self.config, self.vocab_size = engine.config, engine.vocab_size
         self._engine = engine
-        self._ngrams = NGramModel(mixture.followers, engine.vocab_size, mixture.orders)
-        self._own = np.float32(mixture.weights[0])
-        self._weights = mixture.weights[1:]
+        self._ngrams = NGramLogits(mixture, engine.vocab_size, engine.config.reset_id)
 
     def zero_state(self, rows: int) -> State:
         """The network's, and that no token was read."""
@@ -32,32 +74,13 @@ class MixedEngine(Engine):
     def step(self, ids: NDArray[np.integer], state: State) -> tuple[NDArray[np.float32], State]:
         """One token for each of B rows, (B,) -> logits (B, V) and the state after it."""
         logits, after = self._engine.step(ids, state[:-1])
-        intervals = self._after(ids, state[-1])
-        return self._mixed(logits, intervals), [*after, intervals]
+        intervals = self._ngrams.after(ids, state[-1])
+        return self._ngrams.own * logits + self._ngrams.logits(intervals), [*after, intervals]
 
     def read(self, ids: NDArray[np.integer], state: State) -> tuple[NDArray[np.float32], State]:
         """(T, B) tokens -> logits (T, B, V) and the state after the last of them."""
         logits, after = self._engine.read(ids, state[:-1])
-        intervals, found = state[-1], []
-        for row in ids:
-            intervals = self._after(row, intervals)
-            found.append(intervals)
-        flat = logits.reshape(-1, self.vocab_size)
-        places = np.concatenate(found)
-        rows = max(1, NUMBERS_AT_ONCE // (self.vocab_size * len(self._weights)))
-        mixed = [
-            self._mixed(flat[begin : begin + rows], places[begin : begin + rows])
-            for begin in range(0, len(flat), rows)
-        ]
-        return np.concatenate(mixed).reshape(logits.shape), [*after, intervals]
-
-    def _after(self, ids: NDArray[np.integer], intervals: Intervals) -> Intervals:
-        """The place in the text after a token (B,), which may begin a document."""
-        # As the network's state: what stood before a document has nothing to do with it.
-        if self.config.reset_id >= 0 and (begins := ids == self.config.reset_id).any():
-            intervals = np.where(begins[:, None], self._ngrams.begin(len(ids)), intervals)
-        return self._ngrams.step(ids, intervals)
-
-    def _mixed(self, logits: NDArray[np.float32], intervals: Intervals) -> NDArray[np.float32]:
-        """The network's logits (B, V) -> those of the mixture."""
-        return self._own * logits + self._ngrams.weighted(intervals, self._weights)
+        others, intervals = self._ngrams.read(ids, state[-1])
+        # In place, because the logits of a long text are large.
+        others += self._ngrams.own * logits
+        return others, [*after, intervals]

@@ -116,3 +116,7 @@ def test_a_model_without_a_confusion_matrix_says_so(shell: Shell) -> None:
         2, "--confusion has no effect on a model of the task pairs"
     )
     assert not (shell.folder / "c.svg").exists()
+    # No more than a figure of a text that was adapted to.
+    shell.run("evaluate", "p.safetensors", "--adapt").failed(
+        2, "--adapt has no effect on a model of the task pairs"
+    )

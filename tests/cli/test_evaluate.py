@@ -151,3 +151,19 @@ def test_running_out_of_memory_names_the_remedy(
     monkeypatch.setattr("charrnn.tasks.language.evaluate.evaluate", broken)
     said = trained.run("evaluate").failed(7, "evaluating", "more memory than there is")
     assert "--precision int8" in said
+
+
+def test_the_figures_of_adapting_stand_beside_the_static_ones(trained: Shell) -> None:
+    static, both = figures(trained), figures(trained, "--adapt")
+    own = {name: both.pop(name) for name in list(both) if name.startswith("adapted_")}
+    assert both == static
+    assert set(own) == {
+        f"adapted_{name}"
+        for name in ("nats", "loss", "nats_per_char", "bits_per_char", "perplexity")
+    }
+    # A model of 20 steps has much to learn from any text.
+    assert own["adapted_loss"] < static["loss"]
+    said = trained.run("evaluate", "--adapt").succeeded().out.splitlines()
+    assert said[1].endswith("adapted to the text as it was read")
+    assert f"{own['adapted_nats_per_char']:.4f} nats/char" in said[1]
+    trained.run("evaluate", "--adapt", "--precision", "int8").failed(2, "--adapt has no effect")

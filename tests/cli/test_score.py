@@ -311,3 +311,25 @@ def test_a_long_text_is_scored_with_its_state_carried_on(folder: Shell) -> None:
     assert row["characters"] == len(text) > 1500
     assert row["bits_per_char"] == pytest.approx(bits(folder, text))
     assert json.dumps(row)
+
+
+def test_the_figures_of_adapting_stand_beside_the_static_ones(folder: Shell) -> None:
+    plain, both = (
+        scored(folder, "tiny", "scored.txt", *words, "--no-yardsticks")
+        for words in ((), ("--adapt",))
+    )
+    assert both.out.startswith(plain.out)
+    assert both.out.splitlines()[1].endswith("adapted to the text as it was read")
+    (row,) = scored(folder, "tiny", "scored.txt", "--adapt", "--json", "--no-yardsticks").json
+    assert set(row) == FIELDS | {f"adapted_{name}" for name in FIELDS & set(row)} - {
+        "adapted_log_likelihood", "adapted_tokens", "adapted_characters",
+    }  # fmt: skip
+    assert f"{row['adapted_bits_per_char']:.4f} bits/char" in both.out.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    "other", ["--per-line", "--color", "--precision=int8", "--blend=1,1", "--label=a"]
+)
+def test_adapting_to_what_is_not_one_text_has_no_effect(other: str, folder: Shell) -> None:
+    done = folder.run("score", "tiny", "scored.txt", "--adapt", other)
+    done.failed(2, "--adapt has no effect")

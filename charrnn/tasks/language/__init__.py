@@ -12,6 +12,7 @@ transfer        another model's tokenizer and weights, with rows for the tokens 
 unknown         what the characters of words without an id cost, and the original text
 network         CharRNN: embedding -> recurrent layers -> logits
 evaluate        a torch network over a split -> nats, bits per character, perplexity
+adapting        a network that learns from a text as it reads it, and how well it does so
 baselines       uniform guess, n-gram model, gzip, xz
 mixing          how much the network and n-gram models count, fitted on text that none has read
 originality     how much of a text is copied from the training data

@@ -13,14 +13,14 @@ from charrnn.checkpoints.checkpoint import Checkpoint, CheckpointInfo
 from charrnn.config import Shape
 from charrnn.data.reading import Reading, Tally
 from charrnn.errors import UsageError
-from charrnn.evaluation.scores import Score, read_text, score_tokens
+from charrnn.evaluation.scores import Pricing, Score, read_text, score_tokens
 from charrnn.inference.blended_engine import BlendedEngine, Member
 from charrnn.inference.constraints import CORPUS, Constraints
 from charrnn.inference.sampling import Filter
 from charrnn.tasks.language.language_model import LanguageModel
 from charrnn.tasks.language.tunes import bars_constraint
 from charrnn.tokenizers import Tokenizer
-from charrnn.tokenizers.base import NEWLINE
+from charrnn.tokenizers.base import NEWLINE, Ids
 from charrnn.tokenizers.char import CharTokenizer
 from charrnn.tokenizers.documents import DocumentTokenizer
 
@@ -48,6 +48,7 @@ class EngineModel(LanguageModel):
         errors: str = "strict",
         device: str = "auto",
         on_note: Callable[[str], None] | None = None,
+        adapt: bool | float = False,
     ) -> Score:
         """The score over a file, read as the training text was, by the engine that samples."""
         if file is None:
@@ -57,6 +58,18 @@ class EngineModel(LanguageModel):
         if on_note is not None:
             for note in tally.notes(reading):
                 on_note(note)
+        return self.evaluate_read((tokens, characters, pricing), device, adapt)
+
+    def evaluate_read(
+        self, read: tuple[Ids, int, Pricing], device: str = "auto", adapt: bool | float = False
+    ) -> Score:
+        """The score of what was read, by the engine. UsageError for adapt."""
+        if adapt is not False:
+            raise UsageError(
+                "a blend, or a model with a label or with steered units, cannot adapt to a text",
+                "use a single model as it is",
+            )
+        tokens, characters, pricing = read
         return score_tokens(self.engine, tokens, characters, self.tokenizer.start_id, pricing)
 
 
@@ -73,7 +86,7 @@ class Blend(EngineModel):
         self.models, self.weights = tuple(models), tuple(shares)
         self.tokenizer = tokenizer
         self.path, self.precision = models[0].path, models[0].precision
-        self.threads, self._given_threads = models[0].threads, None
+        self.threads, self.given_threads = models[0].threads, None
         self._words, self.kept_filters = {}, {}
         maps = [ids_of(tokenizer, model.tokenizer) for model in models]
         # No member can write these. What they cost where a text has them is as in each model.

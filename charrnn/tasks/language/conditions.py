@@ -71,7 +71,7 @@ class Conditioned(EngineModel):
         self.model, self.labels = model, dict(labels)
         self.checkpoint, self.path, self.tokenizer = model.checkpoint, model.path, model.tokenizer
         self.threads, self.precision = model.threads, model.precision
-        self._given_threads, self._words, self.kept_filters = None, {}, {}
+        self.given_threads, self._words, self.kept_filters = None, {}, {}
         self.steers = getattr(model, "steers", ())
         engines = [self._engine_of(name) for name in labels]
         self.engine = engines[0]

@@ -13,7 +13,14 @@ from charrnn.activity import track
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.data.reading import Reading, Tally
 from charrnn.errors import CorpusError, UsageError
-from charrnn.evaluation.scores import Pricing, Score, log_probabilities, read_text, score_tokens
+from charrnn.evaluation.scores import (
+    Pricing,
+    Score,
+    encoded,
+    log_probabilities,
+    read_text,
+    score_tokens,
+)
 from charrnn.inference.beam_search import Hypothesis, beam_search, text_of
 from charrnn.inference.constraints import CORPUS, Constraints
 from charrnn.inference.engine import Engine, default_threads
@@ -62,7 +69,7 @@ class LanguageModel(Predictor):
             self.engine = MixedEngine(self.engine, checkpoint.mixture)
         self.tokenizer = checkpoint.tokenizer
         self.threads, self.precision = threads or default_threads(), precision
-        self._given_threads = threads
+        self.given_threads = threads
         self._words: dict[str, list[str]] = {}
         self.kept_filters: dict[tuple[Any, ...], Filter] = {}
 
@@ -283,8 +290,14 @@ class LanguageModel(Predictor):
             found[tokens == self.tokenizer.unknown_id] -= self.tokenizer.unknown_nats(words)
         return tokens, found
 
-    def score(self, text: str) -> Score:
-        """Text -> how well the model predicts it: bits per character, perplexity."""
+    def score(self, text: str, adapt: bool | float = False) -> Score:
+        """Text -> how well the model predicts it: bits per character, perplexity.
+
+        adapt: True, or a rate: how well it does where it learns from the text as it reads. The
+        model is not changed; the score is an AdaptedScore.
+        """
+        if adapt is not False:
+            return self.evaluate_read(encoded(text, self.tokenizer), "cpu", adapt)
         tokens, logprobs = self.log_probabilities(text)
         if not len(tokens):
             raise CorpusError("the text is empty", "give a text")
@@ -301,58 +314,43 @@ class LanguageModel(Predictor):
         errors: str = "strict",
         device: str = "auto",
         on_note: Callable[[str], None] | None = None,
+        adapt: bool | float = False,
     ) -> Score:
         """The score over a split of the run's corpus, or over a file.
 
         In float32 it is computed by torch on `device` (auto, cpu, cuda or mps), many rows in
         parallel; in int8, or mixed with n-gram models, by the engine that samples. A file is read
         as the training text was, in the same encoding unless another is given. on_note: called with
-        remarks on how it was read. CorpusError if the split is not there.
+        remarks on how it was read. adapt: as in `score`. CorpusError if the split is not there.
         """
-        return self._score(self._read(split, file, encoding, errors, on_note), device)
+        return self.evaluate_read(self.read(split, file, encoding, errors, on_note), device, adapt)
 
-    def evaluate_labels(
-        self,
-        split: str = "valid",
-        *,
-        file: str | Path | None = None,
-        encoding: str | None = None,
-        errors: str = "strict",
-        device: str = "auto",
-        on_note: Callable[[str], None] | None = None,
-    ) -> "tuple[Score, list[LabelScore]]":
-        """Both `evaluate` and `label_scores`, of one reading: a pipe cannot be read twice."""
-        read = self._read(split, file, encoding, errors, on_note)
-        return self._score(read, device), self._label_scores(read)
-
-    def label_scores(
-        self,
-        split: str = "valid",
-        *,
-        file: str | Path | None = None,
-        encoding: str | None = None,
-        errors: str = "strict",
-    ) -> "list[LabelScore]":
+    def label_scores(self, split: str = "valid", **how: Any) -> "list[LabelScore]":
         """The score of each label over a split or a file: texts, nats per character, accuracy.
 
-        The arguments are those of `evaluate`. Empty if the model has no labels.
+        how: file, encoding and errors as in `evaluate`. Empty if the model has no labels.
         """
-        return self._label_scores(self._read(split, file, encoding, errors))
+        return self.label_scores_of(self.read(split, **how))
 
-    def _score(self, read: tuple[Ids, int, Pricing], device: str) -> Score:
-        """The score of what was read."""
-        tokens, characters, pricing = read
-        start_id = self.tokenizer.start_id
+    def evaluate_read(
+        self, read: tuple[Ids, int, Pricing], device: str = "auto", adapt: bool | float = False
+    ) -> Score:
+        """The score of what `read` returned."""
+        if adapt is not False:
+            from charrnn.tasks.language.adapting import adapted_score
+
+            return adapted_score(self, read, adapt, device)
+        (tokens, characters, pricing), start_id = read, self.tokenizer.start_id
         # The torch network has no int8 weights and no n-gram models; what is evaluated must be what
         # samples.
         if self.precision != "float32" or self.checkpoint.mixture is not None:
             return score_tokens(self.engine, tokens, characters, start_id, pricing)
         from charrnn.tasks.language.evaluate import evaluate_checkpoint
 
-        given = self._given_threads is not None
+        given = self.given_threads is not None
         return evaluate_checkpoint(self.checkpoint, read, start_id, device, self.threads, given)
 
-    def _label_scores(self, read: tuple[Ids, int, Pricing]) -> "list[LabelScore]":
+    def label_scores_of(self, read: tuple[Ids, int, Pricing]) -> "list[LabelScore]":
         """The score of each label in what was read; empty if the model has no labels."""
         from charrnn.tasks.language.conditions import labels_of
         from charrnn.tasks.language.label_scores import label_scores
@@ -363,12 +361,12 @@ class LanguageModel(Predictor):
         tokens, characters, pricing = read
         return label_scores(self.engine, self.tokenizer, tokens, characters, known, pricing)
 
-    def _read(
+    def read(
         self,
-        split: str,
-        file: str | Path | None,
-        encoding: str | None,
-        errors: str,
+        split: str = "valid",
+        file: str | Path | None = None,
+        encoding: str | None = None,
+        errors: str = "strict",
         on_note: Callable[[str], None] | None = None,
     ) -> tuple[Ids, int, Pricing]:
         """What `evaluate` reads: tokens, how many characters they are, and their pricing."""

@@ -37,8 +37,8 @@ class Steered(EngineModel):
         self.steers = parse_steers(steers, model.checkpoint.config)
         self.checkpoint, self.path, self.tokenizer = model.checkpoint, model.path, model.tokenizer
         self.threads, self.precision = model.threads, model.precision
-        self._given_threads, self._words, self.kept_filters = model._given_threads, {}, {}
-        self.engine = Engine(model.checkpoint, model._given_threads, model.precision, self.steers)
+        self.given_threads, self._words, self.kept_filters = model.given_threads, {}, {}
+        self.engine = Engine(model.checkpoint, model.given_threads, model.precision, self.steers)
         if model.checkpoint.mixture is not None:
             self.engine = MixedEngine(self.engine, model.checkpoint.mixture)
 

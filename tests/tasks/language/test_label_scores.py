@@ -60,7 +60,8 @@ def test_a_pipe_is_read_once_for_both_scores(run: Run, tmp_path: Path) -> None:
     writer = threading.Thread(target=pipe.write_text, args=(text,), daemon=True)
     writer.start()
     model = api.load(run, threads=1)
-    score, labels = model.evaluate_labels(file=pipe)
+    read = model.read(file=pipe)
+    score, labels = model.evaluate_read(read), model.label_scores_of(read)
     writer.join(10)
     assert score.characters == len(text)
     assert [each.texts for each in labels] == [1, 1]
