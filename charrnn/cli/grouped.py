@@ -9,7 +9,7 @@ GROUPS = {
     "Write with it": ("sample", "write", "chat", "serve"),
     "Other tasks": ("forecast", "translate", "classify"),
     "Measure it": ("evaluate", "score", "originality"),
-    "Look into it": ("plot", "gradients", "neurons"),
+    "Look into it": ("plot", "gradients", "neurons", "report"),
     "Manage runs": ("runs", "compare", "checkpoints"),
 }
 """What one wants to do -> the commands for it; a command that is in none comes last."""

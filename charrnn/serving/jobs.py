@@ -103,7 +103,8 @@ def _reply(asked: Asked, served: Served, params: SamplingParams) -> list[tuple[J
 
 
 def _constraints(asked: Asked) -> Constraints:
-    return Constraints(asked.ban, asked.allow, pattern=asked.regex)
+    # No regular expression: a pattern of a stranger's may take very long to match.
+    return Constraints(asked.ban, asked.allow)
 
 
 def _start(prompt: Prompt, tokenizer: Tokenizer) -> GenerationState:

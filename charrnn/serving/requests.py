@@ -48,7 +48,6 @@ class Asked:
     bias: Mapping[str, float] = field(default_factory=dict)
     ban: tuple[str, ...] = ()
     allow: str | None = None
-    regex: str | None = None
 
     @property
     def is_chat(self) -> bool:
@@ -232,7 +231,6 @@ class Fields:
             "bias": self._bias(),
             "ban": self.texts("ban"),
             "allow": self.text("allow"),
-            "regex": self.text("regex"),
         }
 
     def _parameter(self, name: str) -> float | None:

@@ -103,7 +103,7 @@ def test_stop_echo_bias_and_constraints(client: Any, model: Any) -> None:
     )
     assert biased.choices[0].text == "t" * 9
     only = client.completions.create(
-        model="fables", prompt="", max_tokens=9, extra_body={"regex": "(at)+", "min_p": 0.1}
+        model="fables", prompt="", max_tokens=9, extra_body={"allow": "at", "min_p": 0.1}
     )
     assert set(only.choices[0].text) <= set("at")
 
@@ -166,8 +166,9 @@ def test_errors_have_the_form_that_the_openai_client_knows(client: Any) -> None:
     assert long.value.code == "context_length_exceeded"
     with pytest.raises(openai.BadRequestError, match="version 1 of mirostat"):
         client.completions.create(model="fables", prompt="", extra_body={"mirostat": 1})
-    with pytest.raises(openai.BadRequestError, match="unclosed group"):
-        client.completions.create(model="fables", prompt="", extra_body={"regex": "("})
+    # A pattern of a stranger's may take very long to match.
+    with pytest.raises(openai.BadRequestError, match="'regex' is not known"):
+        client.completions.create(model="fables", prompt="", extra_body={"regex": "a*"})
 
 
 def test_requests_that_come_together_are_one_batch_and_the_same_texts(

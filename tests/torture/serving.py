@@ -75,7 +75,7 @@ def broken(trials: int, seed: int, folder: Path) -> Outcomes:
     """N1: changed bytes of a request."""
     draw = random.Random(seed)
     good = request(json.dumps(ASKED).encode())
-    with server(folder, header_seconds=0.5) as address:
+    with server(folder, header_seconds=1.0) as address:
         expected = text(address)
         for number in range(trials):
             raw = bytearray(good)
