@@ -1,10 +1,12 @@
 """`sample --output`: whole tunes in files of their own, and nothing overwritten."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from charrnn.checkpoints.atomic import Disk
 from charrnn.cli import sample
 from charrnn.data.tunes import midi
 from charrnn.data.tunes.bars import bars
@@ -58,6 +60,41 @@ def test_nothing_is_overwritten_unless_it_is_asked_for(sampled: Sampled, tmp_pat
     (tmp_path / "jigs" / "jigs-2.mid").write_text("mine")
     sampled("--output", "jigs.mid", "--num-samples", "3").failed(2, "jigs-2.mid exists")
     assert [each.name for each in (tmp_path / "jigs").iterdir()] == ["jigs-2.mid"]
+
+
+@pytest.mark.parametrize("name", ["tune.abc", "tune.mid", "tune.wav"])
+def test_on_a_full_disk_there_is_one_line_and_no_half_file(
+    name: str, sampled: Sampled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / name).write_text("mine")
+    monkeypatch.setattr(Disk, "write", full)
+    done = sampled("--output", name, "--force")
+    assert done.code == 1
+    assert f"cannot write {name}: No space left on device" in done.err
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_tunes_that_were_written_stay_if_the_disk_is_full_then(
+    sampled: Sampled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, calls = Disk.write, list[int]()
+
+    def soon_full(self: Disk, descriptor: int, data: memoryview) -> int:
+        calls.append(descriptor)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, descriptor, data)
+
+    monkeypatch.setattr(Disk, "write", soon_full)
+    assert sampled("--output", "jigs.abc", "--num-samples", "4").code == 1
+    assert sorted(each.name for each in (tmp_path / "jigs").iterdir()) == [
+        "jigs-1.abc",
+        "jigs-2.abc",
+    ]
 
 
 def test_what_was_drawn_again_is_counted_on_stderr(sampled: Sampled) -> None:
