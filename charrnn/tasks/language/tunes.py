@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from charrnn.data.reading import TUNE
 from charrnn.errors import CorpusError, UsageError
 from charrnn.inference.constraints import Constraints
 from charrnn.inference.generation import SamplingParams, begin
@@ -17,8 +18,6 @@ from charrnn.tasks.language.keywords import CONSTRAINT_NAMES, constraints_from, 
 if TYPE_CHECKING:
     from charrnn.inference.bars import BarsConstraint
     from charrnn.tasks.language.language_model import LanguageModel
-
-TUNE = "tune"
 
 STRICT, PLAIN = "strict", "plain"
 """Forms of the tunes of a model: that of `data.tunes.strict`, and ABC learned as any text."""
