@@ -71,7 +71,8 @@ class RunningBatch:
         self._breakers = dry_breakers(model.tokenizer)
         self._exclude = sampling.exclude(model.tokenizer.unsampled)
         self._rows: list[_Row] = []
-        self._state: State = self._engine.zero_state(0)
+        # Of no rows, which not every engine can begin with.
+        self._state: State = [part[:0] for part in self._engine.zero_state(1)]
         # Long starts are read one after the other, a part of one between two steps.
         self._reading: deque[_Reading] = deque()
 

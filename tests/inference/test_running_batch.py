@@ -13,13 +13,18 @@ from charrnn.inference.running_batch import Job, RunningBatch
 from charrnn.tasks.language.language_model import LanguageModel
 from tests.support.served import text_run
 from tests.support.tiny import TEXT
+from tests.tasks.language.test_mixing import mixed
 
 
-@pytest.fixture(scope="module", params=["char", "byte", "subword"])
+@pytest.fixture(scope="module", params=["char", "byte", "subword", "blend", "mixture"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    root = tmp_path_factory.mktemp("runs")
-    text_run(root, tokenizer=request.param)
-    return api.load("fables", runs_dir=root, threads=1)
+    """A model of each kind of token, and those whose engines are not that of one network."""
+    root, kind = tmp_path_factory.mktemp("runs"), request.param
+    if kind == "mixture":
+        return LanguageModel(mixed(), root / "x.safetensors", threads=1)
+    names = [text_run(root, tokenizer="char" if kind == "blend" else kind).name for _ in "ab"]
+    first, second = (api.load(name, runs_dir=root, threads=1) for name in names)
+    return api.blend([first, second], [0.7, 0.3]) if kind == "blend" else first
 
 
 SETTINGS: list[dict[str, Any]] = [
