@@ -25,7 +25,7 @@ def target(request: pytest.FixtureRequest) -> Any:
 def test_every_reader_of_untrusted_files_has_a_target() -> None:
     assert NAMES == [
         "chats", "checkpoints", "corpora", "labels", "pairs", "prompts", "states", "tokenizers",
-        "words",
+        "tunes", "words",
     ]  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from tests.torture import (
     tasks,
     terminals,
     texts,
+    tunes,
     untrusted,
 )
 from tests.torture.rows import Row
@@ -32,7 +33,7 @@ from tests.torture.rows import Row
 GROUPS = (
     kills, power, failing, folders, interruptions, sharing, damage, mutants, untrusted, resuming,
     environments, pipes, terminals, prompts, corpora, texts, series, chats, pairs, labels, tasks,
-    conditions, serving, limits, load,
+    conditions, tunes, serving, limits, load,
 )  # fmt: skip
 
 
