@@ -50,7 +50,8 @@ TORCH_FREE = (
 
 WITH_TORCH = (
     "evaluation.gradient_flow",
-    "tasks.language.adapting", "tasks.language.evaluate", "tasks.language.network",
+    "tasks.language.adapting", "tasks.language.evaluate", "tasks.language.following",
+    "tasks.language.network",
     "tasks.series.network", "tasks.series.steppers",
     "tasks.pairs.network", "tasks.pairs.stepper",
     "tasks.labels.network", "tasks.labels.stepper",

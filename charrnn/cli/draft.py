@@ -34,13 +34,15 @@ class Chain:
     """What shapes the continuations besides the temperature.
 
     values, order: of the filters, as in SamplingParams. constraints: called for each continuation;
-    it returns filters and what ends a text. whole: as in SamplingParams.
+    it returns filters and what ends a text. whole: as in SamplingParams. follow: called with the
+    text before each continuation, for a model that learns from it.
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
     order: tuple[str, ...] = tuple(FILTERS)
     constraints: Callable[[], tuple[Sequence[Filter], Ends | None]] = lambda: ((), None)
     whole: bool = False
+    follow: Callable[[str], None] = lambda text: None
 
 
 class Draft:
@@ -99,6 +101,7 @@ class Draft:
         self.offer, self._after, self.ended = "", None, False
         # A long continuation may take minutes, which are no reason to lose the session.
         with contextlib.suppress(KeyboardInterrupt):
+            chain.follow(self.text)
             filters, ends = chain.constraints()
             for chunk in generate(
                 self._model, [self._revisions[-1].state], params, [self._tries], filters, ends

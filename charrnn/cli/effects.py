@@ -161,7 +161,16 @@ COMMANDS: Mapping[str, tuple[Effect, ...]] = {
         *_TUNES,
     ),
     "chat": SAMPLING,
-    "write": (*MODELS, *_filter_effects()),
+    "write": (
+        *MODELS,
+        *_filter_effects(),
+        Effect(
+            "adapt",
+            lambda v: not (v.get("more") or v.get("label") or v.get("steer")),
+            "on a blend, with --label and with --steer",
+            neutral=False,
+        ),
+    ),
     "evaluate": (
         *(Effect(name, _has("file"), "without --file") for name in ("encoding", "errors")),
         Effect("split", _lacks("file"), "with --file", "give one of them"),

@@ -20,6 +20,7 @@ from charrnn.cli.line_editor import LineReader, line_reader
 from charrnn.cli.models import BlendWeights, Labels, More, Steers, written_by
 from charrnn.cli.options import Mix, RunName, RunsDir, Threads, Which, option
 from charrnn.errors import InterruptedTraining, StorageError, UsageError
+from charrnn.inference.engine import TextModel
 from charrnn.inference.sampling import resolve
 
 HELP = """\
@@ -64,6 +65,10 @@ def write(
     samplers: Samplers = SAMPLERS,
     checkpoint: Which = "best",
     mix: Mix = None,
+    adapt: Annotated[
+        bool,
+        option("--adapt", help="Let a copy of the model learn from the text as it is written."),
+    ] = False,
     threads: Threads = None,
     **values: Any,
 ) -> None:
@@ -84,15 +89,23 @@ def write(
     note_unseen([prompt], model.tokenizer)
     seed = secrets.randbits(32) if seed is None else seed
     note_unfinished([prompt], model, constraints)
+    writer: TextModel = model
+    follow: dict[str, Any] = {}
+    if adapt:
+        from charrnn.tasks.language.following import FollowingModel
+
+        writer = following = FollowingModel(model)
+        follow = {"follow": following.follow}
     chain = Chain(
         given_values({**values, "temperature": temperature}),
         order_of(samplers),
         functools.partial(model.filters, constraints),
         constraints.writes_characters,
+        **follow,
     )
     # A filter that does not exist, or cannot be satisfied, is an error before anything is offered.
     resolve(chain.values, chain.order)
-    draft = Draft(model, prompt, temperature, length, seed, chain)
+    draft = Draft(writer, prompt, temperature, length, seed, chain)
     terminal.say(HELP, "dim")
     lines = line_reader()
     try:

@@ -4,6 +4,8 @@ A network of a few minutes knows what a text is like; n-grams know how its words
 what stands in it often. The mixture is log-linear: the weighted sum of their logarithms.
 """
 
+import copy
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,6 +68,12 @@ class MixedEngine(Engine):
         self.config, self.vocab_size = engine.config, engine.vocab_size
         self._engine = engine
         self._ngrams = NGramLogits(mixture, engine.vocab_size, engine.config.reset_id)
+
+    def around(self, engine: Engine) -> "MixedEngine":
+        """The same n-gram models with another network's engine."""
+        made = copy.copy(self)
+        made._engine = engine
+        return made
 
     def zero_state(self, rows: int) -> State:
         """The network's, and that no token was read."""

@@ -210,6 +210,23 @@ def test_a_session_saves_what_was_accepted_and_typed(copied: Shell, tmp_path: Pa
     assert kept(copied) == []
 
 
+def test_a_session_can_learn_from_its_text_and_unlearn_it(copied: Shell) -> None:
+    long = " and the cat sat" * 40
+    files = {file: file.read_bytes() for file in copied.runs.rglob("*.safetensors")}
+    plain, own = (session(copied, long, options=o) for o in ((), ("--adapt",)))
+    # Before anything is written the offers are equal; what was learned makes others.
+    assert plain.splitlines()[0] == own.splitlines()[0]
+    assert plain != own
+    undone = session(copied, long, "/undo", "/redo", options=("--adapt",))
+    assert undone.startswith(own[: own.rindex("sat")])
+    assert {file: file.read_bytes() for file in files} == files
+
+
+@pytest.mark.parametrize("other", ["--label=a", "--steer=1:1=2"])
+def test_what_is_no_single_network_does_not_learn(trained: Shell, other: str) -> None:
+    trained.run("write", "--adapt", other).failed(2, "--adapt has no effect")
+
+
 @pytest.mark.parametrize(
     ("line", "text"),
     [

@@ -13,6 +13,7 @@ unknown         what the characters of words without an id cost, and the origina
 network         CharRNN: embedding -> recurrent layers -> logits
 evaluate        a torch network over a split -> nats, bits per character, perplexity
 adapting        a network that learns from a text as it reads it, and how well it does so
+following       a model that learns from a text while it is written
 baselines       uniform guess, n-gram model, gzip, xz
 mixing          how much the network and n-gram models count, fitted on text that none has read
 originality     how much of a text is copied from the training data

@@ -23,7 +23,9 @@ from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.errors import CorpusError, UsageError
 from charrnn.evaluation.scores import AdaptedScore, Pricing
 from charrnn.inference.mixed_engine import NGramLogits
+from charrnn.inference.ngram_model import Intervals
 from charrnn.models import recurrent
+from charrnn.models.cells import State
 from charrnn.models.device import choose_device, memory_limit
 from charrnn.tasks.language.network import from_weights
 
@@ -70,6 +72,23 @@ class Follower:
         self.weights.lerp_(self.trained, DECAY).sub_(change, alpha=rate)
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """What an AdaptingNetwork has learned and read so far."""
+
+    weights: list[Tensor]
+    squares: list[Tensor]
+    state: list[State]
+    place: Intervals | None
+    steps: int
+    last: int
+
+    @property
+    def num_bytes(self) -> int:
+        """The memory that it takes, but for the small parts."""
+        return sum(each.nbytes for each in (*self.weights, *self.squares))
+
+
 class AdaptingNetwork:
     """A copy of a checkpoint's network that reads one text, and learns from each window of it."""
 
@@ -90,7 +109,8 @@ class AdaptingNetwork:
             Follower(each.detach(), each.detach().clone(), torch.zeros_like(each))
             for each in self._learned
         ]
-        self._ngrams = None
+        self._ngrams: NGramLogits | None = None
+        self._place: Intervals | None = None
         if checkpoint.mixture is not None:
             self._ngrams = NGramLogits(checkpoint.mixture, config.vocab_size, config.reset_id)
             self._place = self._ngrams.begin(1)
@@ -112,9 +132,35 @@ class AdaptingNetwork:
                 follower.step(gradient, self._steps, self._rate)
         return inputs, losses.detach().cpu().numpy()
 
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """The parameters as they are now, by name."""
+        named = self._network.named_parameters()
+        return {name: each.detach().cpu().numpy().copy() for name, each in named}
+
+    def snapshot(self) -> Snapshot:
+        """A copy of what is learned and read so far."""
+        return Snapshot(
+            [each.weights.clone() for each in self._followers],
+            [each.squares.clone() for each in self._followers],
+            self._state,
+            self._place,
+            self._steps,
+            self._last,
+        )
+
+    def restore(self, found: Snapshot) -> None:
+        """Go back, or ahead, to where a snapshot was taken."""
+        for follower, weights, squares in zip(
+            self._followers, found.weights, found.squares, strict=True
+        ):
+            follower.weights.copy_(weights)
+            follower.squares.copy_(squares)
+        self._state, self._place = found.state, found.place
+        self._steps, self._last = found.steps, found.last
+
     def _mixed(self, logits: Tensor, inputs: NDArray[np.int64]) -> Tensor:
         """The network's logits (T, V) -> those of the mixture, if it is mixed."""
-        if self._ngrams is None:
+        if self._ngrams is None or self._place is None:
             return logits
         others, self._place = self._ngrams.read(inputs[:, None], self._place)
         return logits * self._ngrams.own + self._tensor(others[:, 0])
@@ -135,17 +181,14 @@ def adapted_score(
     """
     tokens, characters, pricing = read
     rate = checked_rate(adapt)
-    if model.precision != "float32":
-        raise UsageError(
-            f"a model in {model.precision} cannot adapt to a text", "leave --precision out"
-        )
+    check_adapts(model)
     if not len(tokens):
         raise CorpusError("the text is empty", "give a text")
     nats = 0.0
     with (
         memory_limit("adapting to a text takes more memory than there is", "leave --adapt out"),
         activity("adapting to the text", len(tokens)) as report,
-        _threads(model.given_threads or 1),
+        with_threads(model.given_threads or 1),
     ):
         network = AdaptingNetwork(model.checkpoint, model.tokenizer.start_id, rate, device)
         for begin in range(0, len(tokens), WINDOW):
@@ -161,7 +204,7 @@ def adapted_score(
 
 
 @contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
+def with_threads(count: int) -> Iterator[None]:
     """Compute with so many threads meanwhile: a single row is read no faster with more than one."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
@@ -169,6 +212,14 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def check_adapts(model: "LanguageModel") -> None:
+    """UsageError unless a model's weights can learn."""
+    if model.precision != "float32":
+        raise UsageError(
+            f"a model in {model.precision} cannot adapt to a text", "leave --precision out"
+        )
 
 
 def checked_rate(adapt: bool | float) -> float:
