@@ -276,10 +276,10 @@ ROWS = (
     Row("N2", "slow clients",
         "heads, bodies and readers that stop: others are answered meanwhile, the connection is "
         "cut, the row is free",
-        "clients", 5, 60, slow),
+        "clients", 3, 60, slow),
     Row("N3", "many requests",
         "sixteen at a time: each text is the one that it is alone; memory constant within 64 MiB",
-        "requests", 60, 10_000, many),
+        "requests", 40, 10_000, many),
     Row("N4", "kill -9 of the server",
         "while it writes, then started again on its port; at last SIGTERM: the text is finished, "
         "exit code 0",
