@@ -131,11 +131,12 @@ def _texts(model: LanguageModel, prompt: str, params: SamplingParams, count: int
 
 
 def _lines(text: str) -> list[int]:
-    return [len(line) for line in text.split("\n")[:-1] if line]
+    # The last one too, though it is cut: a text that ends no line any more is one of all it has.
+    return [len(line) for line in text.split("\n") if line]
 
 
 def _sentences(text: str) -> list[int]:
-    return [len(part.split()) for part in re.split(r"[.!?]+", text)[:-1] if part.split()]
+    return [len(part.split()) for part in re.split(r"[.!?]+", text) if part.split()]
 
 
 LENGTHS: Mapping[str, Callable[[str], list[int]]] = {

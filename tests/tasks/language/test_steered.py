@@ -98,3 +98,8 @@ def test_a_mixture_is_steered_in_its_network(model: LanguageModel) -> None:
     assert mixed.sample("“a", length=60, seed=1) != model.steered("1:3=1").sample(
         "“a", length=60, seed=1
     )
+
+
+def test_a_text_without_the_end_of_a_line_is_one_line() -> None:
+    assert steered._figures("abcdef ghi", None)["characters of a line"] == 10
+    assert steered._figures("Ab cd. Ef", None)["words of a sentence"] == 1.5
