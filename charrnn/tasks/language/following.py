@@ -46,7 +46,7 @@ class FollowingModel:
             ]
         size = self._known[0][1].num_bytes
         self._most = max(2, min(MOST_SNAPSHOTS, SNAPSHOT_BYTES // size))
-        self._followed: Ids | None = self._known[0][0]
+        self._followed = self._known[0][0]
 
     def follow(self, text: str) -> None:
         """A text -> the engine's weights have learned from its complete windows, and nothing else.
@@ -55,13 +55,13 @@ class FollowingModel:
         """
         ids = self.tokenizer.encode(text)
         ids = ids[: len(ids) // WINDOW * WINDOW]
-        if self._followed is not None and np.array_equal(ids, self._followed):
+        if np.array_equal(ids, self._followed):
             return
         known, snapshot = max(
             (each for each in self._known if np.array_equal(each[0], ids[: len(each[0])])),
             key=lambda each: len(each[0]),
         )
-        self._followed = None
+        # Always, because an interruption may have left the network anywhere.
         self._network.restore(snapshot)
         with (
             with_threads(self._model.given_threads or 1),

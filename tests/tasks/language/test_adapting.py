@@ -14,13 +14,21 @@ from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.checkpoints.mixture import Mixture
 from charrnn.config import CELLS
 from charrnn.errors import CorpusError, UsageError
-from charrnn.evaluation.scores import AdaptedScore
+from charrnn.evaluation.scores import AdaptedScore, Pricing
 from charrnn.inference.ngram_model import sorted_followers
 from charrnn.tasks.language import adapting
-from charrnn.tasks.language.adapting import LARGEST_RATE, WINDOW, AdaptingNetwork
+from charrnn.tasks.language.adapting import (
+    DECAY,
+    LARGEST_RATE,
+    LARGEST_STEP,
+    WINDOW,
+    AdaptingNetwork,
+    Follower,
+)
 from charrnn.tasks.language.blend import Blend
 from charrnn.tasks.language.language_model import LanguageModel
 from charrnn.tokenizers import TOKENIZERS
+from charrnn.tokenizers.floor import Floor
 from tests.support.tiny import TEXT, tiny_checkpoint
 
 
@@ -86,6 +94,35 @@ def test_a_rate_near_nothing_gives_the_static_figure_and_documents_begin_anew() 
         model = model_of(reset_id=reset_id)
         static = model.score(TEXT).nats
         assert model.score(TEXT, adapt=1e-6).nats == pytest.approx(static, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["word", "char", "byte"])
+def test_unknown_words_and_rare_ids_cost_what_they_cost_without_adapting(name: str) -> None:
+    model = model_of(tokenizer=name)
+    text = "The mill and the Zeppelin went round, 42 times.\n"
+    static, found = model.score(text), model.score(text, adapt=1e-6)
+    assert found.nats == pytest.approx(static.nats, rel=1e-5)
+    assert found.unknown == static.unknown
+    assert found.unknown_nats == pytest.approx(static.unknown_nats)
+    assert (found.unknown > 0) == (name == "word")
+    tokens = model.tokenizer.encode(TEXT)
+    rare = (int(tokens[0]), int(tokens[0]) + 1)
+    floor = Floor(model.tokenizer.vocab_size, rare, parts=(), counts=((3, 9), (0, 0)))
+    read = tokens, len(TEXT), Pricing(floor)
+    static, found = model.evaluate_read(read, "cpu"), model.evaluate_read(read, "cpu", 1e-6)
+    assert found.nats == pytest.approx(static.nats, rel=1e-4)
+
+
+def test_a_step_has_a_largest_size_and_the_way_back_a_share() -> None:
+    follower = Follower(torch.tensor([3.0, 1.0]), torch.tensor([1.0, 1.0]), torch.zeros(2))
+    for steps in range(1, 1000):
+        follower.step(torch.tensor([0.0, 1e-6]), steps, 0.01)
+    # Without a gradient a weight returns to where training left it, the faster the farther.
+    assert float(follower.weights[0]) == pytest.approx(1 + 2 * (1 - DECAY) ** 999, rel=1e-4)
+    before = float(follower.weights[1])
+    follower.step(torch.tensor([0.0, 1e6]), 1000, 0.01)
+    moved = before - float(follower.weights[1])
+    assert moved == pytest.approx(0.01 * LARGEST_STEP, rel=0.1)
 
 
 @pytest.mark.parametrize("cell", CELLS)
