@@ -1,6 +1,6 @@
 # Commands for development; .ci/run calls the same ones.
 
-.PHONY: test lint format check audit docs site torture
+.PHONY: test lint format check audit docs site torture package sbom lowest
 
 test:        ## run the test suite
 	python -m pytest
@@ -27,3 +27,16 @@ site:        ## build the documentation site into site/; needs the extra `docs`
 
 audit:       ## check the dependencies for known vulnerabilities, where the index can be reached
 	python .ci/audit.py
+
+package:     ## build sdist and wheel, install each in a new environment, train and write
+	.ci/package
+
+sbom:        ## the same, and list what a plain install consists of in sbom.json (CycloneDX)
+	SBOM=$(CURDIR)/sbom.json .ci/package
+
+lowest:      ## run the tests with the oldest versions of the dependencies that are allowed
+	python -m venv .lowest
+	.lowest/bin/pip install -q uv
+	.lowest/bin/uv pip install -q --python .lowest/bin/python --resolution lowest-direct '.[plot,pairs,midi,llm,serve]'
+	.lowest/bin/pip install -q pytest hypothesis pytest-xdist openai
+	.lowest/bin/python -m pytest

@@ -6,11 +6,11 @@ from typer.core import TyperGroup
 
 GROUPS = {
     "Make a model": ("train", "plan"),
-    "Write with it": ("sample", "write", "chat", "serve"),
-    "Other tasks": ("forecast", "translate", "classify"),
+    "Write with it": ("sample", "write", "chat"),
+    "Predict with it": ("forecast", "translate", "classify"),
     "Measure it": ("evaluate", "score", "originality"),
-    "Look into it": ("plot", "gradients", "neurons", "report"),
-    "Manage runs": ("runs", "compare", "checkpoints"),
+    "Look inside": ("neurons", "gradients", "plot", "compare", "report"),
+    "Keep and share": ("runs", "checkpoints", "serve"),
 }
 """What one wants to do -> the commands for it; a command that is in none comes last."""
 
@@ -20,13 +20,12 @@ class Grouped(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the list."""
-        width = max(map(len, self.commands), default=0)
-        limit = formatter.width - width - 6
         grouped = {name for names in GROUPS.values() for name in names}
         others = tuple(name for name in self.commands if name not in grouped)
         for title, names in {**GROUPS, "More": others}.items():
             rows = [
-                (name.ljust(width), self.commands[name].get_short_help_str(limit))
+                # The whole first sentence, on as many lines as it takes.
+                (name, self.commands[name].get_short_help_str(1000))
                 for name in names
                 if name in self.commands
             ]

@@ -16,6 +16,7 @@ import typer
 from charrnn import __version__
 from charrnn.cli.effects import Checked
 from charrnn.cli.grouped import Grouped
+from charrnn.cli.manual import man_page
 from charrnn.cli.options import completed_words, option
 from charrnn.cli.output import broken_pipe
 from charrnn.cli.work import WorkLine
@@ -51,9 +52,18 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _man(asked: bool) -> None:
+    if asked:
+        typer.echo(man_page(typer.main.get_command(program()), __version__), nl=False)
+        raise typer.Exit
+
+
 def main(
     version: Annotated[
         bool, option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    man: Annotated[
+        bool, option("--man", callback=_man, is_eager=True, help="Print the manual for man(1).")
     ] = False,
     debug: Annotated[bool, option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
