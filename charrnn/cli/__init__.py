@@ -2,7 +2,7 @@
 
 main            the program; the one place that turns errors into exit codes
 grouped         the commands in the help, grouped by what one wants to do
-manual           all of the help as one page for man(1)
+manual          all of the help as one page for man(1)
 options         options that several commands share, and options made from config fields
 chosen          the options of train and plan that choose data, model and training
 effects         which options were given, and an error for one without effect
