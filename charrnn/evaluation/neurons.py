@@ -268,7 +268,7 @@ def information(counts: NDArray[Any]) -> NDArray[np.float64]:
     The bias of the plain estimate is that of Miller (1955), by the cells that are not empty.
 
     >>> information(np.array([[[50.0], [0.0]], [[0.0], [50.0]]])).round(3).tolist()
-    [0.993]
+    [1.0]
     """
     counts = counts.astype(np.float64)
     total = counts.sum((0, 1))

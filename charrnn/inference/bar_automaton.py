@@ -48,9 +48,9 @@ class BarAutomaton:
     what K: and M: have to be, "" for any.
 
     >>> automaton = BarAutomaton()
-    >>> state = automaton.read("X:1\nM:2/4\nL:1/8\nK:G\nA2B")
+    >>> state = automaton.read("X:1\nM:2/4\nL:1/8\nK:G\nA4|A2B2")
     >>> [each for each in "A23/|z" if automaton.step(state, each)]
-    ['A', '/', 'z']
+    ['|']
     """
 
     def __init__(

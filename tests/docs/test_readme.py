@@ -20,8 +20,12 @@ COMMANDS_PAGE, TRAINING, SAMPLING = (
     PAGES[name] for name in ("commands.md", "training.md", "sampling.md")
 )
 
-OF_OTHER_PROGRAMS = {"--nproc-per-node", "--help", "--long", "--trials", "--strict", "--options"}
-"""Options of torchrun, tests.torture, mkdocs and llm."""
+OF_OTHER_PROGRAMS = {
+    *("--nproc-per-node", "--help", "--long", "--trials", "--strict", "--options"),
+    *("--spec", "--extra-index-url", "--no-cache-dir"),
+    *("--tag", "--rm", "--interactive", "--tty", "--volume", "--network", "--publish"),
+}
+"""Options of torchrun, tests.torture, mkdocs, llm, pipx, pip and podman."""
 
 MODELS = {"charrnn/fables", "charrnn/shop"}
 """Runs as llm names them, which look like files."""

@@ -36,9 +36,7 @@ def neurons(
     expected at each place. on_note: called with remarks on how a file was read. UsageError for a
     model of several, CorpusError for a text that is too short or not there.
 
-    >>> import charrnn                                                      # doctest: +SKIP
-    >>> charrnn.load("fables").neurons(text=story).found[0].feature         # doctest: +SKIP
-    'inside quotes'
+    For a run of stories `charrnn.load("fables").neurons().found[0].feature` may be 'inside quotes'.
     """
     if isinstance(model, EngineModel):
         raise UsageError(

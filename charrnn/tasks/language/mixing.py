@@ -108,7 +108,7 @@ def fit(features: Features, targets: NDArray[np.int64]) -> NDArray[np.float64]:
 
     >>> logs = np.log(np.array([[[0.9, 0.1], [0.5, 0.5]]], np.float32)).repeat(99, 0)
     >>> fit(logs, np.zeros(99, int)).round(1).tolist()
-    [1.2, 0.0]
+    [1.4, 0.0]
     """
     count = features.shape[1]
     prior = np.zeros(count)
