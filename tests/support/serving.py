@@ -38,8 +38,10 @@ class Address:
         given = (JSON if body is not None else {}) | (headers or {})
         with contextlib.closing(connection):
             connection.request(method, path, raw, given)
-            answer = connection.getresponse()
-            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+            # Closed too: it keeps the socket where the server ends the connection.
+            with contextlib.closing(connection.getresponse()) as answer:
+                found = {k.lower(): v for k, v in answer.getheaders()}
+                return answer.status, found, answer.read()
 
     def post(self, path: str, body: Any, **headers: str) -> tuple[int, Any]:
         """A POST of JSON -> status and JSON of the answer."""

@@ -208,9 +208,9 @@ def test_a_damaged_model_leaves_no_run(text: Path, base: Path) -> None:
 
 def test_a_model_of_a_newer_format_is_refused(text: Path, base: Path) -> None:
     newer = draft(base)
-    newer.info["format"] = 3
+    newer.info["format"] = 4
     base.write_bytes(newer.sealed())
-    with pytest.raises(CheckpointError, match="format number is 3"):
+    with pytest.raises(CheckpointError, match="format number is 4"):
         begun(text, base)
 
 
