@@ -39,6 +39,9 @@ def home(folder: Path, tmp_path: Path) -> Iterator[Path]:
     # Plugins that happen to be installed are no part of the test; llm has this switch for it.
     with mock.patch.object(sys, "_called_from_test", True, create=True):
         llm.plugins.load_plugins()
+    # Where the program is installed with its entry point, llm has found it when it was imported.
+    if llm.plugins.pm.get_plugin("charrnn") is not None:
+        llm.plugins.pm.unregister(name="charrnn")
     llm.plugins.pm.register(llm_plugin, "charrnn")
     own = {"CHARRNN_RUNS": str(folder), "LLM_USER_PATH": str(tmp_path)}
     with mock.patch.dict(os.environ, own):
