@@ -216,8 +216,12 @@ def load(path: Path, training: bool | None = False) -> Checkpoint:
         if not schema.fits(encoder, config):
             size = getattr(encoder, "vocab_size", "other")
             if size == config.vocab_size:
-                raise header.broken("its model begins documents at another id than its tokenizer")
-            raise header.broken(f"its tokenizer has {size} ids and its model {config.vocab_size}")
+                raise container.broken(
+                    "its model begins documents at another id than its tokenizer"
+                )
+            raise container.broken(
+                f"its tokenizer has {size} ids and its model {config.vocab_size}"
+            )
         return Checkpoint(
             config,
             encoder,

@@ -137,10 +137,10 @@ def _read_header(file: BinaryIO, check: Check) -> tuple[dict[str, Any], Places, 
         # Only now: a length of 640 bytes begins like a pickle, but no pickle reads as a length.
         if start.startswith(PICKLE_MAGIC):
             raise _pickled()
-        raise _broken("it is truncated or not a checkpoint")
+        raise broken("it is truncated or not a checkpoint")
     raw = file.read(length) or b""
     if _brackets(raw) > NESTING_LIMIT:
-        raise _broken("its header is nested too deep")
+        raise broken("its header is nested too deep")
     table = _json_object(raw)
     metadata = table.pop("__metadata__", None)
     if not isinstance(metadata, dict) or set(metadata) != {KEY}:
@@ -151,7 +151,7 @@ def _read_header(file: BinaryIO, check: Check) -> tuple[dict[str, Any], Places, 
     # A second occurrence would leave open which digits are the ones to read as zeros.
     is_checksum = isinstance(checksum, str) and CHECKSUM.fullmatch(checksum)
     if not is_checksum or raw.count(_field(checksum)) != 1:
-        raise _broken("its checksum is missing")
+        raise broken("its checksum is missing")
     places = _places(table, check(fields), size - 8 - length)
     return fields | {"seal": checksum}, places, start + raw.replace(_field(checksum), _field(BLANK))
 
@@ -164,12 +164,12 @@ def _read(file: BinaryIO, wanted: tuple[str, ...], check: Check) -> ContainerFil
     # held in memory, unless bytes are wanted.
     buffer = bytearray(max((end for _, _, end in kept.values()), default=0))
     if file.readinto(buffer) != len(buffer):  # type: ignore[attr-defined]
-        raise _broken("it is truncated")
+        raise broken("it is truncated")
     total.update(buffer)
     while block := file.read(BLOCK):
         total.update(block)
     if total.hexdigest() != metadata.pop("seal"):
-        raise _broken("its checksum does not match: the file has been damaged or changed")
+        raise broken("its checksum does not match: the file has been damaged or changed")
     # The arrays share the buffer's memory; safetensors is little-endian on every machine.
     arrays = {
         name: np.frombuffer(
@@ -180,7 +180,7 @@ def _read(file: BinaryIO, wanted: tuple[str, ...], check: Check) -> ContainerFil
     # A forged file has a correct checksum, and one NaN would spread to every later state.
     infinite = next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
     if infinite:
-        raise _broken(f"its tensor {infinite} contains values that are not finite numbers")
+        raise broken(f"its tensor {infinite} contains values that are not finite numbers")
     return ContainerFile(metadata, places, arrays)
 
 
@@ -188,14 +188,14 @@ def _places(table: dict[str, Any], shapes: dict[str, tuple[int, ...]], size: int
     """Where each expected tensor is; together they fill the data exactly, without overlap."""
     if set(table) != set(shapes):
         wrong = sorted(set(table) ^ set(shapes))[0]
-        raise _broken(f"its tensors do not match its configuration, see {wrong!r}")
+        raise broken(f"its tensors do not match its configuration, see {wrong!r}")
     places = {}
     for name, shape in shapes.items():
         entry = table[name]
         # In Python integers: numpy's would overflow for the shapes that a forged file can declare.
         count = int(np.prod([int(n) for n in shape], dtype=object))
         if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-            raise _broken(f"its tensor {name!r} is not described")
+            raise broken(f"its tensor {name!r} is not described")
         offsets = entry["data_offsets"]
         if (
             entry["dtype"] != ("U8" if name.startswith(BYTES) else "F32")
@@ -203,18 +203,18 @@ def _places(table: dict[str, Any], shapes: dict[str, tuple[int, ...]], size: int
             or not (_are_counts(entry["shape"], len(shape)) and _are_counts(offsets, 2))
             or entry["shape"] != list(shape)
         ):
-            raise _broken(f"its tensor {name!r} has the wrong type, shape or offsets")
+            raise broken(f"its tensor {name!r} has the wrong type, shape or offsets")
         if offsets[1] - offsets[0] != _kind(name).itemsize * count:
-            raise _broken(f"its tensor {name!r} has the wrong number of bytes")
+            raise broken(f"its tensor {name!r} has the wrong number of bytes")
         places[name] = (shape, offsets[0], offsets[1])
     # Bytes that belong to no tensor, or to two, could hide data in a file that looks valid.
     end = 0
     for _, begin, after in sorted(places.values(), key=lambda place: place[1]):
         if begin != end:
-            raise _broken("its tensors overlap or leave gaps")
+            raise broken("its tensors overlap or leave gaps")
         end = after
     if end != size:
-        raise _broken(f"it has {size:,} bytes of data and its header requires {end:,}")
+        raise broken(f"it has {size:,} bytes of data and its header requires {end:,}")
     return places
 
 
@@ -235,9 +235,9 @@ def _json_object(raw: bytes) -> dict[str, Any]:
     try:
         value = parse_strict_json(raw)
     except ValueError:
-        raise _broken("its header is not strict JSON") from None
+        raise broken("its header is not strict JSON") from None
     if not isinstance(value, dict):
-        raise _broken("its header is not a JSON object")
+        raise broken("its header is not a JSON object")
     return value
 
 
@@ -253,7 +253,8 @@ def _pickled() -> CheckpointError:
     )
 
 
-def _broken(detail: str) -> CheckpointError:
+def broken(detail: str) -> CheckpointError:
+    """The error of a file whose contents do not fit together."""
     return CheckpointError(detail, "use another: charrnn checkpoints verify finds an intact one")
 
 

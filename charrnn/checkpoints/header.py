@@ -15,6 +15,7 @@ from typing import Any
 
 from charrnn import tokenizers
 from charrnn.checkpoints import mixture
+from charrnn.checkpoints.container import broken
 from charrnn.config import (
     ModelConfig,
     Shape,
@@ -118,11 +119,6 @@ def optimizer_shapes(optimizer: str, parameters: Mapping[str, Shape]) -> dict[st
         rotated = {name: shape[1] for name, shape in parameters.items() if is_rotated(name, shape)}
         shapes |= {f"{part}.{name}": (d, d) for part in ROTATION for name, d in rotated.items()}
     return shapes
-
-
-def broken(detail: str) -> CheckpointError:
-    """The error of a file whose contents do not fit together."""
-    return CheckpointError(detail, "use another: charrnn checkpoints verify finds an intact one")
 
 
 def task_of(data: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.errors import CheckpointError
+from charrnn.checkpoints.container import broken
 
 TENSOR = "bytes.ngram"
 """The tensor of followers in a file, byte by byte."""
@@ -55,7 +55,7 @@ class Mixture:
 def checked(data: Any, most_tokens: int) -> int:
     """The object "mixture" of a file -> the bytes of its tensor. CheckpointError if it is wrong."""
     if not isinstance(data, dict) or set(data) != {"tokens", "width", "orders", "weights"}:
-        raise _broken("its mixture does not have the expected fields")
+        raise broken("its mixture does not have the expected fields")
     tokens, width, orders, weights = (data[k] for k in ("tokens", "width", "orders", "weights"))
     valid = (
         type(tokens) is int
@@ -71,7 +71,7 @@ def checked(data: Any, most_tokens: int) -> int:
         and all(type(each) in (int, float) and abs(each) <= LARGEST_WEIGHT for each in weights)
     )
     if not valid:
-        raise _broken("its mixture has wrong numbers")
+        raise broken("its mixture has wrong numbers")
     size: int = tokens * width
     return size
 
@@ -80,10 +80,6 @@ def from_file(data: Mapping[str, Any], tensor: NDArray[np.uint8], vocab_size: in
     """A checked object and its tensor -> the mixture. CheckpointError for ids that do not exist."""
     followers = tensor.view(np.dtype(f"<u{data['width']}"))
     if int(followers.max()) >= vocab_size:
-        raise _broken("its n-gram models have ids that its tokenizer does not have")
+        raise broken("its n-gram models have ids that its tokenizer does not have")
     weights = tuple(float(each) for each in data["weights"])
     return Mixture(followers, tuple(data["orders"]), weights)
-
-
-def _broken(detail: str) -> CheckpointError:
-    return CheckpointError(detail, "use another: charrnn checkpoints verify finds an intact one")

@@ -1,7 +1,7 @@
 """An engine whose logits are mixed with n-gram models of the training text.
 
-A network of a few minutes knows what a text is like; n-grams know how its words are spelled and
-what stands in it often. The mixture is log-linear: the weighted sum of their logarithms.
+A network of a few minutes has learned what a text is like; n-grams know the spelling of its words
+and its frequent phrases. The mixture is log-linear: the weighted sum of their logarithms.
 """
 
 import copy
@@ -24,9 +24,9 @@ class NGramLogits:
     """
 
     def __init__(self, mixture: Mixture, vocab_size: int, reset_id: int) -> None:
-        self._ngrams = NGramModel(mixture.followers, vocab_size, mixture.orders)
+        self._ngrams = NGramModel(mixture.followers, vocab_size, mixture.orders, reset_id)
         self._weights = mixture.weights[1:]
-        self.own, self._reset_id = float(np.float32(mixture.weights[0])), reset_id
+        self.own = float(np.float32(mixture.weights[0]))
         self._rows = max(1, NUMBERS_AT_ONCE // (vocab_size * len(self._weights)))
 
     def begin(self, rows: int) -> Intervals:
@@ -35,10 +35,6 @@ class NGramLogits:
 
     def after(self, ids: NDArray[np.integer], intervals: Intervals) -> Intervals:
         """The place in the text after a token (B,), which may begin a document."""
-        # As the network's state: what stood before a document has nothing to do with it.
-        begins = ids == self._reset_id
-        if self._reset_id >= 0 and begins.any():
-            intervals = np.where(begins[:, None], self._ngrams.begin(len(ids)), intervals)
         return self._ngrams.step(ids, intervals)
 
     def logits(self, intervals: Intervals) -> NDArray[np.float32]:
@@ -49,11 +45,7 @@ class NGramLogits:
         self, ids: NDArray[np.integer], intervals: Intervals
     ) -> tuple[NDArray[np.float32], Intervals]:
         """(T, B) tokens -> (T, B, V) and the place after the last of them."""
-        found = []
-        for row in ids:
-            intervals = self.after(row, intervals)
-            found.append(intervals)
-        places = np.concatenate(found)
+        places, intervals = self._ngrams.read(ids, intervals)
         parts = [
             self.logits(places[begin : begin + self._rows])
             for begin in range(0, len(places), self._rows)

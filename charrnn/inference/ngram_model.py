@@ -38,6 +38,8 @@ LONGEST = 2**24
 class NGramModel:
     """The n-grams of a text, of several orders; `followers` (N,) is what `sorted_followers` made.
 
+    reset_id: the id that begins a document, before which nothing counts; -1 for none.
+
     >>> model = NGramModel(sorted_followers(np.array([0, 1] * 4, np.uint8), 2), 2, (1, 2))
     >>> after_0 = model.step(np.array([0]), model.begin(1))
     >>> np.exp(model.log_probabilities(after_0)).astype(float).round(2).tolist()
@@ -45,9 +47,13 @@ class NGramModel:
     """
 
     def __init__(
-        self, followers: NDArray[np.unsignedinteger], vocab_size: int, orders: Sequence[int]
+        self,
+        followers: NDArray[np.unsignedinteger],
+        vocab_size: int,
+        orders: Sequence[int],
+        reset_id: int = -1,
     ) -> None:
-        self._followers, self._size = followers, vocab_size
+        self._followers, self._size, self._reset_id = followers, vocab_size, reset_id
         self.orders, self.order = tuple(orders), max(orders)
         # The places of each id, id by id: a bisection counts an id before any place.
         self._places = np.argsort(followers, kind="stable").astype(np.int32)
@@ -64,6 +70,9 @@ class NGramModel:
 
     def step(self, ids: NDArray[np.integer], intervals: Intervals) -> Intervals:
         """One more token of each of B rows, (B,) -> the intervals after it."""
+        begins = ids == self._reset_id
+        if self._reset_id >= 0 and begins.any():
+            intervals = np.where(begins[:, None], self.begin(len(ids)), intervals)
         after = self.begin(len(ids)).reshape(-1, 2, self.order)
         before = intervals.reshape(after.shape)[:, :, :-1]
         # Those of a file that may be untrusted could be any numbers.
@@ -74,6 +83,14 @@ class NGramModel:
             places = self._places[start : self._starts[each + 1]]
             after[row, :, 1:] = places.searchsorted(before[row]) + start
         return after.reshape(len(ids), -1)
+
+    def read(self, ids: NDArray[np.integer], intervals: Intervals) -> tuple[Intervals, Intervals]:
+        """(T, B) tokens -> the intervals after each (T * B, 2 * order), and after the last."""
+        found = []
+        for row in ids:
+            intervals = self.step(row, intervals)
+            found.append(intervals)
+        return np.concatenate(found), intervals
 
     def log_probabilities(self, intervals: Intervals) -> NDArray[np.float32]:
         """Intervals of B rows -> natural log-probabilities of the next token, (B, orders, V)."""

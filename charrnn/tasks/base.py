@@ -337,7 +337,7 @@ class Task(ABC):
         return encoder
 
     def completing_seconds(self, dataset: Dataset) -> float:
-        """How long `completed` takes, which a training by time must leave it."""
+        """How long `completed` takes, which a training by time must leave; 0 for nothing to do."""
         return 0.0
 
     def completed(self, checkpoint: Checkpoint, dataset: Dataset) -> tuple[Checkpoint, str] | None:

@@ -168,6 +168,9 @@ def _train(session: Session, hooks: Hooks) -> None:
 
 def _complete(session: Session, hooks: Hooks) -> None:
     """Add to the checkpoints of a finished run what is fitted last: to the best and the newest."""
+    # Most runs have nothing of the kind, and their files need not be read again.
+    if not session.task.completing_seconds(session.dataset):
+        return
     chosen = {e.path: e for e in (session.run.latest(), session.run.best()) if e is not None}
     # The best one last: its line is the one to be read.
     for path in chosen:

@@ -24,7 +24,7 @@ from charrnn.evaluation.scores import Pricing
 from charrnn.tasks.base import Dataset
 from charrnn.tasks.language import transfer
 from charrnn.tasks.language.files import SPLITS, found_sources, recorded_files
-from charrnn.tasks.language.splits import MINIMUM, PARTS, Texts
+from charrnn.tasks.language.splits import MINIMUM, PARTS, TUNING, Texts
 from charrnn.tasks.language.unknown import UnknownWords, pricing
 from charrnn.tokenizers import TOKENIZERS, Tokenizer
 from charrnn.tokenizers.base import id_type
@@ -280,6 +280,10 @@ def _encode(texts: Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Split
                 f"the {name} part of the text is a single {tokenizer.name} token of "
                 f"{split.characters:,} characters",
                 "choose another --tokenizer, such as char",
+            )
+        if split.tokens < 2 and name == TUNING:
+            raise CorpusError(
+                "the text is too short to keep a part for n-gram models", "leave --mix out"
             )
         if split.tokens < 2:
             raise CorpusError(

@@ -72,7 +72,7 @@ def fitted(engine: Engine, corpus: Corpus) -> Fitted:
     orders = ORDERS.get(tokenizer.name, OTHER_ORDERS)
     counted = corpus.splits["train"].load()[:MOST_COUNTED]
     followers = sorted_followers(np.asarray(counted), max(orders) - 1)
-    ngrams = NGramModel(followers, tokenizer.vocab_size, orders)
+    ngrams = NGramModel(followers, tokenizer.vocab_size, orders, engine.config.reset_id)
     most = min(MOST_TOKENS, max(1_000, MOST_NUMBERS // (tokenizer.vocab_size * (len(orders) + 1))))
     tokens = np.asarray(corpus.splits[TUNING].load()[:most]).astype(np.int64)
     features = np.concatenate(list(_features(engine, ngrams, tokens, tokenizer.start_id)))
@@ -92,14 +92,9 @@ def _features(
         targets = tokens[begin : begin + BLOCK]
         inputs = np.concatenate([[last], targets[:-1]])
         logits, state = engine.read(inputs[:, None], state)
-        places = []
-        for each in inputs:
-            if each == engine.config.reset_id:
-                intervals = ngrams.begin(1)
-            intervals = ngrams.step(np.array([each]), intervals)
-            places.append(intervals)
+        places, intervals = ngrams.read(inputs[:, None], intervals)
         own = log_softmax(logits[:, 0])[:, None].astype(np.float32)
-        yield np.concatenate([own, ngrams.log_probabilities(np.concatenate(places))], axis=1)
+        yield np.concatenate([own, ngrams.log_probabilities(places)], axis=1)
         last = int(targets[-1])
 
 

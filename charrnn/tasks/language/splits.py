@@ -35,6 +35,10 @@ PARTS = (*SPLITS, TUNING)
 TUNING_FRACTION, TUNING_CHARACTERS = 0.05, 30_000
 """Share of the text in this part, and about how many characters are enough."""
 
+TUNING_PIECES = 10
+"""Pieces of a continuous text that make it up, evenly spread: one in a row may be a chapter with
+names of its own, which the network would never see."""
+
 MINIMUM = 100
 """Fewer characters are not worth training on."""
 
@@ -192,26 +196,33 @@ class Texts:
 
     def _by_position(self) -> Iterator[tuple[str, str]]:
         """The training part, then validation, then test, cut at characters."""
-        # Rounded so that a fraction of 0 gives a part of exactly 0 characters.
-        test = self.length - int(self.length * (1.0 - self.fractions["test"]))
-        train = int(self.length * (1.0 - self.fractions["valid"] - self.fractions["test"]))
-        # The end of the training part, so that all parts begin where they do without a mixture.
-        tuning = int(self.length * self.fractions.get(TUNING, 0.0))
-        bounds = {
-            "train": train - tuning,
-            TUNING: train,
-            "valid": self.length - test,
-            "test": self.length,
-        }
+        segments = self._segments()
         begin = 0
         # Blocks end with a line where they can, so that hardly a word is cut between two of them.
         for text in whole_lines(self._blocks(self.main)):
-            for name in bounds:
-                part = text[: max(0, bounds[name] - begin)]
+            # What a file has more than when it was measured is in no part.
+            while text and segments:
+                end, name = segments[0]
+                part = text[: end - begin]
                 begin += len(part)
                 text = text[len(part) :]
+                if begin == end:
+                    del segments[0]
                 if part:
                     yield name, part
+
+    def _segments(self) -> list[tuple[int, str]]:
+        """Where each segment of a continuous text ends, and the part that it belongs to."""
+        # Rounded so that a fraction of 0 gives a part of exactly 0 characters.
+        test = self.length - int(self.length * (1.0 - self.fractions["test"]))
+        train = int(self.length * (1.0 - self.fractions["valid"] - self.fractions["test"]))
+        piece = int(self.length * self.fractions.get(TUNING, 0.0)) // TUNING_PIECES
+        found = []
+        for number in range(TUNING_PIECES if piece else 0):
+            # In the middle of its share of the training part, which begins and ends as without.
+            middle = train * (2 * number + 1) // (2 * TUNING_PIECES) + piece // 2
+            found += [(middle - piece, "train"), (middle, TUNING)]
+        return [*found, (train, "train"), (self.length - test, "valid"), (self.length, "test")]
 
     def _documents(self, source: Sources) -> Iterator[str]:
         if not self.config.conditions:

@@ -14,7 +14,7 @@ from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.checkpoints.mixture import Mixture
 from charrnn.checkpoints.run import Run
 from charrnn.data.config import DataConfig
-from charrnn.errors import CheckpointError, UsageError
+from charrnn.errors import CheckpointError, CorpusError, UsageError
 from charrnn.evaluation.activations import activations_of
 from charrnn.inference import state_file
 from charrnn.inference.engine import Engine
@@ -81,9 +81,20 @@ def test_the_tuning_part_is_neither_trained_on_nor_validated_on(tmp_path: Path) 
     parts = {name: split.load() for name, split in apart.splits.items()}
     assert set(parts) == {"train", "tuning", "valid"}
     assert (parts["valid"] == plain.splits["valid"].load()).all()
-    whole = np.concatenate([parts["train"], parts["tuning"]])
-    assert (whole == plain.splits["train"].load()).all()
+    whole = plain.splits["train"].load()
     assert len(parts["tuning"]) == 450
+    # Ten pieces of 45 characters, each in the middle of a tenth of what is otherwise trained on.
+    middles = [len(whole) * (2 * n + 1) // 20 + 45 // 2 for n in range(10)]
+    apart_at = np.concatenate([np.arange(middle - 45, middle) for middle in middles])
+    assert (parts["tuning"] == whole[apart_at]).all()
+    assert (parts["train"] == np.delete(whole, apart_at)).all()
+
+
+def test_a_text_that_is_too_short_for_a_tuning_part_says_so(tmp_path: Path) -> None:
+    source = tmp_path / "text.txt"
+    source.write_text(sentences(150)[:150])
+    with pytest.raises(CorpusError, match="too short to keep a part for n-gram models"):
+        prepare(DataConfig((str(source),), mix="ngram"), tmp_path / "apart")
 
 
 def test_of_documents_the_validation_part_stays_the_same(tmp_path: Path) -> None:
