@@ -18,6 +18,7 @@ running_batch texts that begin and end at any time, stepped as one batch
 scheduler    a thread that writes what is asked of one model, from a queue
 beam_search  the most likely continuation
 patterns     text that matches a regular expression
+masks        constraints that follow each row by an automaton
 word_automaton where words begin and end, character by character
 known_words  only words of a list, whatever tokens spell them
 word_pattern known words as a regular expression, for a pattern to agree with

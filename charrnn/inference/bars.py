@@ -1,9 +1,6 @@
-"""Only tunes whose bars add up are written, whatever tokens spell them: the constraint `--bars`.
+"""Only tunes whose bars add up are written, whatever tokens spell them: the constraint `--bars`."""
 
-What may follow a state of the automaton is found once and kept, so that a step is a look-up.
-"""
-
-import copy
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,29 +8,16 @@ from numpy.typing import NDArray
 from charrnn.errors import UsageError
 from charrnn.inference.bar_automaton import BarAutomaton
 from charrnn.inference.bar_states import HEAD, WRONG, Where
-from charrnn.inference.sampling.base import RULED_OUT, Context, Logits
+from charrnn.inference.masks import MaskConstraint, Node
 from charrnn.inference.text_tracker import token_texts
 from charrnn.tokenizers import Tokenizer
 from charrnn.tokenizers.documents import END
-
-MOST_CACHED = 1 << 26
-"""Bytes of masks that are kept; then they are found anew."""
 
 LOOKED_AT = 2000
 """Characters of a tune that are looked at, to see whether it is one."""
 
 
-class Node:
-    """A state, the tokens (V,) that may follow there, and the nodes behind them, once known."""
-
-    __slots__ = ("after", "kept", "state")
-
-    def __init__(self, state: Where, kept: NDArray[np.bool_]) -> None:
-        self.state, self.kept = state, kept
-        self.after: dict[int, Node] = {}
-
-
-class BarsConstraint:
+class BarsConstraint(MaskConstraint[Where]):
     """Leaves only tokens that go on with a tune in which every bar adds up.
 
     plain: whether the tunes are ABC as it is found, and not in the strict form. key, meter: those
@@ -54,7 +38,8 @@ class BarsConstraint:
         meter: str = "",
         allow: str | None = None,
     ) -> None:
-        self._tokenizer, self._pieces = tokenizer, token_texts(tokenizer)
+        super().__init__(tokenizer.vocab_size)
+        self._pieces = token_texts(tokenizer)
         unsampled = set(tokenizer.unsampled)
         self._sampled = [
             (token, piece)
@@ -74,37 +59,8 @@ class BarsConstraint:
                 "leave --bars, --key and --meter out, or train on tunes with --tokenizer char",
             )
         self._asked = bool(key or meter)
-        self._nodes: dict[Where, Node] = {}
-        self._rows: dict[int, Node] = {}
 
-    def __call__(self, logits: Logits, context: Context) -> Logits:
-        """The filter."""
-        nodes = {}
-        for number, row in enumerate(context.rows):
-            node = self._rows.get(row)
-            history = context.history[number]
-            nodes[row] = (
-                self._enter(history) if node is None else self._next(node, int(history[-1]))
-            )
-        # Rows that have ended are forgotten.
-        self._rows = nodes
-        kept = [node.kept for node in nodes.values()]
-        left = np.where(kept[0] if len(kept) == 1 else np.stack(kept), logits, RULED_OUT)
-        best = left.max(1).tolist()
-        if RULED_OUT in best:
-            raise UsageError(
-                "--bars leaves nothing to write that the other constraints allow",
-                "leave out another constraint, or add --no-bars",
-            )
-        return left
-
-    def renewed(self) -> "BarsConstraint":
-        """The same for another generation, with all that has been found."""
-        found = copy.copy(self)
-        found._rows = {}
-        return found
-
-    def _enter(self, history: NDArray[np.integer]) -> Node:
+    def _enter(self, history: NDArray[np.integer]) -> Node[Where]:
         """The ids before a row's first token -> where it is. UsageError if it is in no tune."""
         node = self._node(Where())
         for token in history[history >= 0].tolist():
@@ -121,30 +77,22 @@ class BarsConstraint:
             )
         return node
 
-    def _next(self, node: Node, token: int) -> Node:
-        """Where a row is after one token more."""
-        found = node.after.get(token)
-        if found is None:
-            state = node.state
-            # Another constraint may bring back a token that this one ruled out.
-            for character in self._pieces[token] or "\ufffd":
-                state = self.automaton.forced(state, character)
-            found = node.after[token] = self._node(state)
-        return found
+    def _moved(self, state: Where, token: int) -> Where:
+        # Another constraint may bring back a token that this one ruled out.
+        for character in self._pieces[token] or "\ufffd":
+            state = self.automaton.forced(state, character)
+        return state
 
-    def _node(self, state: Where) -> Node:
-        """A state -> its node, with the tokens that may follow."""
-        found = self._nodes.get(state)
-        if found is None:
-            if len(self._nodes) * len(self._pieces) > MOST_CACHED:
-                # Those that rows are at hold no others any more.
-                for node in self._nodes.values():
-                    node.after.clear()
-                self._nodes.clear()
-            kept = np.zeros(len(self._pieces), bool)
-            kept[[token for token, piece in self._sampled if self._fits(state, piece)]] = True
-            found = self._nodes[state] = Node(state, kept)
-        return found
+    def _kept(self, state: Where) -> NDArray[np.bool_]:
+        kept = np.zeros(self._size, bool)
+        kept[[token for token, piece in self._sampled if self._fits(state, piece)]] = True
+        return kept
+
+    def _refuse(self, state: Where) -> NoReturn:
+        raise UsageError(
+            "--bars leaves nothing to write that the other constraints allow",
+            "leave out another constraint, or add --no-bars",
+        )
 
     def _fits(self, state: Where, piece: str) -> bool:
         after: Where | None = state

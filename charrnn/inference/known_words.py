@@ -1,19 +1,17 @@
 """Only words of a list are written, whatever tokens spell them: the constraint `--known-words`.
 
-What may follow a state of the automaton is found once and kept, so that a step is a look-up. A
-token is left only if some tokens lead from it to the end of a word: there is no dead end.
+A token is left only if some tokens lead from it to the end of a word: there is no dead end.
 """
 
-import copy
 import functools
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.errors import UsageError
-from charrnn.inference.sampling.base import RULED_OUT, Context, Logits
+from charrnn.inference.masks import MOST_CACHED, MaskConstraint, Node
 from charrnn.inference.text_tracker import is_spelled, token_digits, token_texts
 from charrnn.inference.word_automaton import (
     CLOSED,
@@ -29,9 +27,6 @@ from charrnn.inference.word_automaton import (
 from charrnn.tokenizers import Tokenizer
 from charrnn.tokenizers.base import Decoder
 from charrnn.tokenizers.word import JOINERS, LETTERS, WITHOUT_SPACES, unicode_pattern
-
-MOST_CACHED = 1 << 26
-"""Bytes of masks that are kept; then they are found anew."""
 
 IDS = ""
 """The key of a node of the tree of tokens that holds the tokens which end there."""
@@ -53,17 +48,7 @@ class Place(NamedTuple):
     begun: str = ""
 
 
-class Node:
-    """A place, the tokens (V,) that may follow there, and the nodes behind them, once known."""
-
-    __slots__ = ("after", "kept", "place")
-
-    def __init__(self, place: Place, kept: NDArray[np.bool_]) -> None:
-        self.place, self.kept = place, kept
-        self.after: dict[int, Node] = {}
-
-
-class KnownWordsConstraint:
+class KnownWordsConstraint(MaskConstraint[Place]):
     """Leaves only tokens that write known words and what is between them.
 
     A word of the prompt that is not complete belongs to the text; if no known word begins so, it
@@ -73,18 +58,17 @@ class KnownWordsConstraint:
     name = "known_words"
 
     def __init__(self, automaton: WordAutomaton, tokenizer: Tokenizer) -> None:
+        super().__init__(tokenizer.vocab_size)
         self.automaton, self._tokenizer = automaton, tokenizer
         self._pieces, self._digits = token_texts(tokenizer), token_digits(tokenizer)
-        self._size, self._unsampled = tokenizer.vocab_size, set(tokenizer.unsampled)
+        self._unsampled = set(tokenizer.unsampled)
         sampled = [token for token in range(self._size) if token not in self._unsampled]
         self._tree = _tree((token, self._pieces[token]) for token in sampled)
         # Tokens that are a part of a character, by their digits; all are one or two digits long.
         parts = [token for token in sampled if not self._pieces[token] and self._digits[token]]
         self._parts = {self._digits[token]: token for token in parts}
         self._alive: dict[Place, bool] = {}
-        self._nodes: dict[Place, Node] = {}
         self._between: dict[WordState, NDArray[np.bool_]] = {}
-        self._rows: dict[int, Node] = {}
         # As many tokens as the longest word can have, with what is before it.
         self._look = (8 if parts else 1) * (automaton.longest + 2)
         if not self._node(Place(WordState())).kept.any():
@@ -92,42 +76,14 @@ class KnownWordsConstraint:
                 "--known-words leaves nothing to write with", "give more words, or leave it out"
             )
 
-    def __call__(self, logits: Logits, context: Context) -> Logits:
-        """The filter."""
-        nodes = {}
-        for number, row in enumerate(context.rows):
-            node = self._rows.get(row)
-            history = context.history[number]
-            nodes[row] = (
-                self._node(self._enter(history))
-                if node is None
-                else self._next(node, int(history[-1]))
-            )
-        # Rows that have ended are forgotten.
-        self._rows = nodes
-        kept = [node.kept for node in nodes.values()]
-        left = np.where(kept[0] if len(kept) == 1 else np.stack(kept), logits, RULED_OUT)
-        best = left.max(1).tolist()
-        if RULED_OUT in best:
-            number = best.index(RULED_OUT)
-            word = nodes[context.rows[number]].place.state.word
-            raise UsageError(
-                f"--known-words leaves nothing to write after {word!r}",
-                "leave out another constraint, or give more words",
-            )
-        return left
-
-    def renewed(self) -> "KnownWordsConstraint":
-        """The same for another generation, with all that has been found."""
-        found = copy.copy(self)
-        found._rows = {}
-        return found
-
     def state_after(self, history: NDArray[np.integer]) -> WordState:
         """The ids so far -> the state of the automaton after them."""
-        return self._enter(history).state
+        return self._place(history).state
 
-    def _enter(self, history: NDArray[np.integer]) -> Place:
+    def _enter(self, history: NDArray[np.integer]) -> Node[Place]:
+        return self._node(self._place(history))
+
+    def _place(self, history: NDArray[np.integer]) -> Place:
         """The ids before a row's first token -> where it is."""
         # A word without an id, of which nothing is known, can only end.
         if len(history) and history[-1] == self._tokenizer.unknown_id:
@@ -144,13 +100,6 @@ class KnownWordsConstraint:
             state = state._replace(word=CLOSED)
         return Place(state, begun)
 
-    def _next(self, node: Node, token: int) -> Node:
-        """Where a row is after one token more."""
-        found = node.after.get(token)
-        if found is None:
-            found = node.after[token] = self._node(self._moved(node.place, token))
-        return found
-
     def _moved(self, place: Place, token: int) -> Place:
         state, text, begun = place.state, self._pieces[token], ""
         if token == self._tokenizer.unknown_id:
@@ -162,21 +111,18 @@ class KnownWordsConstraint:
             state = self.automaton.forced(state, character)
         return self._settled(state, begun)
 
-    def _node(self, place: Place) -> Node:
-        """Where a row is -> its node, with the tokens that may follow."""
-        found = self._nodes.get(place)
-        if found is None:
-            if len(self._nodes) * self._size > MOST_CACHED:
-                # Those that rows are at hold no others any more.
-                for node in self._nodes.values():
-                    node.after.clear()
-                self._nodes.clear()
-            kept = np.zeros(self._size, bool)
-            kept[list(self._inside(place))] = True
-            if not place.begun and self.automaton.can_end(place.state):
-                kept |= self._ending(place.state)
-            found = self._nodes[place] = Node(place, kept)
-        return found
+    def _kept(self, place: Place) -> NDArray[np.bool_]:
+        kept = np.zeros(self._size, bool)
+        kept[list(self._inside(place))] = True
+        if not place.begun and self.automaton.can_end(place.state):
+            kept |= self._ending(place.state)
+        return kept
+
+    def _refuse(self, place: Place) -> NoReturn:
+        raise UsageError(
+            f"--known-words leaves nothing to write after {place.state.word!r}",
+            "leave out another constraint, or give more words",
+        )
 
     def _is_alive(self, state: WordState) -> bool:
         """Whether the word that a text is in can be brought to its end."""
