@@ -3,7 +3,7 @@
 How much a unit follows a feature of the text is the mutual information of the two in bits: of the
 class of the feature, and of the unit's activation in ten bins. For each feature the unit is chosen
 on one half of the text, alternate twentieths of it, and its bits are reported on the other, where
-chance has had no choice. Besides them stand:
+chance has had no choice. Next to them:
 
 * entropy: the bits that a unit that says all of the feature would have;
 * chance: the most bits of 99 comparisons with the feature moved along the text, by which it keeps
@@ -163,8 +163,8 @@ def neurons(
     baseline = np.zeros(len(present))
     for seed in range(SHUFFLES):
         other = Engine(_shuffled(checkpoint, seed), threads)
-        beside = read(other, checkpoint.tokenizer, reading.tokens, SHUFFLED_TOKENS)
-        baseline = np.maximum(baseline, _best_bits(beside, present))
+        shuffled = read(other, checkpoint.tokenizer, reading.tokens, SHUFFLED_TOKENS)
+        baseline = np.maximum(baseline, _best_bits(shuffled, present))
     choice, report = (_bits(reading.activations, present, half) for half in halves)
     found = [
         _found(checkpoint.config, reading, feature, choice[number], report[number], halves[1], low)

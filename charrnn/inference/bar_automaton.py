@@ -1,7 +1,7 @@
 """Whether the bars of a tune add up, character by character: the automaton of `--bars`.
 
 It reads ABC in the strict form of `data.tunes`, or in a plain one, where spaces, line breaks and
-more fields may stand between. Time is counted in ticks of 1/48 of the unit L:, which every length
+more fields may be between. Time is counted in ticks of 1/48 of the unit L:, which every length
 of the strict form is a multiple of, also within a tuplet. No state is a dead end: a length is left
 only if what is then left of the bar can be filled.
 """
@@ -286,7 +286,7 @@ class BarAutomaton:
         if state.tied or (state.ending == 1 and mark != ":|"):
             return False
         completes = not state.first and state.now + state.pickup == state.wanted
-        # The first notes of a tune may stand before its first section.
+        # The first notes of a tune may be before its first section.
         return full or completes or (mark == "|:" and state.opening and short)
 
     def _token(self, state: Where, character: str, tokens: tuple[str, ...]) -> Where | None:

@@ -1,7 +1,7 @@
 """Texts that begin and end at any time, stepped as one batch (continuous batching).
 
 Rows join and leave between two steps. Each text has its own start, filters, seed, stop texts and
-length, and is the same whatever else is written beside it: the one that `generate` would write.
+length, and is the same whatever else is in the batch: the one that `generate` would write.
 """
 
 from collections import deque
@@ -156,7 +156,7 @@ class RunningBatch:
             for index, row in enumerate(rows):
                 row.begin(index, self._tokenizer, self._characters, self._exclude)
         except Exception as error:
-            # Of its filters: an error of this job alone, whoever is written beside it.
+            # Of its filters: an error of this job alone, not of the others in the batch.
             job.on_chunk(error)
             return []
         return rows

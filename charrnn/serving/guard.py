@@ -89,4 +89,4 @@ class Guard:
 
 
 SCHEMES = ("http", "https")
-"""Of the server's own pages; https where another program stands in front."""
+"""Of the server's own pages; https where another program is in front."""

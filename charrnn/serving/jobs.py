@@ -103,7 +103,7 @@ def _reply(asked: Asked, served: Served, params: SamplingParams) -> list[tuple[J
 
 
 def _constraints(asked: Asked) -> Constraints:
-    # No regular expression: a pattern of a stranger's may take very long to match.
+    # No regular expression: a pattern from an unknown client may take very long to match.
     return Constraints(asked.ban, asked.allow)
 
 

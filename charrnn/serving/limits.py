@@ -29,4 +29,4 @@ STOPS, STOP_LENGTH = 16, 1000
 """Stop texts and banned texts at most, and characters of one."""
 
 ALTERNATIVES = 20
-"""Most likely tokens that are reported at most beside each token."""
+"""Most likely tokens that are reported at most with each token."""

@@ -58,7 +58,7 @@ def escaped(text: str) -> str:
 
 
 def embedded(value: Any) -> str:
-    r"""A value -> JSON that can stand inside a script element.
+    r"""A value -> JSON that is safe inside a script element.
 
     >>> embedded("</script>")
     '"\\u003c/script\\u003e"'

@@ -13,7 +13,7 @@ LINE_HEIGHT = 15
 """Least distance between the names of two curves."""
 
 MOST_POINTS = 600
-"""Points of a curve that are drawn, evenly spread: more could not be told apart."""
+"""Points of a curve that are drawn, evenly spread: more could not be distinguished."""
 
 
 def svg(chart: Chart) -> str:
@@ -72,14 +72,14 @@ def _curve(curve: Curve, points: list[tuple[float, float]], x: Scale, y: Scale) 
         at = f'cx="{_across(x, points[0][0]):.1f}" cy="{_up(y, points[0][1]):.1f}"'
         return f'<circle class="dot c{curve.color % 7}" {at} r="4"/>'
     stride = -(-len(points) // MOST_POINTS)
-    # The last point is where the curve's name stands.
+    # The last point is where the curve's name is.
     drawn = [*points[:-1:stride], points[-1]]
     path = "L".join(f"{_across(x, a):.1f} {_up(y, b):.1f}" for a, b in drawn)
     return f'<path class="{kind} c{curve.color % 7}" d="M{path}"/>'
 
 
 def _names(ends: list[tuple[Curve, tuple[float, float]]], y: Scale) -> list[str]:
-    """The name and last value of each curve beside its end, moved down where two would meet."""
+    """The name and last value of each curve at its end, moved down where two would meet."""
     parts, taken = [], float(TOP)
     for curve, (_, value) in sorted(ends, key=lambda end: -y.place(end[1][1])):
         at = max(_up(y, value) + 4, taken)

@@ -7,12 +7,12 @@ from fractions import Fraction
 from charrnn.data.tunes.score import TUPLETS, Bar, Meter, Note, Tune, Tuplet
 
 SECTIONS = ("||", "|]", "|:", ":|", "::", "[1", "[2")
-"""Lines at which a part of a tune begins or ends: the bars beside them may be short."""
+"""Lines at which a part of a tune begins or ends: the bars next to them may be short."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """A bar: what its notes take, what its meter wants, whether it is beside a section's end."""
+    """A bar: what its notes take, what its meter wants, whether it is next to a section's end."""
 
     length: Fraction
     wanted: Fraction

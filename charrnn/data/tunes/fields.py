@@ -10,7 +10,7 @@ from charrnn.data.tunes.score import LETTERS, Key, Meter, UnreadableError
 
 MODES = {"": 0, "maj": 0, "ion": 0, "mix": -1, "dor": -2, "m": -3, "min": -3, "aeo": -3,
          "phr": -4, "loc": -5, "lyd": 1}  # fmt: skip
-"""A mode -> sharps beside those of the major key of the same name."""
+"""A mode -> sharps more than those of the major key of the same name."""
 
 MODE_NAMES = {"maj": "", "ion": "", "min": "m", "aeo": "m"}
 
@@ -39,7 +39,7 @@ def key(text: str) -> Key:
     if not text or re.match(r"none\b|clef\b|treble\b|bass\b|alto\b|tenor\b", text):
         return Key("C", 0)
     found = re.match(r"([A-G])([#b]?)\s*([A-Za-z]*)", text)
-    # Signs of its own, as in `K:D ^c _b`, are no signature that a name stands for.
+    # Signs of its own, as in `K:D ^c _b`, are no signature that a name has.
     if not found or re.search(r"\s(exp\b|[\^_=])", text):
         raise UnreadableError(f"its key is {shown(text)}")
     letter, accidental, word = found.groups()

@@ -39,7 +39,7 @@ class Played:
 
     voices: the accompaniment, a bass and three notes above it, each empty if the tune has no chord
     symbols. None has more notes than the melody. meters: changes with their times; each begins a
-    bar. A first bar that is short stands at the end of a whole one.
+    bar. A first bar that is short is at the end of a whole one.
     """
 
     melody: tuple[Sound, ...]

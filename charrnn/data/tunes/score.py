@@ -71,7 +71,7 @@ class Key:
 class Note:
     """A note, or a rest where `pitch` is None. tied: to the next one.
 
-    written: the accidental stands before it, though the signature may say the same.
+    written: the accidental is before it, though the signature may say the same.
     """
 
     pitch: Pitch | None

@@ -10,7 +10,7 @@ ACCIDENTALS = {2: "^^", 1: "^", 0: "=", -1: "_", -2: "__"}
 
 @dataclass(frozen=True)
 class Sign:
-    """A pitch as it is written: whether an accidental stands before it."""
+    """A pitch as it is written: whether an accidental is before it."""
 
     pitch: Pitch
     accidental: bool

@@ -98,7 +98,7 @@ def all_keys(tune: Tune, lowest: int, highest: int) -> Iterator[Tune]:
 def texts_in_all_keys(tune: Tune, lowest: int, highest: int) -> Iterator[str]:
     """As `all_keys`, but the strict ABC of each, several times as fast.
 
-    Where an accidental stands is the same in all keys, because it says what differs from the key:
+    The place of an accidental is the same in all keys, because it says what differs from the key:
     only the signs themselves are written anew, each once a key.
     """
     numbers: dict[Part, int] = {}
