@@ -68,8 +68,8 @@ Which = Annotated[
 TrainMix = Annotated[
     Literal["ngram", "none"] | None,
     option(
-        help="Mix the network with n-gram models of its text at the end, by weights fitted on a "
-        "slice of the text that is kept apart.",
+        help="Mix the network with n-gram models of its text at the end, by weights fitted on "
+        "pieces of the text that are kept apart.",
         show_default="none",
     ),
 ]

@@ -51,8 +51,8 @@ class DataConfig:
     natural order and without what is no text in the encoding. files: what folders and globs stood
     for when the run began, by part. chat, tunes: ask for documents "chat" and "tune", or not for
     them; None leaves it to the text. as_name: who answers in a chat, "" for who usually does.
-    conditions: whether each document has a label, as in `data.conditions`. mix: "ngram" keeps a
-    slice of the training part apart, for the weights of n-gram models. UsageError if the values
+    conditions: whether each document has a label, as in `data.conditions`. mix: "ngram" keeps
+    pieces of the training part apart, for the weights of n-gram models. UsageError if the values
     contradict each other.
 
     The defaults are what runs of earlier versions did; `for_new_run` gives what new runs do.

@@ -1,8 +1,8 @@
 """Fits a mixture: how much the network and each n-gram model count, on text that neither has read.
 
-The weights maximize the probability of the tuning part, which is a slice of the training part that
-the network was not trained on and the n-gram models do not count. It is a concave problem of a few
-numbers, solved by Newton's method. The validation part decides nothing.
+The weights maximize the probability of the tuning part. It is taken out of the training part: the
+network is not trained on it and the n-gram models do not count it. This is a concave problem of a
+few numbers, solved by Newton's method. The validation part decides nothing.
 """
 
 from collections.abc import Iterator
