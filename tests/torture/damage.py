@@ -12,9 +12,10 @@ from pathlib import Path
 from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.header import FORMAT
 from charrnn.errors import CharRNNError, CheckpointError
-from tests.checkpoints import test_checkpoint, test_container
+from tests.checkpoints import test_checkpoint
 from tests.checkpoints.test_checkpoint import drop, put
-from tests.support import forge
+from tests.support import containers, forge
+from tests.support.malformed import MALFORMED
 from tests.support.tiny import smallest_checkpoint
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row, some, verdict
 
@@ -200,11 +201,11 @@ SECONDS = 2.0
 
 def malformed(trials: int, seed: int, folder: Path) -> Outcomes:
     """B4: each kind of malformed file, refused with the message for its own cause."""
-    small = test_container.write(folder / "small", test_container.METADATA, test_container.TENSORS)
+    small = containers.write(folder / "small", containers.METADATA, containers.TENSORS)
     good = original(folder)
     cases: list[tuple[str, Callable[[Path], object], Callable[[], bytes], str]] = [
-        *((kind, test_container.read, partial(forged, forger, small), reason)
-          for kind, (forger, reason) in test_container.MALFORMED.items()),
+        *((kind, containers.read, partial(forged, forger, small), reason)
+          for kind, (forger, reason) in MALFORMED.items()),
         *((kind, resumed, partial(changed, change, good), reason)
           for kind, (change, reason) in test_checkpoint.MALFORMED.items()),
         *((kind, checkpoint.load, partial(forged, forger, good), reason)

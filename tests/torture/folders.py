@@ -14,7 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.run import Run
-from tests.checkpoints.test_run import Retention
+from tests.checkpoints.test_retention import Retention
 from tests.support.shell import TINY, Shell, sentences
 from tests.support.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_train
 from tests.torture.processes import Child, Ended, program, ran

@@ -1,16 +1,12 @@
-"""A prepared corpus: where it is split, what its splits contain, when it is not reopened."""
+"""A prepared corpus: where it is split, what its splits contain, what cannot be one."""
 
 import io
 import json
-import os
 import sys
-import zipfile
-from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,25 +14,12 @@ from hypothesis import strategies as st
 from charrnn.data import sources
 from charrnn.data.config import ADDED, DataConfig, data_config_from_json
 from charrnn.data.sources import whole_lines
-from charrnn.errors import CorpusError, StorageError, UsageError
+from charrnn.errors import CorpusError, UsageError
 from charrnn.tasks.language import corpus
-from charrnn.tasks.language.corpus import MINIMUM, Corpus, current_sha256, prepare, reopen
+from charrnn.tasks.language.corpus import MINIMUM, current_sha256, prepare
 from charrnn.tokenizers import TOKENIZERS
+from tests.support.corpora import made_of, texts_of
 from tests.support.tiny import TEXT, tiny_corpus, tiny_tokenizer
-
-LINES = "".join(f"line {number} of the names\n" for number in range(1, 41))
-
-
-def texts_of(made: Corpus) -> dict[str, str]:
-    """The text of every part, read back from its tokens."""
-    return {name: made.tokenizer.decode(part.load()) for name, part in made.splits.items()}
-
-
-def made_of(folder: Path, text: str | bytes, name: str = "text.txt", **fields: Any) -> Corpus:
-    """A corpus of one file with this text, by characters by default."""
-    source = folder / name
-    source.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return prepare(DataConfig((str(source),), **fields), folder / "corpus")
 
 
 @pytest.mark.parametrize("count", [100, 101, 109, 110, 123, 199, 256])
@@ -288,116 +271,6 @@ def test_standard_input_cannot_be_read_twice(others: dict[str, tuple[str, ...]])
         DataConfig(**{"sources": ("-",), **others})  # type: ignore[arg-type]
 
 
-def lines_of(made: Corpus) -> dict[str, list[str]]:
-    return {name: text.splitlines() for name, text in texts_of(made).items()}
-
-
-def all_lines(made: Corpus) -> Counter[str]:
-    """The lines of all parts, counted."""
-    return Counter(line for lines in lines_of(made).values() for line in lines)
-
-
-def test_every_tenth_line_is_for_validation(tmp_path: Path) -> None:
-    parts = lines_of(made_of(tmp_path, LINES, lines=True))
-    assert parts["valid"] == [f"line {n} of the names" for n in (10, 20, 30, 40)]
-    assert sorted(parts["train"] + parts["valid"]) == sorted(LINES.splitlines())
-
-
-def test_lines_for_validation_and_testing_alternate(tmp_path: Path) -> None:
-    parts = lines_of(made_of(tmp_path, LINES, lines=True, test_fraction=0.1))
-    assert parts["test"] == [f"line {n} of the names" for n in (5, 15, 25, 35)]
-    assert parts["valid"] == [f"line {n} of the names" for n in (10, 20, 30, 40)]
-
-
-@pytest.mark.parametrize(
-    ("valid", "test"), [(0.1, 0.1), (0.2, 0.1), (0.25, 0.125), (0.5, 0.25), (0.5, 0.4), (0.0, 0.1)]
-)
-def test_lines_are_split_by_the_fractions(tmp_path: Path, valid: float, test: float) -> None:
-    made = made_of(tmp_path, LINES, lines=True, valid_fraction=valid, test_fraction=test)
-    parts = lines_of(made)
-    assert all_lines(made) == Counter(LINES.splitlines())
-    assert len(parts.get("valid", [])) == pytest.approx(40 * valid, abs=1)
-    assert len(parts["test"]) == pytest.approx(40 * test, abs=1)
-    gaps = np.diff([LINES.splitlines().index(line) for line in parts["test"]])
-    assert gaps.max() <= 2 / test
-
-
-def test_training_lines_are_shuffled_in_the_same_order_every_time(tmp_path: Path) -> None:
-    first = made_of(tmp_path, LINES, "a.txt", lines=True)
-    second = made_of(tmp_path, LINES, "b.txt", lines=True)
-    assert lines_of(first) == lines_of(second)
-    train = lines_of(first)["train"]
-    assert train != sorted(train, key=LINES.splitlines().index)
-
-
-@pytest.mark.parametrize("name", TOKENIZERS)
-@pytest.mark.parametrize("split_words", ["punctuation", "spaces"])
-@pytest.mark.parametrize("ending", ["\n", " \n", "  \n", "\t\n", "\r\n", " \r\n"])
-def test_every_line_ends_with_the_newline_id_whatever_it_ends_with(
-    tmp_path: Path, name: str, split_words: str, ending: str
-) -> None:
-    text = LINES.replace("\n", ending)
-    size = 310 if name == "subword" else None
-    made = made_of(
-        tmp_path, text, tokenizer=name, vocab_size=size, split_words=split_words, lines=True,
-        min_count=1,
-    )  # fmt: skip
-    for part in made.splits.values():
-        ids = part.load()
-        assert ids[-1] == made.tokenizer.newline_id
-        assert len(ids) == part.tokens
-    ends = [np.count_nonzero(p.load() == made.tokenizer.newline_id) for p in made.splits.values()]
-    assert ends == [36, 4]
-    train = lines_of(made)["train"]
-    assert sorted(line.strip() for line in train) == sorted(
-        line.strip() for number, line in enumerate(LINES.splitlines(), 1) if number % 10
-    )
-
-
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_blank_lines_are_left_out_and_noted(tmp_path: Path, newline: str) -> None:
-    text = ("\n\n" + LINES + " \t\n" + LINES + "\n").replace("\n", newline)
-    made = made_of(tmp_path, text, lines=True)
-    assert made.notes == ("4 blank lines are left out",)
-    assert all_lines(made) == Counter(2 * LINES.splitlines())
-    assert made.characters == 2 * len(LINES)
-
-
-def test_one_blank_line_is_noted_in_the_singular(tmp_path: Path) -> None:
-    made = made_of(tmp_path, "\n" + LINES, lines=True)
-    assert made.notes == ("1 blank line is left out",)
-
-
-def test_blank_lines_of_a_continuous_text_are_not_noted(tmp_path: Path) -> None:
-    assert made_of(tmp_path, "\n\n" + LINES).notes == ()
-
-
-def test_a_last_line_without_a_newline_is_a_line(tmp_path: Path) -> None:
-    made = made_of(tmp_path, LINES.rstrip("\n"), lines=True)
-    assert lines_of(made)["valid"][-1] == "line 40 of the names"
-    assert texts_of(made)["valid"].endswith("\n")
-
-
-def test_only_newlines_end_a_line(tmp_path: Path) -> None:
-    text = LINES.replace(" of ", "\u2028\x0b\x85\r")
-    made = made_of(tmp_path, text, lines=True)
-    parts = texts_of(made)
-    assert sum(part.count("\n") for part in parts.values()) == 40
-    assert "line 10\u2028\x0b\x85\rthe names\n" in parts["valid"]
-
-
-def test_lines_of_a_split_with_its_own_files_keep_their_order(tmp_path: Path) -> None:
-    (tmp_path / "own").write_text("b\r\n\na\nc")
-    made = made_of(tmp_path, LINES, lines=True, valid=(str(tmp_path / "own"),))
-    assert texts_of(made)["valid"] == "b\na\nc\n"
-    assert sorted(lines_of(made)["train"]) == sorted(LINES.splitlines())
-
-
-def test_a_text_of_blank_lines_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"part of the text would be empty"):
-        made_of(tmp_path, "\n" * 200, lines=True)
-
-
 def test_the_fingerprint_is_of_the_text(tmp_path: Path) -> None:
     first = made_of(tmp_path, TEXT, "a.txt")
     second = made_of(tmp_path, TEXT, "b.txt", tokenizer="byte")
@@ -413,136 +286,6 @@ def test_a_tokenizer_that_is_given_is_used(tmp_path: Path) -> None:
     made = prepare(DataConfig((str(tmp_path / "a"),)), tmp_path / "corpus", words)
     assert made.tokenizer is words
     assert "".join(texts_of(made).values()) == TEXT
-
-
-@pytest.mark.parametrize("name", ["train.npy", "valid.npy", "corpus.json", "train.tmp"])
-def test_a_full_disk_is_a_storage_error(tmp_path: Path, name: str) -> None:
-    (tmp_path / "corpus").mkdir()
-    (tmp_path / "corpus" / name).symlink_to("/dev/full")
-    with pytest.raises(StorageError, match=r"cannot write the tokens to .*corpus: No space left"):
-        made_of(tmp_path, LINES, lines=True)
-
-
-def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
-    (tmp_path / "corpus").touch()
-    with pytest.raises(StorageError, match=r"cannot write the tokens to .*corpus: File exists"):
-        made_of(tmp_path, TEXT)
-
-
-def test_a_full_disk_leaves_no_descriptor_open(tmp_path: Path) -> None:
-    (tmp_path / "corpus").mkdir()
-    (tmp_path / "corpus" / "train.npy").symlink_to("/dev/full")
-    before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(StorageError):
-        made_of(tmp_path, TEXT)
-    assert len(os.listdir("/proc/self/fd")) == before
-
-
-@pytest.mark.parametrize("lines", [False, True])
-def test_a_corpus_is_reopened_as_it_was(tmp_path: Path, lines: bool) -> None:
-    made = made_of(tmp_path, TEXT, lines=lines, test_fraction=0.1)
-    again = reopen(tmp_path / "corpus", made.tokenizer)
-    assert again == made
-    assert again is not None
-    assert texts_of(again) == texts_of(made)
-
-
-def test_notes_are_not_repeated_when_reopening(tmp_path: Path) -> None:
-    made = made_of(tmp_path, "\n" + LINES, lines=True)
-    assert made.notes
-    assert reopen(tmp_path / "corpus", made.tokenizer) == replace(made, notes=())
-
-
-@pytest.mark.parametrize("name", ["corpus.json", "train.npy", "valid.npy"])
-def test_a_truncated_corpus_is_not_reopened(tmp_path: Path, name: str) -> None:
-    made = made_of(tmp_path, TEXT)
-    path = tmp_path / "corpus" / name
-    for length in reversed(range(path.stat().st_size)):
-        os.truncate(path, length)
-        assert reopen(tmp_path / "corpus", made.tokenizer) is None, length
-    path.unlink()
-    assert reopen(tmp_path / "corpus", made.tokenizer) is None
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"splits": None},
-        {"splits": []},
-        {"splits": {"train": None}},
-        {"splits": {"train": {}}},
-        {"splits": {"train": {"tokens": "3", "characters": 3}}},
-        {"splits": {"train": {"tokens": 3, "characters": 3}}},
-        {"splits": {"other": {"tokens": 3, "characters": 3}}},
-        {"from a later version": 1},
-    ],
-)
-def test_an_index_that_contradicts_the_arrays_is_not_reopened(
-    tmp_path: Path, change: dict[str, Any]
-) -> None:
-    made = made_of(tmp_path, TEXT)
-    path = tmp_path / "corpus" / "corpus.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    assert reopen(tmp_path / "corpus", made.tokenizer) is None
-
-
-@pytest.mark.parametrize("text", ["", "[]", "3", "null", '"x"', "{}", "\xff", "{", "NaN"])
-def test_a_file_that_is_not_an_index_is_not_reopened(tmp_path: Path, text: str) -> None:
-    made = made_of(tmp_path, TEXT)
-    (tmp_path / "corpus" / "corpus.json").write_text(text, "latin-1")
-    assert reopen(tmp_path / "corpus", made.tokenizer) is None
-
-
-def test_arrays_of_another_kind_are_not_reopened(tmp_path: Path) -> None:
-    made = made_of(tmp_path, TEXT)
-    path = tmp_path / "corpus" / "train.npy"
-    tokens = np.load(path)
-    for array in (tokens[:-1], np.append(tokens, tokens[:1]), np.uint8(3)):
-        np.save(path, array)
-        assert reopen(tmp_path / "corpus", made.tokenizer) is None
-    np.save(path, np.array([None] * len(tokens)), allow_pickle=True)
-    assert reopen(tmp_path / "corpus", made.tokenizer) is None
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("a", "a")
-    assert reopen(tmp_path / "corpus", made.tokenizer) is None
-    path.write_bytes(b"PK\x03\x04 is not an archive")
-    assert reopen(tmp_path / "corpus", made.tokenizer) is None
-
-
-def test_a_missing_folder_is_not_reopened(tmp_path: Path) -> None:
-    assert reopen(tmp_path / "gone", tiny_tokenizer()) is None
-
-
-def test_the_current_hash_changes_with_the_text(tmp_path: Path) -> None:
-    made = made_of(tmp_path, TEXT)
-    config = DataConfig((str(tmp_path / "text.txt"),))
-    assert current_sha256(config, tmp_path / "corpus") == made.sha256
-    (tmp_path / "text.txt").write_text(TEXT + "x")
-    assert current_sha256(config, tmp_path / "corpus") not in (made.sha256, None)
-    (tmp_path / "text.txt").unlink()
-    assert current_sha256(config, tmp_path / "corpus") is None
-
-
-def test_a_pipe_has_no_current_hash_and_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    assert current_sha256(DataConfig((str(tmp_path / "pipe"),)), tmp_path) is None
-    assert os.listdir(tmp_path) == ["pipe"]
-
-
-def test_a_text_that_cannot_be_read_any_more_has_no_hash(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "a").write_text(TEXT)
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "open", refuse)
-    assert current_sha256(DataConfig((str(tmp_path / "a"),)), tmp_path) is None
-
-
-def test_standard_input_that_was_not_saved_has_no_hash(tmp_path: Path) -> None:
-    assert current_sha256(DataConfig(("-",)), tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -577,76 +320,11 @@ def test_a_line_longer_than_a_block_is_one_document(
     assert int((made.splits["train"].load() == made.tokenizer.newline_id).sum()) == 21
 
 
-def test_the_fingerprint_differs_for_other_splits_of_the_same_text(tmp_path: Path) -> None:
-    """The training data is the text and how it is split, not the text alone."""
-    whole = made_of(tmp_path, TEXT, "a.txt")
-    less = made_of(tmp_path, TEXT, "a.txt", valid_fraction=0.2)
-    (tmp_path / "v.txt").write_text(TEXT[:200])
-    (tmp_path / "w.txt").write_text(TEXT[200:400])
-    own = made_of(tmp_path, TEXT, "a.txt", valid=(str(tmp_path / "v.txt"),))
-    other = made_of(tmp_path, TEXT, "a.txt", valid=(str(tmp_path / "w.txt"),))
-    test = made_of(tmp_path, TEXT, "a.txt", test=(str(tmp_path / "v.txt"),), valid_fraction=0.0)
-    lines = made_of(tmp_path, TEXT, "a.txt", lines=True)
-    found = [made.fingerprint() for made in (whole, less, own, other, test, lines)]
-    assert [found.count(each) for each in found] == [1] * len(found)
-
-
-def test_a_changed_file_of_a_split_changes_the_current_hash(tmp_path: Path) -> None:
-    path = tmp_path / "v.txt"
-    path.write_text(TEXT)
-    (tmp_path / "a.txt").write_text(TEXT)
-    config = DataConfig((str(tmp_path / "a.txt"),), valid=(str(path),))
-    made = prepare(config, tmp_path / "corpus")
-    assert current_sha256(config, tmp_path / "corpus") == made.sha256
-    path.write_text(TEXT + "more")
-    assert current_sha256(config, tmp_path / "corpus") not in (made.sha256, None)
-    path.unlink()
-    assert current_sha256(config, tmp_path / "corpus") is None
-
-
-def test_tokens_beyond_the_vocabulary_are_not_reopened(tmp_path: Path) -> None:
-    """As in an untrusted folder, or on a failing disk."""
-    made = made_of(tmp_path, TEXT)
-    folder = made.splits["train"].path.parent
-    assert reopen(folder, made.tokenizer) is not None
-    ids = made.splits["train"].load().copy()
-    ids[7] = made.tokenizer.vocab_size
-    np.save(made.splits["train"].path, ids)
-    assert reopen(folder, made.tokenizer) is None
-    ids[7] = 0
-    np.save(made.splits["train"].path, ids.astype(np.int64))
-    assert reopen(folder, made.tokenizer) is None
-
-
 @pytest.mark.parametrize("encoding", ["idna", "punycode", "IDNA"])
 def test_encodings_of_host_names_are_refused(encoding: str) -> None:
     """Found by the fuzzer: read in blocks, they give another text than read whole."""
     with pytest.raises(UsageError, match=f"there is no encoding '{encoding}'"):
         DataConfig(("a.txt",), encoding=encoding)
-
-
-@pytest.mark.parametrize(
-    ("part", "entry"),
-    [
-        ("../other", {"tokens": 3, "characters": 3}),
-        ("train", {"tokens": 3.0, "characters": 3}),
-        ("train", {"tokens": 3, "characters": "3"}),
-        ("train", {"tokens": 4, "characters": 3}),
-        ("train", 7),
-    ],
-)
-def test_an_untrusted_index_is_not_reopened(tmp_path: Path, part: str, entry: object) -> None:
-    """An untrusted index may neither lead out of its folder nor contain what is not a count."""
-    made = made_of(tmp_path, TEXT)
-    folder = made.splits["train"].path.parent
-    for name in ("train", "../other"):
-        np.save(folder / f"{name}.npy", np.zeros(3, np.uint8))
-    index = json.loads((folder / "corpus.json").read_text())
-    whole = index | {"splits": {"train": {"tokens": 3, "characters": 3}}}
-    (folder / "corpus.json").write_text(json.dumps(whole))
-    assert reopen(folder, made.tokenizer) is not None
-    (folder / "corpus.json").write_text(json.dumps(index | {"splits": {part: entry}}))
-    assert reopen(folder, made.tokenizer) is None
 
 
 def test_a_text_that_is_one_word_names_the_tokenizer_and_not_the_fractions(tmp_path: Path) -> None:
