@@ -19,8 +19,9 @@ torture:     ## inject faults in the long form, and print the table of results
 
 check: lint test
 
-docs:        ## regenerate the pages that are made from the source
+docs:        ## regenerate what is made from the source: docs/errors.md, completion.json
 	python -m tests.support.error_page
+	python -m tests.support.completion_table
 
 site:        ## build the documentation site into site/; needs the extra `docs`
 	mkdocs build --strict

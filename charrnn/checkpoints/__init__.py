@@ -7,6 +7,7 @@
     checkpoint  Checkpoint: configuration, encoder, weights, training state; save and load
     best        which checkpoint is the best, by scores of the whole validation part or of pieces
     origin      the model that a run begins with, and what is recorded of it
+    listing     runs, steps and labels by the names of files and unverified headers, at once
     run         a run's folder: lock, best and latest checkpoint, retention, log; finding runs
 
 Nothing in a file is ever executed, imported or followed. What the tensors of a task are called and

@@ -23,9 +23,8 @@ from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.atomic import DISK, Disk, remove_leftovers, write_durably
 from charrnn.checkpoints.best import best_of, best_whole
 from charrnn.checkpoints.checkpoint import SUFFIX, Checkpoint, CheckpointInfo
+from charrnn.checkpoints.listing import STEP_NAME, run_folders, turn_of
 from charrnn.errors import CheckpointError, RunLockedError, StorageError, UsageError, is_forbidden
-
-STEP_NAME = re.compile(r"step-(\d{9,})\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -313,22 +312,12 @@ def create_run(root: Path, name: str) -> Run:
 
 def list_runs(root: Path) -> list[Run]:
     """The runs in a folder, the one trained last at the end."""
-    folders = [path.parent for path in root.glob("*/run.json")] if root.is_dir() else []
-    return sorted(map(Run, folders), key=lambda run: (_turn(run), run.name))
-
-
-def _turn(run: Run) -> int:
-    """A counter that is highest for the run trained last; unlike a clock it never jumps."""
-    try:
-        turn = run.description().get("turn", 0)
-    except CheckpointError:
-        return 0
-    return turn if type(turn) is int else 0
+    return list(map(Run, run_folders(root)))
 
 
 def next_turn(root: Path) -> int:
     """The counter for a run that is about to be trained."""
-    return max(map(_turn, list_runs(root)), default=0) + 1
+    return max(map(turn_of, run_folders(root)), default=0) + 1
 
 
 def find_run(root: Path, name: str | None) -> Run:

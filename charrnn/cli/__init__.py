@@ -1,5 +1,7 @@
 """The command line: it parses options, calls the library, and prints.
 
+entry           where the program begins; answers shells before the program is loaded
+completion      what a shell offers at the end of a line, from completion.json
 main            the program; the one place that turns errors into exit codes
 grouped         the commands in the help, grouped by what one wants to do
 manual          all of the help as one page for man(1)

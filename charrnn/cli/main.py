@@ -14,10 +14,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from charrnn import __version__
+from charrnn.cli.completion import COMPLETE, asked_words
 from charrnn.cli.effects import Checked
 from charrnn.cli.grouped import Grouped
 from charrnn.cli.manual import man_page
-from charrnn.cli.options import completed_words, option
+from charrnn.cli.options import option
 from charrnn.cli.output import broken_pipe
 from charrnn.cli.work import WorkLine
 from charrnn.errors import (
@@ -102,6 +103,11 @@ def program(names: Iterable[str] = COMMANDS) -> typer.Typer:
     return app
 
 
+def _words() -> list[str]:
+    """The words of the line to run, or of the line that a shell asks to complete."""
+    return asked_words(os.environ)[0] if COMPLETE in os.environ else sys.argv[1:]
+
+
 def _wanted(words: Sequence[str]) -> Iterable[str]:
     """Command line -> the command it names, so that the others are not imported."""
     # Options before the command take no values, so the first word without a dash is the command.
@@ -136,7 +142,7 @@ def run() -> NoReturn:
 def _run() -> int:
     interrupted = 128 + signal.SIGINT
     try:
-        app = program(_wanted(completed_words() or sys.argv[1:]))
+        app = program(_wanted(_words()))
         # Otherwise typer would print errors itself and exit with codes of its own.
         with WorkLine():
             code = app(prog_name="charrnn", standalone_mode=False) or 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.checkpoints.header import LANGUAGE
-from charrnn.cli.options import option
+from charrnn.cli.options import offered_labels, option
 from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ Labels = Annotated[
         metavar="NAME[=WEIGHT]",
         help="Write in this label of a model of --conditions; several with weights mix.",
         show_default="none",
+        autocompletion=offered_labels,
     ),
 ]
 

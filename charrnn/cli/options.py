@@ -2,14 +2,14 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from charrnn.checkpoints.run import STEP_NAME, find_run, list_runs
+from charrnn.cli.completion import KINDS, asked_words
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.errors import CharRNNError
 
 
 def option(*names: str, **settings: Any) -> Any:
@@ -27,33 +27,20 @@ Json = Annotated[bool, option("--json", help="Print JSON on stdout, one object p
 Force = Annotated[bool, option("--force", help="Overwrite an existing file.")]
 
 
-COMPLETE = "_CHARRNN_COMPLETE"
-"""The variable by which a shell asks for the completion of a line."""
+def _offered(kind: str) -> Callable[[typer.Context, str], list[tuple[str, str]]]:
+    """What the values of a parameter are -> the function by which typer completes them."""
+
+    def complete(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+        root = context.params.get("runs_dir") or os.environ.get("CHARRNN_RUNS") or "runs"
+        words, _ = asked_words(os.environ)
+        return [item for item in KINDS[kind](Path(root), words) if item[0].startswith(incomplete)]
+
+    complete.kind = kind  # type: ignore[attr-defined]  # for the table of `completion`
+    return complete
 
 
-def completed_words() -> list[str]:
-    """The words of the line that a shell asks to complete, without the last; [] if none does."""
-    if COMPLETE not in os.environ:
-        return []
-    # The first is bash's, the other that of zsh and fish. Quotes do not matter here.
-    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
-    return line.rstrip("\n").split(" ")[1:-1]
-
-
-def _checkpoint_names(context: typer.Context, incomplete: str) -> list[str]:
-    """The steps of the run that the line names, for the shell."""
-    root = Path(context.params.get("runs_dir") or os.environ.get("CHARRNN_RUNS") or "runs")
-    # An option without its value, as the last word is, keeps the arguments from being read.
-    named = [word for word in completed_words()[1:] if (root / word / "run.json").is_file()]
-    try:
-        run = find_run(root, named[0] if named else None)
-    except CharRNNError:
-        return []
-    steps = sorted(
-        int(match[1]) for each in run.folder.iterdir() if (match := STEP_NAME.fullmatch(each.name))
-    )
-    return [name for name in ["best", "latest", *map(str, steps)] if name.startswith(incomplete)]
-
+offered_runs, offered_checkpoints, offered_labels = map(_offered, KINDS)
+"""Completions of runs, of a run's checkpoints and of its labels."""
 
 Which = Annotated[
     str,
@@ -61,7 +48,7 @@ Which = Annotated[
         "--checkpoint",
         metavar="WHICH",
         help="Checkpoint to load: best (in validation), latest, or a step.",
-        autocompletion=_checkpoint_names,
+        autocompletion=offered_checkpoints,
     ),
 ]
 
@@ -123,12 +110,6 @@ Precision = Annotated[
 ]
 
 
-def _run_names(context: typer.Context, incomplete: str) -> list[str]:
-    root = context.params.get("runs_dir") or os.environ.get("CHARRNN_RUNS") or "runs"
-    names = [run.name for run in list_runs(Path(root))]
-    return [name for name in names if name.startswith(incomplete)]
-
-
 InitFrom = Annotated[
     str | None,
     option(
@@ -136,13 +117,15 @@ InitFrom = Annotated[
         metavar="MODEL",
         help="Begin with the weights of a run's best checkpoint, or of a checkpoint file.",
         show_default="random weights",
-        autocompletion=_run_names,
+        autocompletion=offered_runs,
     ),
 ]
 
 
 def _runs_argument(metavar: str, text: str) -> Any:
-    return typer.Argument(metavar=metavar, help=text, autocompletion=_run_names, show_default=False)
+    return typer.Argument(
+        metavar=metavar, help=text, autocompletion=offered_runs, show_default=False
+    )
 
 
 RunName = Annotated[

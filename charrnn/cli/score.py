@@ -24,6 +24,7 @@ from charrnn.cli.options import (
     RunsDir,
     Threads,
     Which,
+    offered_labels,
     option,
 )
 from charrnn.cli.output import Output
@@ -74,6 +75,7 @@ def score(
             metavar="NAME[=WEIGHT]",
             help="Score in this label of a model of --conditions; several with weights mix.",
             show_default="none",
+            autocompletion=offered_labels,
         ),
     ] = None,
     per_line: Annotated[

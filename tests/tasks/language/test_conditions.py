@@ -9,6 +9,7 @@ import pytest
 
 import charrnn
 from charrnn import api
+from charrnn.checkpoints.listing import recorded_labels
 from charrnn.checkpoints.run import Run
 from charrnn.data.config import DataConfig
 from charrnn.errors import CorpusError, UsageError
@@ -118,6 +119,11 @@ def test_words_and_lines_are_those_of_the_text(run: Run, model: LanguageModel) -
     assert "en" not in corpus_words(corpus, run.corpus_folder)
     assert known_lines(corpus)("the cat7 sat")
     assert "cat7 sat" not in model.with_label("en").sample(length=12, greedy=True, novel=True)
+
+
+def test_a_shell_finds_the_labels_that_the_model_has(model: LanguageModel) -> None:
+    assert model.path is not None
+    assert recorded_labels(model.path) == labels_of(model)
 
 
 def test_copies_are_those_of_the_texts_and_not_of_labels(run: Run, model: LanguageModel) -> None:
