@@ -22,7 +22,7 @@ from charrnn.cli.completion import COMPLETE, TABLE, answer, asked_words
 from charrnn.cli.main import program
 from tests.support.completion_table import table
 
-SHELLS = {
+SHELLS: dict[str, Any] = {
     "bash": classes.BashComplete,
     "zsh": classes.ZshComplete,
     "fish": classes.FishComplete,

@@ -36,7 +36,7 @@ def _node(command: Any, parent: Any) -> dict[str, Any]:
 
 
 def _option(param: Any) -> dict[str, Any]:
-    own = {"names": sorted(param.opts), "help": _shown(param.help or "")}
+    own: dict[str, Any] = {"names": sorted(param.opts), "help": _shown(param.help or "")}
     if param.secondary_opts:
         own["opposites"] = param.secondary_opts
     if not param.is_flag and not param.count:
