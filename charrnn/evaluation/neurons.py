@@ -248,18 +248,46 @@ def _bits(
 ) -> list[NDArray[np.float64]]:
     """The mutual information (U,) of each feature and each unit at these places."""
     counted = _spread(half)
-    own = activations[counted].astype(np.float32)
-    units, bins = own.shape[1], len(EDGES) + 1
-    places = np.tile(np.arange(units), (len(counted), 1))
-    for edge in np.quantile(own, EDGES, axis=0, method="lower").astype(np.float32):
-        places += units * (own > edge)
-    # Each cell of (classes, bins, U) has a number, and one count finds all of a feature.
-    found = []
-    for each in features:
-        cells = places + (bins * units * each.classes[counted].astype(np.int64))[:, None]
-        counts = np.bincount(cells.ravel(), minlength=len(each.names) * bins * units)
-        found.append(information(counts.reshape(-1, bins, units)))
-    return found
+    ordered = np.ascontiguousarray(activations[counted].T, np.float32)
+    above = _above(ordered)
+    return [information(_joint(above, each, counted)) for each in features]
+
+
+WORD = 64
+"""Tokens whose bits are compared at once."""
+
+
+def _above(units: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """Activations (U, N) -> (1 + EDGES, U, N / 64): a bit for each that is above a quantile.
+
+    The first ones are all above. Each quantile is one that occurs, as with np.quantile's method
+    "lower"; sorted along the memory that takes a third of its time.
+    """
+    places = np.floor((units.shape[1] - 1) * np.array(EDGES)).astype(int)
+    edges = np.sort(units, axis=1)[:, places].T
+    flags = [np.ones(units.shape, bool), *(units > edge[:, None] for edge in edges)]
+    return np.stack([_packed(each) for each in flags])
+
+
+def _packed(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Flags (..., N) -> their bits in words, with zeros after the last."""
+    lacking = [(0, 0)] * (flags.ndim - 1) + [(0, -flags.shape[-1] % WORD)]
+    return np.packbits(np.pad(flags, lacking), axis=-1).view(np.uint64)
+
+
+def _joint(
+    above: NDArray[np.uint64], feature: Feature, counted: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Bits of `_above` and a feature -> the tokens of each class and bin (classes, bins, U).
+
+    Counting bits takes a quarter of the time of counting each cell, and no threads of a product
+    of matrices.
+    """
+    own = feature.classes[counted]
+    classes = [_packed(own == number) for number in range(len(feature.names))]
+    counts = [np.bitwise_count(above & each).sum(-1, dtype=np.int64) for each in classes]
+    found = np.stack(counts)
+    return found - np.concatenate([found[:, 1:], np.zeros_like(found[:, :1])], axis=1)
 
 
 def information(counts: NDArray[Any]) -> NDArray[np.float64]:
