@@ -61,7 +61,7 @@ def _split(line: str) -> list[str]:
     """As a shell does; a quote or an escape that does not end is part of the last word."""
     reader = shlex.shlex(line, posix=True)
     reader.whitespace_split, reader.commenters = True, ""
-    words = []
+    words: list[str] = []
     try:
         words += iter(reader)
     except ValueError:

@@ -286,8 +286,9 @@ def _joint(
     own = feature.classes[counted]
     classes = [_packed(own == number) for number in range(len(feature.names))]
     counts = [np.bitwise_count(above & each).sum(-1, dtype=np.int64) for each in classes]
-    found = np.stack(counts)
-    return found - np.concatenate([found[:, 1:], np.zeros_like(found[:, :1])], axis=1)
+    found: NDArray[np.int64] = np.stack(counts)
+    found[:, :-1] -= found[:, 1:].copy()
+    return found
 
 
 def information(counts: NDArray[Any]) -> NDArray[np.float64]:
