@@ -117,6 +117,21 @@ def test_a_text_that_is_removed_leaves_the_others_what_they_are(model: LanguageM
     assert batch.clear() == []
 
 
+def test_a_start_is_read_in_a_few_steps_of_the_others(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slow the machine is.
+    monkeypatch.setattr("charrnn.inference.running_batch.AHEAD_SECONDS", 60.0)
+    batch, began = RunningBatch(model), list[str]()
+    params = SamplingParams(length=50)
+    batch.add(Job(begin(model.tokenizer, ""), params, lambda chunk: None))
+    batch.step()
+    start = begin(model.tokenizer, "the cat sat on a mat and saw")
+    batch.add(Job(start, params, lambda chunk: began.append(chunk.text)))
+    batch.step()
+    assert began
+
+
 def test_the_tokens_of_a_start_have_the_log_probabilities_of_score(model: LanguageModel) -> None:
     text = TEXT[:300]
     chunks: list[Any] = []
