@@ -2,8 +2,10 @@
 
 import importlib.util
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from charrnn.cli.options import Precision, RunsDir, Threads, Which, option, run_names
 from charrnn.errors import UsageError
@@ -33,6 +35,15 @@ def serve(
             show_default="none",
         ),
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        option(
+            metavar="URL",
+            help="A site whose pages may ask from a browser, such as https://example.org; * for "
+            "all, which then need a --token of one's own.",
+            show_default="none",
+        ),
+    ] = None,
     max_tokens: Annotated[
         int, option(min=1, max=10**6, help="Largest number of tokens of a text.")
     ] = 2**14,
@@ -55,6 +66,7 @@ def serve(
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"serve needs {missing[0]}", "pip install 'charrnn[serve]'")
+    check_origins(allow_origin or (), token)
     from charrnn.cli import terminal
     from charrnn.serving.app import Server
     from charrnn.serving.limits import Limits
@@ -71,7 +83,9 @@ def serve(
             terminal.say(f"token {token}")
         models = Models(runs_dir, runs or [], limits, checkpoint, precision, threads)
         models.load_all()
-        app = Server(models, limits, terminal.note).application(loopback, allow_host or (), token)
+        app = Server(models, limits, terminal.note).application(
+            loopback, allow_host or (), token, allow_origin or ()
+        )
 
         def ready() -> None:
             names = ", ".join(models.listed()) or f"no run yet; they are looked for in {runs_dir}"
@@ -82,3 +96,20 @@ def serve(
 
         run(make_server(app, limits), bound, ready)
         models.close()
+
+
+def check_origins(origins: Sequence[str], token: str) -> None:
+    """UsageError for an origin that is none, or for all of them where no token is asked for."""
+    for origin in origins:
+        parts = urlsplit(origin)
+        # A browser sends scheme and host alone, so anything else would never be the same.
+        is_origin = parts.scheme in ("http", "https") and parts.netloc
+        if origin != "*" and not (is_origin and not parts.path.strip("/") and not parts.query):
+            raise UsageError(
+                f"--allow-origin {origin!r} is not the address of a site",
+                "write it as https://example.org",
+            )
+        if origin == "*" and not token:
+            raise UsageError(
+                "--allow-origin * lets every page use the server", "give a --token as well"
+            )

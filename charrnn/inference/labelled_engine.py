@@ -5,6 +5,7 @@ search and state files of a labelled model need to know nothing of labels.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,16 @@ class LabelledEngine(Engine):
         self.config, self.vocab_size = engine.config, engine.vocab_size
         ids = np.array([start_id, *prefix], np.int64)[:, None]
         self._first = engine.read_prompt(ids, engine.zero_state(1))
+        self._ids = ids
+
+    @cached_property
+    def last(self) -> tuple[int, State]:
+        """The last id of the label, and the state before it: `engine` may step it like any other.
+
+        So texts of several labels are written side by side, where this engine would write one's.
+        """
+        _, before = self._engine.read_prompt(self._ids[:-1], self._engine.zero_state(1))
+        return int(self._ids[-1, 0]), before
 
     def zero_state(self, rows: int) -> State:
         """That of the engine."""

@@ -26,6 +26,7 @@ from charrnn.inference.generation import (
     is_character_level,
     token_of,
 )
+from charrnn.inference.labelled_engine import LabelledEngine
 from charrnn.inference.sampling import Context, Filter, Logits, StatefulFilter
 from charrnn.tokenizers import Tokenizer
 
@@ -58,7 +59,8 @@ class Job:
     exception where the job failed. streams: the stream of random numbers of each text, as of
     `generate`. make_filters: called for each text; returns filters before those of `params`, and
     what ends the text. prompt_logprobs: if 0 or more, a first chunk of each text has the tokens of
-    the start, with so many alternatives, no text and 0 tokens.
+    the start, with so many alternatives, no text and 0 tokens. labelled: the engine of the label
+    in which the texts are written, over the engine of the batch; then the start has no state.
     """
 
     start: GenerationState
@@ -67,6 +69,7 @@ class Job:
     streams: Sequence[Sequence[int]] = ((0,),)
     make_filters: Callable[[], tuple[list[Filter], Ends | None]] | None = None
     prompt_logprobs: int = -1
+    labelled: LabelledEngine | None = None
 
 
 class RunningBatch:
@@ -96,10 +99,13 @@ class RunningBatch:
         # A short start is stepped along with the texts, exactly as it would be read alone.
         if len(start.ids) < READ_FROM and job.prompt_logprobs < 0 and job.params.length:
             before = self._engine.zero_state(1) if start.state is None else start.state
-            self._rows.append(_Row(job, pending=deque(start.ids.tolist())))
+            pending = deque(start.ids.tolist())
+            if job.labelled is not None:
+                pending[0], before = job.labelled.last
+            self._rows.append(_Row(job, pending=pending))
             self._state = _stacked([self._state, before])
         else:
-            self._reading.append(_Reading(job, self._engine))
+            self._reading.append(_Reading(job, job.labelled or self._engine))
 
     def remove(self, job: Job) -> None:
         """Drop the texts of a job, wherever they are."""
@@ -188,18 +194,26 @@ class RunningBatch:
     def _draw(self, logits: Logits, rows: list["_Row"]) -> None:
         """Draw a token for each row, logits (B, V), and report what can be shown of its text."""
         uniform = np.array([row.random() for row in rows])
-        filtered = np.empty_like(logits)
+        filtered = logits.copy()
+        failed: dict[Job, Exception] = {}
         for chain, places in self._groups(rows):
             own = [rows[place] for place in places]
             indices = tuple(row.index for row in own)
             context = Context(
                 _histories(own), uniform[places], indices, self._breakers, own[0].is_last
             )
-            filtered[places] = chain(logits[places], context)
+            try:
+                filtered[places] = chain(logits[places], context)
+            except Exception as error:
+                # Of their filters: a pattern that no token can continue, say.
+                failed |= {row.job: error for row in own}
         drawn = sampling.draw(filtered, uniform[:, 1])
         for place, (row, token) in enumerate(zip(rows, drawn.tolist(), strict=True)):
-            if chunk := row.take(token, logits[place]):
+            if row.job not in failed and (chunk := row.take(token, logits[place])):
                 row.job.on_chunk(chunk)
+        for job, error in failed.items():
+            job.on_chunk(error)
+            self.remove(job)
 
     def _groups(self, rows: list["_Row"]) -> Iterator[tuple[Filter, list[int]]]:
         """Rows with equal filters that remember nothing are filtered together, others alone."""

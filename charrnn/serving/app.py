@@ -36,7 +36,13 @@ class Server:
         self.models, self.limits, self.metrics = models, limits, Metrics()
         self._report = report
 
-    def application(self, loopback: bool, names: Collection[str] = (), token: str = "") -> Guard:
+    def application(
+        self,
+        loopback: bool,
+        names: Collection[str] = (),
+        token: str = "",
+        origins: Collection[str] = (),
+    ) -> Guard:
         """The application. The arguments are those of `Guard`."""
         paths: list[tuple[str, str, Handler]] = [
             ("/", "GET", page_response),
@@ -49,7 +55,7 @@ class Server:
         ]
         routes = [Route(p, self._checked(p, handle), methods=[m]) for p, m, handle in paths]
         app = Starlette(routes=routes, exception_handlers={HTTPException: self._other})
-        return Guard(app, loopback, names, token)
+        return Guard(app, loopback, names, token, origins)
 
     def _checked(self, path: str, handle: Handler) -> Handler:
         """A handler whose errors are answers, and whose requests are counted."""

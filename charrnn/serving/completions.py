@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from charrnn.inference.generation import Chunk
@@ -28,8 +29,9 @@ class Exchange:
 
     async def begin(self, models: Models) -> None:
         """Queue the texts. Problem if that cannot be done."""
-        asked = self._asked
-        self._served: Served = await models.get(asked.model)
+        self._served: Served
+        self._served, label = await models.find(self._asked.model, self._asked.label)
+        asked = self._asked = replace(self._asked, label=label)
         texts = asked.n * max(1, len(asked.prompts))
         self._feed = Feed(asyncio.get_running_loop(), texts)
         # In a thread: a prompt may take long to encode, and a regular expression to compile.

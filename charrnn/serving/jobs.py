@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.inference.constraints import Constraints, token_biases
+from charrnn.inference.constraints import token_biases
 from charrnn.inference.generation import Chunk, GenerationState, SamplingParams, begin
+from charrnn.inference.labelled_engine import LabelledEngine
 from charrnn.inference.running_batch import Ends, Job
 from charrnn.inference.sampling import Filter, bias, filters
 from charrnn.serving.limits import Limits
@@ -68,7 +69,7 @@ def _numbered(report: Report, number: int) -> Callable[[Chunk | Exception], None
 def _texts(asked: Asked, served: Served, params: SamplingParams) -> list[tuple[Job, str]]:
     """The jobs of a completion, with the texts of the prompts."""
     model, tokenizer = served.model, served.model.tokenizer
-    constraints = _constraints(asked)
+    constraints, labelled = asked.constraints, _labelled(asked, served)
     params = replace(params, whole=constraints.writes_characters)
     streams = [(index,) for index in range(asked.n)]
     found = []
@@ -77,6 +78,10 @@ def _texts(asked: Asked, served: Served, params: SamplingParams) -> list[tuple[J
         text = prompt if isinstance(prompt, str) else tokenizer.decode(prompt)
         made = [model.filters(constraints) for _ in streams]
         job = Job(start, params, _unheard, streams, _each(made, asked, tokenizer))
+        if labelled and served.model.tokenizer.start_id in start.ids[1:]:
+            # Only where a document begins is the label read.
+            raise refused("prompt", "a prompt in a label cannot begin another document")
+        job.labelled = labelled
         if asked.echo and asked.logprobs >= 0:
             job.prompt_logprobs = asked.logprobs
         found.append((job, text))
@@ -87,6 +92,8 @@ def _reply(asked: Asked, served: Served, params: SamplingParams) -> list[tuple[J
     """The job of a chat."""
     from charrnn.tasks.language.chat import Chat
 
+    if asked.label:
+        raise refused("label", "no model of a chat has labels")
     if not is_chat(served.model):
         raise Problem(
             400,
@@ -94,7 +101,7 @@ def _reply(asked: Asked, served: Served, params: SamplingParams) -> list[tuple[J
             param="model",
             code="model_not_supported",
         )
-    chat = Chat(served.model, params=params, constraints=_constraints(asked))
+    chat = Chat(served.model, params=params, constraints=asked.constraints)
     start, stream = chat.opened(recall(chat, asked.messages))
     streams = [(stream + index,) for index in range(asked.n)]
     made = [chat.filters() for _ in streams]
@@ -102,9 +109,11 @@ def _reply(asked: Asked, served: Served, params: SamplingParams) -> list[tuple[J
     return [(Job(start, chat.turn_params, _unheard, streams, each), "")]
 
 
-def _constraints(asked: Asked) -> Constraints:
-    # No regular expression: a pattern from an unknown client may take very long to match.
-    return Constraints(asked.ban, asked.allow)
+def _labelled(asked: Asked, served: Served) -> LabelledEngine | None:
+    """The engine that begins a text with the label that is asked for."""
+    if not asked.label:
+        return None
+    return served.labelled(asked.label)
 
 
 def _start(prompt: Prompt, tokenizer: Tokenizer) -> GenerationState:

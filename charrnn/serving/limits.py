@@ -30,3 +30,6 @@ STOPS, STOP_LENGTH = 16, 1000
 
 ALTERNATIVES = 20
 """Most likely tokens that are reported at most with each token."""
+
+PATTERN_LENGTH = 1000
+"""Characters of a regular expression at most, its repetitions expanded."""

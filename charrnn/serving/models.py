@@ -1,7 +1,7 @@
 """The models that are served: found, loaded when first asked for, each with a scheduler."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,11 @@ from charrnn.checkpoints.header import LANGUAGE
 from charrnn.checkpoints.run import Run, list_runs
 from charrnn.data.reading import CHAT
 from charrnn.errors import CheckpointError, UsageError
+from charrnn.inference.labelled_engine import LabelledEngine
 from charrnn.inference.scheduler import Scheduler
 from charrnn.serving.limits import Limits
 from charrnn.serving.messages import is_chat
-from charrnn.serving.problems import Problem
+from charrnn.serving.problems import Problem, refused
 
 if TYPE_CHECKING:
     from charrnn.tasks.language.language_model import LanguageModel
@@ -28,6 +29,10 @@ The number of threads is chosen in the first: for many clients, where the time m
 
 WARM_STEPS = 14
 """Steps of each: the number of threads is tried on the first ones."""
+
+
+MOST_LABELS = 1000
+"""Labels of a model whose beginnings are kept."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,20 @@ class Served:
     about: "About"
     model: "LanguageModel"
     scheduler: Scheduler
+    _labels: dict[str, LabelledEngine] = field(default_factory=dict)
+
+    def labelled(self, label: str) -> LabelledEngine:
+        """The engine that writes in a label. UsageError if the model does not know it."""
+        from charrnn.tasks.language.conditions import Conditioned
+
+        if label not in self._labels:
+            engine = Conditioned(self.model, {label: 1.0}).engine
+            assert isinstance(engine, LabelledEngine)
+            # Each keeps a hidden state, and a model may have very many.
+            if len(self._labels) >= MOST_LABELS:
+                self._labels.clear()
+            self._labels[label] = engine
+        return self._labels[label]
 
     @property
     def name(self) -> str:
@@ -89,6 +108,19 @@ class Models:
             if run.name not in found and (about := _about(run)):
                 found[run.name] = about
         return found
+
+    async def find(self, name: str, label: str = "") -> tuple[Served, str]:
+        """A name, and a label or none -> the model and the label; RUN:LABEL names both.
+
+        Problem if there is no such model, or two labels.
+        """
+        run, colon, own = name.partition(":")
+        known = name in self.loaded or name in await asyncio.to_thread(self.listed)
+        if not colon or known:
+            return await self.get(name), label
+        if label and own != label:
+            raise refused("label", f"the model says the label {own!r}, and label {label!r}")
+        return await self.get(run), own
 
     async def get(self, name: str) -> Served:
         """The model of a name. Problem if there is none."""

@@ -1,8 +1,9 @@
 """Errors in the form of OpenAI's interface."""
 
+import re
 from typing import Any
 
-from charrnn.errors import CharRNNError
+from charrnn.errors import CharRNNError, CorpusError, UsageError
 
 INVALID, LIMITED, FAILED = "invalid_request_error", "rate_limit_error", "server_error"
 """Kinds of error: of the request, of too many of them, of the server."""
@@ -71,10 +72,15 @@ def from_error(error: Exception) -> Problem:
     """An error of the program -> an answer: the user's errors are 400, others 500."""
     if isinstance(error, Problem):
         return error
-    if isinstance(error, CharRNNError) and error.exit_code == 2:
-        return Problem(400, str(error))
+    if isinstance(error, UsageError | CorpusError):
+        # What is an option there is a field here.
+        return Problem(400, re.sub(r"--([a-z][a-z-]*)", _field, str(error)))
     if isinstance(error, CharRNNError):
         return Problem(500, str(error), FAILED)
     if isinstance(error, MemoryError):
         return Problem(500, "out of memory", FAILED)
     return Problem(500, "internal error", FAILED)
+
+
+def _field(option: re.Match[str]) -> str:
+    return option[1].replace("-", "_")

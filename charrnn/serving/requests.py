@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from charrnn.inference.constraints import CORPUS, Constraints
+from charrnn.inference.patterns import expanded_length
 from charrnn.inference.sampling import PARAMETERS
-from charrnn.serving.limits import ALTERNATIVES, STOP_LENGTH, STOPS, Limits
+from charrnn.serving.limits import ALTERNATIVES, PATTERN_LENGTH, STOP_LENGTH, STOPS, Limits
 from charrnn.serving.messages import Message
 from charrnn.serving.problems import Problem, refused
 
@@ -30,7 +32,8 @@ class Asked:
 
     prompts: of a completion; messages: of a chat. n: texts of each prompt. length: tokens at most.
     logprobs: alternatives to report of each token, -1 for no log-probabilities. values: parameters
-    of the filters. bias: id or text of a token -> amount.
+    of the filters. bias: id or text of a token -> amount. constraints: of what is written. label:
+    of a model of conditions, "" for none.
     """
 
     model: str
@@ -46,8 +49,8 @@ class Asked:
     usage: bool = False
     values: Mapping[str, float] = field(default_factory=dict)
     bias: Mapping[str, float] = field(default_factory=dict)
-    ban: tuple[str, ...] = ()
-    allow: str | None = None
+    constraints: Constraints = field(default_factory=Constraints)
+    label: str = ""
 
     @property
     def is_chat(self) -> bool:
@@ -229,9 +232,28 @@ class Fields:
             "seed": None if seed is None else seed % 2**63,
             "values": {name: value for name, value in values.items() if value is not None},
             "bias": self._bias(),
-            "ban": self.texts("ban"),
-            "allow": self.text("allow"),
+            "constraints": self._constraints(),
+            "label": self.text("label") or "",
         }
+
+    def _constraints(self) -> Constraints:
+        """The constraints of `charrnn sample`; no field names a file of this machine."""
+        pattern = self.text("regex")
+        length = 0 if pattern is None else max(len(pattern), expanded_length(pattern))
+        if length > PATTERN_LENGTH:
+            raise refused("regex", f"regex has at most {PATTERN_LENGTH} characters, expanded")
+        copied = self.integer("no_copy", 0, 1, 10**6)
+        return Constraints(
+            ban=self.texts("ban"),
+            allow=self.text("allow"),
+            pattern=pattern,
+            no_copy=copied or None,
+            novel=self.boolean("novel"),
+            known_words=CORPUS if self.boolean("known_words") else None,
+            bars=self.boolean("bars") if "bars" in self._data else None,
+            key=self.text("key") or "",
+            meter=self.text("meter") or "",
+        )
 
     def _parameter(self, name: str) -> float | None:
         """A parameter of a filter; None if it is not given."""

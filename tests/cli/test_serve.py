@@ -44,6 +44,16 @@ def test_a_run_that_is_not_there_and_a_port_that_is_taken_are_errors(runs: Shell
         runs.run("serve", "--port", port).failed(2, f"port {port}", "--port")
 
 
+@needs_server
+@pytest.mark.parametrize(
+    ("origin", "words"),
+    [("example.org", "not the address of a site"), ("https://a.example/page", "not the address"),
+     ("ftp://a.example", "not the address"), ("*", "give a --token")],
+)  # fmt: skip
+def test_an_origin_that_no_browser_sends_is_refused(origin: str, words: str, runs: Shell) -> None:
+    runs.run("serve", "--port", "0", "--allow-origin", origin).failed(2, words)
+
+
 def asked(port: bytes, token: str = "") -> Any:
     """The answer to a request by curl, or by Python where there is none."""
     url = f"http://127.0.0.1:{port.decode()}/v1/completions"

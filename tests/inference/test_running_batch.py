@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from charrnn import api
+from charrnn.errors import UsageError
 from charrnn.inference.constraints import Constraints
 from charrnn.inference.generation import Chunk, SamplingParams, begin
 from charrnn.inference.running_batch import Job, RunningBatch
@@ -122,12 +123,12 @@ def test_a_start_is_read_in_a_few_steps_of_the_others(
 ) -> None:
     # However slow the machine is.
     monkeypatch.setattr("charrnn.inference.running_batch.AHEAD_SECONDS", 60.0)
-    batch, began = RunningBatch(model), list[str]()
+    batch, began = RunningBatch(model), list[Any]()
     params = SamplingParams(length=50)
     batch.add(Job(begin(model.tokenizer, ""), params, lambda chunk: None))
     batch.step()
     start = begin(model.tokenizer, "the cat sat on a mat and saw")
-    batch.add(Job(start, params, lambda chunk: began.append(chunk.text)))
+    batch.add(Job(start, params, began.append))
     batch.step()
     assert began
 
@@ -154,6 +155,24 @@ def test_clearing_names_the_jobs(model: LanguageModel) -> None:
         batch.add(job)
     assert set(batch.clear()) == set(every)
     assert len(batch) == 0
+
+
+def test_filters_that_fail_end_their_job_alone(model: LanguageModel) -> None:
+    def stuck(logits: Any, context: Any) -> Any:
+        if context.rows == (1,):
+            raise UsageError("no token continues it", "widen the pattern")
+        return logits
+
+    batch, heard, others = RunningBatch(model), list[Any](), list[Any]()
+    start, params = begin(model.tokenizer, ""), SamplingParams(length=5)
+    batch.add(Job(start, params, heard.append, ((0,), (1,)), lambda: ([stuck], None)))
+    batch.add(Job(start, params, others.append))
+    while len(batch):
+        batch.step()
+    assert [str(each) for each in heard if isinstance(each, Exception)] == [
+        "no token continues it; widen the pattern"
+    ]
+    assert others[-1].finish == "length"
 
 
 def test_filters_that_cannot_be_made_are_an_error_of_their_job_alone(model: LanguageModel) -> None:

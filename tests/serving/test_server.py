@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from charrnn import api
-from tests.support.served import chat_run, other_run, text_run
+from tests.support.served import chat_run, labelled_run, other_run, text_run
 
 pytest.importorskip("uvicorn", reason="serve is not installed: pip install 'charrnn[serve]'")
 pytest.importorskip("starlette", reason="serve is not installed: pip install 'charrnn[serve]'")
@@ -28,6 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text_run(root)
     chat_run(root)
     other_run(root)
+    labelled_run(root)
     return root
 
 
@@ -63,7 +64,7 @@ def settled(address: Address) -> None:
 
 
 def test_the_openai_client_lists_models(client: Any) -> None:
-    assert sorted(each.id for each in client.models.list()) == ["fables", "shop"]
+    assert sorted(each.id for each in client.models.list()) == ["fables", "langs", "shop"]
     assert client.models.retrieve("fables").owned_by == "charrnn"
 
 
@@ -106,6 +107,85 @@ def test_stop_echo_bias_and_constraints(client: Any, model: Any) -> None:
         model="fables", prompt="", max_tokens=9, extra_body={"allow": "at", "min_p": 0.1}
     )
     assert set(only.choices[0].text) <= set("at")
+
+
+def test_patterns_and_known_words_are_those_of_sample(client: Any, model: Any) -> None:
+    for given in (
+        {"regex": "[a-t ]{4,9}"}, {"known_words": True}, {"known_words": True, "ban": "cat"},
+        {"novel": True, "no_copy": 3},
+    ):  # fmt: skip
+        made = client.completions.create(
+            model="fables", prompt="The ", max_tokens=30, seed=5, extra_body=given
+        )
+        assert made.choices[0].text == model.sample("The ", length=30, seed=5, **given)
+
+
+def test_a_pattern_that_cannot_go_on_is_an_error_of_its_request(client: Any) -> None:
+    import openai
+
+    with pytest.raises(openai.BadRequestError, match="and matches regex; widen the pattern"):
+        client.completions.create(model="fables", prompt="", extra_body={"regex": "é~"})
+
+
+@pytest.mark.parametrize("prompt", ["", "the ", "the " * 30])
+def test_a_text_in_a_label_is_that_of_sample(
+    prompt: str, client: Any, folder: Path, address: Address
+) -> None:
+    alone = api.load("langs", runs_dir=folder, threads=1)
+    given = {"prompt": prompt, "max_tokens": 30, "seed": 5, "temperature": 0.7}
+    for label in ("en", "fr"):
+        expected = alone.with_label(label).sample(prompt, length=30, temperature=0.7, seed=5)
+        for fields in ({"model": f"langs:{label}"}, {"model": "langs", "label": label}):
+            assert address.post(COMPLETIONS, given | fields)[1]["choices"][0]["text"] == expected
+    plain = address.post(COMPLETIONS, given | {"model": "langs"})[1]["choices"][0]["text"]
+    assert plain == alone.sample(prompt, length=30, temperature=0.7, seed=5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model": "langs", "label": "it"}, "langs has no label 'it'; the nearest are"),
+        ({"model": "langs:it"}, "langs has no label 'it'"),
+        ({"model": "langs:en", "label": "fr"}, "says the label 'en'"),
+        ({"model": "fables", "label": "en"}, "fables has no labels; "),
+        ({"model": "langs:en", "prompt": "a\nb"}, "cannot begin another document"),
+        ({"model": "langs", "label": 3}, "label has to be a text"),
+        ({"model": "fables", "bars": True}, "fables is no model of tunes; leave bars out"),
+        ({"model": "fables", "key": "G"}, "fables is no model of tunes; leave key out"),
+        ({"model": "fables", "regex": "a{2000}"}, "regex has at most 1000"),
+        ({"model": "fables", "regex": "a("}, "regex cannot be read"),
+    ],
+)
+def test_what_a_model_cannot_write_is_refused(
+    fields: dict[str, Any], message: str, address: Address
+) -> None:
+    status, answer = address.post(COMPLETIONS, {"prompt": "x", **fields})
+    assert (status, message in answer["error"]["message"]) == (400, True), answer
+
+
+def test_pages_of_a_site_that_is_named_may_ask(folder: Path) -> None:
+    site = "https://app.example"
+    with served(folder, "fables", token="secret", origins=(site,)) as address:
+        asking = {"origin": site, "access-control-request-method": "POST"}
+        # A browser asks first, and without the token.
+        status, headers, body = address.ask("OPTIONS", COMPLETIONS, None, asking)
+        assert (status, body) == (204, b"")
+        assert headers["access-control-allow-origin"] == site
+        assert "authorization" in headers["access-control-allow-headers"]
+        given = {"origin": site, "authorization": "Bearer secret"}
+        status, headers, _ = address.ask("GET", "/v1/models", None, given)
+        assert (status, headers["access-control-allow-origin"]) == (200, site)
+        assert headers["vary"] == "origin"
+        # An error can be read, too.
+        status, headers, _ = address.ask("GET", "/v1/models", None, {"origin": site})
+        assert (status, headers["access-control-allow-origin"]) == (401, site)
+        for origin in ("https://app.example.evil", "http://app.example", "null"):
+            for method in ("OPTIONS", "GET"):
+                status, headers, _ = address.ask(method, "/v1/models", None, {"origin": origin})
+                assert status == 403
+                assert "access-control-allow-origin" not in headers
+        rebound = {"origin": site, "host": "evil.example"}
+        assert address.ask("OPTIONS", COMPLETIONS, None, rebound)[0] != 204
 
 
 def test_log_probabilities_of_prompt_and_text(client: Any, model: Any) -> None:
@@ -166,9 +246,11 @@ def test_errors_have_the_form_that_the_openai_client_knows(client: Any) -> None:
     assert long.value.code == "context_length_exceeded"
     with pytest.raises(openai.BadRequestError, match="version 1 of mirostat"):
         client.completions.create(model="fables", prompt="", extra_body={"mirostat": 1})
-    # A pattern of a stranger's may take very long to match.
-    with pytest.raises(openai.BadRequestError, match="'regex' is not known"):
-        client.completions.create(model="fables", prompt="", extra_body={"regex": "a*"})
+    # The file of a stranger's choice is none to read.
+    with pytest.raises(openai.BadRequestError, match="known_words has to be true or false"):
+        client.completions.create(
+            model="fables", prompt="", extra_body={"known_words": "/etc/passwd"}
+        )
 
 
 def test_requests_that_come_together_are_one_batch_and_the_same_texts(

@@ -57,7 +57,12 @@ class Address:
 
 @contextlib.contextmanager
 def served(
-    runs: Path, *names: str, token: str = "", loopback: bool = True, **limits: Any
+    runs: Path,
+    *names: str,
+    token: str = "",
+    loopback: bool = True,
+    origins: tuple[str, ...] = (),
+    **limits: Any,
 ) -> Iterator[Address]:
     """Serve these runs, or all of a folder."""
     from charrnn.serving.app import Server
@@ -71,7 +76,9 @@ def served(
     models.load_all()
     address = Address(bound.getsockname()[1], None)
     application = Server(models, own, address.notes.append)
-    address.server = make_server(application.application(loopback, ["own.example"], token), own)
+    address.server = make_server(
+        application.application(loopback, ["own.example"], token, origins), own
+    )
     ready = threading.Event()
     thread = threading.Thread(
         target=lambda: asyncio.run(serve(address.server, bound, ready.set)), daemon=True
