@@ -211,8 +211,8 @@ class RunningBatch:
         for place, (row, token) in enumerate(zip(rows, drawn.tolist(), strict=True)):
             if row.job not in failed and (chunk := row.take(token, logits[place])):
                 row.job.on_chunk(chunk)
-        for job, error in failed.items():
-            job.on_chunk(error)
+        for job, failure in failed.items():
+            job.on_chunk(failure)
             self.remove(job)
 
     def _groups(self, rows: list["_Row"]) -> Iterator[tuple[Filter, list[int]]]:
