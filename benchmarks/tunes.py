@@ -1,6 +1,7 @@
 """Models of the tunes of the Nottingham Music Database: bars that add up, tunes that are new.
 
     python benchmarks/tunes.py FOLDER [--minutes 5 | --steps N] [--tunes 200] [--seed 1]
+                               [--runs-dir DIR]
 
 FOLDER holds ABC files (abc.sourceforge.net/NMD). A model is trained as `charrnn train FOLDER` does
 it, with a tenth of the tunes to validate on and a tenth to test on. Prints
@@ -62,8 +63,9 @@ def errors(tunes: list[str]) -> str:
             path = Path(folder, "tune.abc")
             path.write_text(text, encoding="utf-8")
             command = [program, str(path), "-o", str(Path(folder, "tune.mid"))]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            failed += "error" in (done.stdout + done.stderr).lower()
+            # It prints what it could not read, cut anywhere: not always whole characters.
+            done = subprocess.run(command, capture_output=True, check=False)
+            failed += b"error" in (done.stdout + done.stderr).lower()
     return f"abc2midi: {failed} of {len(tunes)} with an error"
 
 

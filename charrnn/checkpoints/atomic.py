@@ -85,17 +85,22 @@ class Disk:
 
 DISK = Disk()
 
+UNFINISHED: set[Path] = set()
+"""The temporary files that this process is writing."""
+
 
 def write_durably(path: Path, parts: Iterable[bytes | memoryview], disk: Disk = DISK) -> None:
     """Write bytes to `path` durably, or leave the previous file as it was.
 
-    StorageError names the path, the cause and the number of bytes written.
+    StorageError names the path, the cause and the number of bytes written. Whatever else ends the
+    writing, such as Ctrl-C, the temporary file is removed too.
     """
     # It is in the same folder, because a rename is atomic only within one file system. The random
     # digits keep two writers of the same target apart.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     written = 0
     expected = hashlib.sha256()
+    UNFINISHED.add(temporary)
     try:
         descriptor = disk.create(temporary)
         try:
@@ -111,9 +116,11 @@ def write_durably(path: Path, parts: Iterable[bytes | memoryview], disk: Disk = 
         disk.rename(temporary, path)
         # If only this fails, the new file is in place, but a power loss may bring back the old one.
         disk.sync_folder(path.parent)
-    except OSError as error:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             disk.remove(temporary)
+        if not isinstance(error, OSError):
+            raise
         raise StorageError(
             f"cannot write {path}: {error.strerror or error} after {written:,} bytes",
             (
@@ -124,6 +131,8 @@ def write_durably(path: Path, parts: Iterable[bytes | memoryview], disk: Disk = 
             # No comfort where there is nothing to comfort with.
             + ("; the file of that name is as it was" if path.exists() else ""),
         ) from None
+    finally:
+        UNFINISHED.discard(temporary)
 
 
 def _write_all(descriptor: int, data: memoryview, disk: Disk) -> int:
@@ -160,6 +169,13 @@ def check_target(path: Path, force: bool) -> None:
         found = path.parent.is_dir()
         why = "its folder cannot be written to" if found else "there is no such folder"
         raise StorageError(f"cannot write {path}: {why}", "choose a folder that can be written to")
+
+
+def remove_unfinished() -> None:
+    """Delete the temporary files of this process, which a signal is about to end."""
+    for path in tuple(UNFINISHED):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def remove_leftovers(folder: Path) -> None:

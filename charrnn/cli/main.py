@@ -20,6 +20,7 @@ from charrnn.cli.grouped import Grouped
 from charrnn.cli.manual import man_page
 from charrnn.cli.options import option
 from charrnn.cli.output import broken_pipe
+from charrnn.cli.signals import clean_up_when_ended
 from charrnn.cli.work import WorkLine
 from charrnn.errors import (
     CharRNNError,
@@ -121,6 +122,7 @@ def run() -> NoReturn:
     _guard_descriptors()
     # When the reader of a pipe leaves, end at once and silently, like any filter.
     broken_pipe(signal.SIG_DFL)
+    clean_up_when_ended()
     try:
         code = _run()
         # Here, where a full disk is still an error line and an exit code.

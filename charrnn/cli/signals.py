@@ -1,4 +1,7 @@
-"""Signals during a training: the first asks it to save and stop, the second ends it at once."""
+"""Signals: during a training the first asks it to save and stop, the second ends it at once.
+
+In what else writes files, a signal that ends the program removes its temporary files first.
+"""
 
 import contextlib
 import os
@@ -6,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
+from charrnn.checkpoints.atomic import remove_unfinished
 from charrnn.cli import terminal
 from charrnn.errors import InterruptedTraining
 
@@ -18,6 +22,10 @@ STOPPING = tuple(
 
 Those that this system has.
 """
+
+
+ENDING = tuple(number for number in STOPPING if number != signal.SIGINT)
+"""Those that end a process without a word; Ctrl-C is an exception in Python."""
 
 
 class Interrupts:
@@ -62,3 +70,20 @@ class Interrupts:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def clean_up_when_ended() -> None:
+    """From here on SIGTERM and SIGHUP remove temporary files, then end the process as before.
+
+    Commands that handle these signals themselves, such as `train`, do so in place of this.
+    """
+    for number in ENDING:
+        # One that nohup made ignored stays so.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _ended)
+
+
+def _ended(number: int, frame: FrameType | None = None) -> None:
+    remove_unfinished()
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)

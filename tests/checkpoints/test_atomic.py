@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from charrnn.checkpoints import atomic
-from charrnn.checkpoints.atomic import Disk, remove_leftovers, write_durably
+from charrnn.checkpoints.atomic import (
+    UNFINISHED,
+    Disk,
+    remove_leftovers,
+    remove_unfinished,
+    write_durably,
+)
 from charrnn.errors import StorageError
 from tests.support.disks import Flipping, Idle, Lying, Recorder, Short
 
@@ -220,8 +226,22 @@ def test_an_interrupt_passes_through_and_leaves_the_older_file(target: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         write_durably(target, parts())
     assert target.read_bytes() == OLD
-    remove_leftovers(target.parent)
+    # Nobody else would remove it from a folder that is not a run's.
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_what_a_signal_ends_the_process_in_can_be_removed_first(target: Path) -> None:
+    def parts() -> Iterator[bytes]:
+        yield NEW[:5]
+        assert len(list(target.parent.iterdir())) == 2
+        remove_unfinished()
+        assert list(target.parent.iterdir()) == [target]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_durably(target, parts())
+    write_durably(target, [NEW])
+    assert not UNFINISHED
 
 
 def test_leftovers_are_hidden_temporary_files_and_nothing_else(tmp_path: Path) -> None:

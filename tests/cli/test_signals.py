@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from charrnn.checkpoints import atomic
 from charrnn.checkpoints.run import Run
-from charrnn.cli.signals import STOPPING, Interrupts
+from charrnn.cli.signals import ENDING, STOPPING, Interrupts, clean_up_when_ended
 from charrnn.errors import InterruptedTraining
 from tests.support.shell import ENDLESS, ERROR, PATIENCE, TINY, Shell, read_until, wait_for
 
@@ -103,6 +104,34 @@ def test_what_nohup_ignores_stays_ignored(number: signal.Signals) -> None:
             signal.raise_signal(number)
         assert signal.getsignal(number) is signal.SIG_IGN
     assert interrupts.number == 0
+
+
+@pytest.mark.parametrize("number", ENDING, ids=lambda number: number.name)
+def test_a_signal_that_ends_a_command_removes_temporary_files_first(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    raised: list[tuple[int, object]] = []
+    left = tmp_path / ".jig.mid.17.tmp"
+    left.touch()
+    monkeypatch.setattr(atomic, "UNFINISHED", {left})
+    with handlers_kept():
+        signal.signal(number, signal.SIG_DFL)
+        clean_up_when_ended()
+        raise_signal = signal.raise_signal
+        monkeypatch.setattr(
+            signal, "raise_signal", lambda n: raised.append((n, signal.getsignal(n)))
+        )
+        raise_signal(number)
+    # It then does what it would have done.
+    assert raised == [(number, signal.SIG_DFL)]
+    assert not left.exists()
+
+
+def test_what_nohup_ignores_ends_no_command() -> None:
+    with handlers_kept():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        clean_up_when_ended()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def test_a_training_ignores_readers_who_leave_from_its_start(

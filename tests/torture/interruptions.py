@@ -79,7 +79,7 @@ def at_every_phase(trials: int, seed: int, folder: Path) -> Outcomes:
 def interrupted(folder: Path, phase: str, which: int, signals: list[int]) -> str:
     """What is wrong with a training after these signals within a phase."""
     marks = os.pipe()
-    child = Child(signalled(program(folder, *ARGUMENTS), phase, which, signals, marks[1]))
+    child = Child(signalled(program(folder, *ARGUMENTS), PHASES[phase], which, signals, marks[1]))
     os.close(marks[1])
     seen = child.await_text(MESSAGE)
     ended = child.finish()
@@ -116,8 +116,8 @@ def newest(run: Run) -> int:
 
 
 def signalled(work: Work, phase: str, which: int, signals: list[int], marks: int) -> Work:
-    """The program, which receives the signals on its n-th entry to a phase."""
-    module, name = resolve(PHASES[phase])
+    """The program, which receives the signals on its n-th entry to a function of PHASES."""
+    module, name = resolve(phase)
     before: Callable[..., Any] = getattr(module, name)
     calls = 0
 

@@ -1,11 +1,19 @@
-"""Group E, tunes: hostile files of MIDI and ABC to train on."""
+"""Groups A and E, tunes: hostile files to train on, and kills while files of tunes are written."""
 
 import random
+import shutil
+import signal
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from unittest import mock
 
+from charrnn.cli import sample
+from charrnn.tasks.language.language_model import LanguageModel
 from tests.support.tune_files import abc_tune, midi_file, midi_tune, mido, saved
-from tests.torture.processes import ran
+from tests.support.tunes import tunes_model
+from tests.torture.interruptions import signalled
+from tests.torture.processes import Child, Work, program, ran
 from tests.torture.rows import Outcomes, Row, verdict
 
 OPTIONS = (
@@ -84,7 +92,103 @@ def inputs(trials: int, seed: int, folder: Path) -> Outcomes:
             yield verdict(f"{said} {beside.err[-200:]!r}" if problem else "")
 
 
+WRITTEN = {
+    "jig.abc": 1, "jig.mid": 1, "jig.wav": 1, "jigs.abc": 3, "jigs.mid": 3, "jigs.wav": 2,
+}  # fmt: skip
+"""--output -> --num-samples; several tunes are files of a folder."""
+
+PHASES = {
+    "making the sound": "charrnn.cli.tune_output.rendered",
+    "creating the file": "charrnn.checkpoints.atomic.Disk.create",
+    "writing": "charrnn.checkpoints.atomic.Disk.write",
+    "fsync": "charrnn.checkpoints.atomic.Disk.sync",
+    "closing": "charrnn.checkpoints.atomic.Disk.close",
+    "reading back": "charrnn.checkpoints.atomic.Disk.digest",
+    "renaming": "charrnn.checkpoints.atomic.Disk.rename",
+    "fsync of the folder": "charrnn.checkpoints.atomic.Disk.sync_folder",
+}
+"""Phase of writing a file -> the function on whose entry the signal is sent."""
+
+MINE = b"what was there before"
+
+
+@cache
+def writer() -> LanguageModel:
+    """The model that writes the tunes, made once: its children are forked."""
+    return tunes_model()
+
+
+def writing(folder: Path, output: str) -> Work:
+    """`sample --output`, over the files that are there."""
+    count = str(WRITTEN[output])
+    work = program(
+        folder, "sample", "--seed", "1", "--output", output, "--num-samples", count, "--force"
+    )
+    model = writer()
+
+    def run() -> int | None:
+        with mock.patch.object(sample, "written_by", return_value=model):
+            return work()
+
+    return run
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of a folder and of those in it."""
+    files = (each for each in folder.rglob("*") if each.is_file())
+    return {str(each.relative_to(folder)): each.read_bytes() for each in files}
+
+
+def killed(trials: int, seed: int, folder: Path) -> Outcomes:
+    """A15: a signal in a phase of writing; every other time over files that are there."""
+    draw, place = random.Random(seed), folder / "place"
+    complete: dict[str, dict[str, bytes]] = {}
+    cases = [(o, p, s) for o in WRITTEN for p in PHASES for s in (signal.SIGKILL, signal.SIGTERM)]
+    draw.shuffle(cases)
+    for number in range(trials):
+        output, phase, sent = cases[number % len(cases)]
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        if output not in complete:
+            ended = Child(writing(place, output)).finish()
+            assert not ended.code, ended
+            complete[output] = contents(place)
+            shutil.rmtree(place)
+            place.mkdir()
+        if number % 2:
+            for name in complete[output]:
+                (place / name).parent.mkdir(exist_ok=True)
+                (place / name).write_bytes(MINE)
+        with open(folder / "marks", "w") as marks:
+            which = draw.randint(1, WRITTEN[output])
+            work = writing(place, output)
+            ended = Child(signalled(work, PHASES[phase], which, [sent], marks.fileno())).finish()
+        problem = "" if ended.code == -sent else f"it ended with {ended}"
+        problem = problem or half_written(contents(place), complete[output], number % 2, sent)
+        yield verdict(problem and f"{sent.name} at call {which} of {phase}, {output}: {problem}")
+
+
+def half_written(
+    found: dict[str, bytes], complete: dict[str, bytes], before: int, sent: signal.Signals
+) -> str:
+    """What is wrong with the files that a signal left; before: whether there were others."""
+    for name, data in complete.items():
+        if name not in found and before:
+            return f"{name} is lost"
+        if found.get(name, data) not in ((data, MINE) if before else (data,)):
+            return f"{name} is half written"
+    # Nobody can clean up after a SIGKILL; what it leaves has a name that says what it is.
+    hidden = {n for n in found if Path(n).name[0] == "." and n.endswith(".tmp")}
+    more = set(found) - set(complete) - (hidden if sent == signal.SIGKILL else set())
+    return f"it left {sorted(more)}" if more else ""
+
+
 ROWS = (
+    Row("A15", "a kill while files of tunes are written",
+        f"the program is forked: SIGKILL or SIGTERM in one of {len(PHASES)} phases of writing a "
+        "tune, or several, as ABC, MIDI or sound, every other time over files that are there: each "
+        "file is the old one, the new one or none, and SIGTERM leaves no temporary file",
+        "kills", 4, 10**3, killed),
     Row("E16", "files of tunes of every kind",
         f"the program is forked: {len(FILES)} contents as .mid and as .abc: by itself trained on "
         "or refused in one line, beside good tunes eight folders deep left out",
