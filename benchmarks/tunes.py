@@ -11,6 +11,8 @@ it, with a tenth of the tunes to validate on and a tenth to test on. Prints
   end, the share of their bars that are wrong (of those that end), and the longest span of the body
   that the training part has too, in any key;
 * where abc2midi is installed, how many of each it finds an error in.
+
+--runs-dir keeps the run; where it is kept already, it is measured and not trained again.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import charrnn
+from charrnn.checkpoints.run import Run
 from charrnn.data.tunes.abc import parse
 from charrnn.data.tunes.bars import bars
 from charrnn.data.tunes.score import UnreadableError
@@ -101,13 +104,17 @@ def main() -> None:
     parser.add_argument("--tunes", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--runs-dir", type=Path)
     given = parser.parse_args()
     budget = {"steps": given.steps} if given.steps else {"minutes": given.minutes}
-    with tempfile.TemporaryDirectory() as folder:
-        run = charrnn.train(
-            str(given.folder), name="tunes", runs_dir=folder, tunes=True, test_fraction=0.1,
-            seed=given.seed, threads=given.threads, **budget,
-        )  # fmt: skip
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.runs_dir or Path(temporary)
+        run = Run(folder / "tunes")
+        if not run.latest():
+            run = charrnn.train(
+                str(given.folder), name="tunes", runs_dir=folder, tunes=True, test_fraction=0.1,
+                seed=given.seed, threads=given.threads, **budget,
+            )  # fmt: skip
         model: Any = charrnn.load(run)
         print(f"{model!r}: perplexity of the test part {model.evaluate('test').perplexity:.4f}")
         index = open_index(model.corpus, run.folder / "corpus")

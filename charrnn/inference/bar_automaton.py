@@ -3,7 +3,8 @@
 It reads ABC in the strict form of `data.tunes`, or in a plain one, where spaces, line breaks and
 more fields may be between. Time is counted in ticks of 1/48 of the unit L:, which every length
 of the strict form is a multiple of, also within a tuplet. No state is a dead end: a length is left
-only if what is then left of the bar can be filled.
+only if what is then left of the bar can be filled. A bar that the line of a section parts adds up
+with what is behind the line, or with what is played after it where it is repeated.
 """
 
 import functools
@@ -19,14 +20,26 @@ from charrnn.inference.bar_lengths import (
     beginnings,
     ticks_of,
 )
-from charrnn.inference.bar_states import DONE, HEAD, LOST, MUSIC, SIGNS, WRONG, Where
+from charrnn.inference.bar_states import (
+    CLOSED,
+    DONE,
+    HEAD,
+    LOST,
+    MUSIC,
+    OPEN,
+    SECTION,
+    SIGNS,
+    UNKNOWN,
+    WRONG,
+    Where,
+)
 from charrnn.tokenizers.documents import END
 
 LAST = ("|", "||", "|]", ":|")
 """Lines that a tune may end with."""
 
-LONGEST_CHORD = 7
-"""Characters of a chord symbol before its slash."""
+OUT_OF_TURN = {(OPEN, "|:"), (OPEN, "||"), (OPEN, "|]"), (CLOSED, "::")}
+"""Lines that do not go with a repeat: `||` in one would leave it open, where the tune ends."""
 
 BEGIN = "|:[(12"
 """What lines, changes and tuplets begin with."""
@@ -88,9 +101,10 @@ class BarAutomaton:
             return Where(WRONG)
         # What follows a bar line can be counted again.
         if character == "|":
-            full = self._emptied(state)._replace(now=state.wanted, first=False, after="note")
+            full = self._emptied(state)._replace(now=state.wanted, opening=False, after="note")
             return full._replace(stage=MUSIC, text="|")
-        return self._emptied(state)._replace(stage=LOST, blank=is_break)
+        lost = self._emptied(state)._replace(stage=LOST, blank=is_break)
+        return lost._replace(repeat=UNKNOWN, repeated=0) if character == ":" else lost
 
     def _emptied(self, state: Where) -> Where:
         """The state without what has begun."""
@@ -115,8 +129,10 @@ class BarAutomaton:
     def _in_lost(self, state: Where, character: str) -> Where | None:
         if character == "|":
             return state._replace(
-                stage=MUSIC, text="|", now=state.wanted, first=False, after="note"
+                stage=MUSIC, text="|", now=state.wanted, opening=False, after="note"
             )
+        if character == ":":
+            return state._replace(repeat=UNKNOWN, repeated=0)
         return state if character in BODY or (self.plain and character == " ") else None
 
     def _behind(self, state: Where, character: str) -> Where | None:
@@ -200,7 +216,7 @@ class BarAutomaton:
                 return self._letter(state, character)
             if character == "z" and not state.tied:
                 return state._replace(note="z", chords=0)
-            if character == '"' and state.chords < CHORDS and self.rules.can_write('"A'):
+            if character == '"' and state.chords < CHORDS and self.rules.chords:
                 return state._replace(text='"')
         if character not in BEGIN:
             return None
@@ -241,7 +257,7 @@ class BarAutomaton:
 
     def _ended(self, state: Where, character: str) -> Where | None:
         """A newline, or the end of the document."""
-        whole = state.after in LAST and not state.now and state.ending not in (1, 2)
+        whole = state.after in LAST and state.repeat != OPEN and state.ending not in (1, 2)
         if state.tied or state.chords or not whole:
             return None
         return Where() if character == END else state._replace(stage=DONE, blank=False)
@@ -263,7 +279,7 @@ class BarAutomaton:
                 for count in TUPLETS
                 if self.rules.can_write(f"({count}") and self._filling.ends_well(count, count, rest)
             ]
-        is_free = not state.now and not state.tied and not state.chords and state.ending != 2
+        is_free = not state.tied and not state.chords and state.ending != 2
         if is_free and state.after in (*BARS[:6], "[M"):
             found += self.rules.changes(state.whole, state.after == "[M")
         return tuple(found)
@@ -271,23 +287,27 @@ class BarAutomaton:
     def _may_mark(self, state: Where, mark: str) -> bool:
         """Whether a bar line or ending may come here."""
         if mark == "[1":
-            return state.after == "|" and not state.ending and not state.tied
+            begun = state.after == "|" and not state.ending and not state.tied
+            return begun and state.repeat != CLOSED
         if mark == "[2":
             return state.ending == 2
-        if state.ending == 2:
+        if state.ending == 2 or (state.repeat, mark) in OUT_OF_TURN:
             return False
         if state.after != "note":
             # A repeat begins where the tune does, and behind a change.
-            return mark == "|:" and state.after in ("start", "[M", "[K") and not state.now
+            return mark == "|:" and not state.ending and state.after in ("start", "[M", "[K")
         full = state.now == state.wanted
-        short = state.first and state.now < state.wanted
+        short = state.opening and state.now < state.wanted
         if mark == "|":
             return full or short
         if state.tied or (state.ending == 1 and mark != ":|"):
             return False
-        completes = not state.first and state.now + state.pickup == state.wanted
+        if mark in (":|", "::"):
+            return state.now + state.repeated == state.wanted
+        # Where notes were in front of a line, a model soon takes every bar for one with a line.
+        completes = state.full >= SECTION and state.now + state.pickup == state.wanted
         # The first notes of a tune may be before its first section.
-        return full or completes or (mark == "|:" and state.opening and short)
+        return full or completes or (mark == "|:" and short)
 
     def _token(self, state: Where, character: str, tokens: tuple[str, ...]) -> Where | None:
         """A line, change or tuplet begins, or goes on."""
@@ -318,16 +338,13 @@ class BarAutomaton:
     def _in_chord(self, state: Where, character: str) -> Where | None:
         """In a chord symbol: root, sign, kind, and a bass after a slash."""
         root, slash, bass = state.text[1:].partition("/")
-        last = bass if slash else root
-        if character == '"' and last:
-            return state._replace(text="", chords=state.chords + 1)
-        if not last:
-            fits = character in UPPER
-        elif character in "#b/":
-            fits = not slash if character == "/" else len(last) == 1
+        name, names = (bass, self.rules.basses) if slash else (root, self.rules.chords)
+        if character == '"':
+            return state._replace(text="", chords=state.chords + 1) if name in names else None
+        if character == "/":
+            fits = not slash and name in names
         else:
-            is_kind = character == "+" or (character.isascii() and character.isalnum())
-            fits = is_kind and not slash and len(root) < LONGEST_CHORD
+            fits = name + character in beginnings(names)
         return state._replace(text=state.text + character) if fits else None
 
     def _after_token(self, state: Where, text: str) -> Where:
@@ -338,24 +355,42 @@ class BarAutomaton:
             return state._replace(tuplet=int(text[1]), left=int(text[1]))
         if text.startswith("[M:"):
             wanted = ticks_of(self.rules.meters[text[3:-1]], state.whole // TICKS)
-            return state._replace(wanted=wanted, after="[M")
+            # What a line has parted from its bar stays due, if it is less than a bar.
+            due = state.wanted - state.now if state.now else 0
+            now = wanted - due if 0 < due < wanted else 0
+            return state._replace(wanted=wanted, now=now, after="[M")
         if text.startswith("[K:"):
             return state._replace(after="[K")
         return self._after_line_mark(state, text)
 
     def _after_line_mark(self, state: Where, mark: str) -> Where:
         """The state after a bar line or the number of an ending."""
-        rest = state.wanted - state.now
-        state = state._replace(after=mark, opening=False)
+        due = state.wanted - state.now if state.now else 0
+        if not state.now and state.opening:
+            # With the tune begins what is repeated: its first bar may still be short.
+            return state._replace(after=mark, repeat=OPEN)
         if mark in ("[1", "[2"):
-            return state._replace(now=0, first=False, ending=1 if mark == "[1" else 3)
+            repeated = state.repeated if mark == "[1" else 0
+            ending = 1 if mark == "[1" else 3
+            return state._replace(after=mark, now=0, repeated=repeated, ending=ending)
+        opening, state = state.opening, state._replace(after=mark, opening=False)
         if mark == "|":
-            if state.first:
-                # A part without a short bar of its own ends as the one before it.
-                state = state._replace(pickup=state.now if rest else state.pickup, first=False)
-            return state._replace(now=0)
+            short = state.now if due else 0
+            return state._replace(
+                now=0,
+                full=min(SECTION, state.full + (not short)),
+                pickup=short if opening else state.pickup,
+                repeated=short if opening else state.repeated,
+            )
         closed = mark == ":|" and state.ending == 1
         state = state._replace(ending=2 if closed else 0)
-        if rest and state.now and state.first:
-            return state._replace(now=0, pickup=state.now, first=False)
-        return state._replace(now=0, first=True)
+        if mark in ("|:", "::"):
+            state = state._replace(repeat=OPEN)
+        elif mark == ":|":
+            state = state._replace(repeat=CLOSED)
+        if opening and due:
+            # Notes before the first section are no part of it.
+            return state._replace(now=0, full=0, pickup=state.now, repeated=0)
+        repeated = due if ":" in mark else state.repeated
+        now = state.now if due else 0
+        return state._replace(now=now, full=0, pickup=due, repeated=repeated)

@@ -1,4 +1,4 @@
-"""Lengths, meters and keys as the strict form of ABC writes them, and what fills a bar."""
+"""Lengths, meters, keys and chords as the strict form of ABC writes them, and what fills a bar."""
 
 import functools
 from collections.abc import Iterable, Mapping
@@ -29,6 +29,12 @@ PLAIN = frozenset(
     | {TICKS * each // 8 for each in (1, 3)}
 )
 """Ticks of the lengths that tunes are made of."""
+
+KINDS = (
+    "", "m", "7", "m7", "m7b5", "maj7", "M7", "6", "m6", "aug", "+", "aug7", "dim", "dim7", "9",
+    "m9", "maj9", "M9", "11", "sus", "sus2", "sus4", "7sus4", "5",
+)  # fmt: skip
+"""Of chords: what follows the root in its symbol. abc2midi knows them."""
 
 SHORTENED = {"/": TICKS // 2, "//": TICKS // 4, "3/": 3 * TICKS // 2}
 """Other spellings of lengths, of ABC that is not strict."""
@@ -176,6 +182,12 @@ class Rules:
         self.marks = [each for each in BARS if self.can_write(each)]
         if "[2" not in self.marks or ":|" not in self.marks:
             self.marks = [each for each in self.marks if each[0] != "["]
+        if ":|" not in self.marks:
+            self.marks = [each for each in self.marks if ":" not in each]
+        roots = [letter + sign for letter in UPPER for sign in ("", "#", "b")]
+        self.basses = tuple(each for each in roots if self.can_write('"' + each))
+        names = [root + kind for root in self.basses for kind in KINDS]
+        self.chords = tuple(each for each in names if self.can_write(each))
 
     @property
     def writes_tunes(self) -> bool:

@@ -1,8 +1,11 @@
 """The automaton of bars: what it lets follow, and that it counts as the reader of tunes does."""
 
 import random
+import shutil
+import subprocess
 from collections import Counter
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +17,7 @@ from charrnn.inference.bar_states import DONE, HEAD, LOST, WRONG, Where
 from charrnn.tokenizers.documents import END
 
 HEADER = "X:1\nM:2/4\nL:1/8\nK:G\n"
+FULL = "ABcd|ABcd|ABcd|ABcd|"
 CHARACTERS = "\n\"#'()+,-/0123456789:=ABCDEFGKLMX[]^_abcdefgmz|xdorixphly" + END
 
 
@@ -36,9 +40,14 @@ def accepts(text: str, plain: bool = False, state: Where | None = None) -> bool:
     "music",
     [
         "ABcd|e4|]\n",  # two full bars
-        "d|ABcd|e3|]\n",  # a short first bar, and what it lacks at the end
-        "d|:ABcd|e3:|\n",  # the same before a repeat
-        "ABcd|e4::d|ABcd|e3:|\n",
+        f"d|{FULL}e3|]\n",  # a short first bar, and what it lacks at the end
+        f"d|{FULL}e3||d|ABcd|e4|]\n",  # the line of a section parts a bar
+        "d|ABcd|e3:|[M:3/4]d|ABcdef|e6|]\n",  # what is due in another meter
+        "d|:ABcd|e4:|\n",  # notes before the first section are not repeated
+        "|:d|ABcd|e3:|\n",  # a bar is parted by the line and what is repeated
+        "|:ABcd|e4:|ABcd|e4:|\n",  # a repeat from the end of the last one
+        "|:d|ABcd|[1e3:|[2e4||ABcd|e4|]\n",
+        "ABcd|e4::ABcd|e4:|\n",
         "|:ABcd|[1e4:|[2d4|]\n",
         "(3ABcd2|e4|]\n",  # three in the time of two
         'z4|"Am7/G"A2"D""G"d2||\n',
@@ -73,6 +82,21 @@ def test_what_adds_up_is_allowed(music: str) -> None:
         "A2/3",  # no length that the bar does not need
         "A[M:3/4]",
         "|A",
+        "d|ABcd|e3||",  # too soon after the last line
+        f"d|{FULL}e3||ABcd|",  # parted by a line, and then a whole bar
+        "d|ABcd|e4||d|A",
+        "d|ABcd|e4:|",  # too long if it is repeated
+        "d|:ABcd|e3:|",
+        "ABcd|e3:|",
+        "|:d|ABcd|[1e4:|",
+        "|:ABcd|e4||\n",  # a repeat without an end
+        "ABcd|e4::ABcd|e4|]\n",
+        "|:ABcd|e4|:",  # a repeat within a repeat
+        "|:ABcd|e4:|ABcd|e4::",  # an end without a beginning
+        "|:ABcd|e4:|ABcd|[1",
+        '"Ad"A',  # no chord: abc2midi knows none of that kind
+        '"C#mb"A',
+        '"G/Bm"A',
     ],
 )  # fmt: skip
 def test_what_does_not_add_up_is_not_allowed(music: str) -> None:
@@ -105,6 +129,34 @@ def test_all_ways_of_a_random_walk_add_up_as_the_reader_counts_them(plain: bool)
             assert not [each for each in bars(tune) if each.wrong], text
             counted += 1
     assert counted >= (2 if plain else 20)
+
+
+def test_abc2midi_finds_no_error_in_a_random_walk(tmp_path: Path) -> None:
+    if not shutil.which("abc2midi"):
+        pytest.skip("needs abc2midi")
+    choose, own, tunes = random.Random(2), automaton(), list[str]()
+    # What model and reader agree on about lines; lengths and tuplets are tested above.
+    few = "ABcd24|:]\n["
+    while len(tunes) < 60:
+        state, text = own.read(HEADER), HEADER
+        while state.stage != DONE and len(text) < 300:
+            ways = {c: after for c in few if (after := own.step(state, c))}
+            ending = next((c for c in "12" if "[" in ways and own.step(ways["["], c)), "")
+            bracket = ways.pop("[", None)
+            if bracket and (after := own.step(bracket, ending) if ending else None):
+                ways["[" + ending] = after
+            lines = [c for c in ("\n", *"|:]", "[1", "[2") if c in ways and choose.random() < 0.6]
+            character = choose.choice(lines or list(ways))
+            text, state = text + character, ways[character]
+        tunes += [text] if state.stage == DONE else []
+    assert sum(":|" in each and "[1" in each for each in tunes) > 3
+    (tmp_path / "tunes.abc").write_text("\n".join(tunes))
+    done = subprocess.run(
+        ["abc2midi", "tunes.abc", "-o", "tune.mid"], cwd=tmp_path, capture_output=True, check=True
+    )
+    said = (done.stdout + done.stderr).decode("latin-1")
+    # What it warns of are bars that lines part twice, and meters that change within a repeat.
+    assert [line for line in said.splitlines() if "Error" in line] == []
 
 
 def own_characters(plain: bool) -> str:

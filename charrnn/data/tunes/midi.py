@@ -1,4 +1,4 @@
-"""A MIDI file -> a tune of one voice: the highest line of the part with most notes."""
+"""A MIDI file -> a tune of one voice: the highest line of the highest part that has many notes."""
 
 import io
 from collections import Counter, defaultdict
@@ -76,7 +76,7 @@ def read(raw: bytes) -> Taken:
         found.take(number, track)
     if not found.parts:
         raise UnreadableError("it has no notes but drums" if found.drums else "it has no notes")
-    melody = max(found.parts.values(), key=len)
+    melody = melody_of(list(found.parts.values()))
     if len(melody) > MOST_NOTES:
         raise UnreadableError(f"a part of it has {len(melody):,} notes, which no tune has")
     line, lower = highest_line(melody)
@@ -177,6 +177,31 @@ def key_of(pitches: Sequence[int]) -> Key:
 
     sharps = max(range(-5, 7), key=fitting)
     return Key(MAJOR[sharps + 7], sharps)
+
+
+def melody_of(parts: Sequence[Sequence[Sounding]]) -> Sequence[Sounding]:
+    """Parts -> the highest one of those with many notes, by the mean pitch of their highest lines.
+
+    Notes that begin together count as one: chords under a tune are more notes than it has. Many
+    are at least half as many as the part has that has most.
+
+    >>> tune = [(0, 2, 72), (2, 4, 74), (4, 8, 76)]
+    >>> chords = [(time, time + 1, pitch) for time in range(4) for pitch in (48, 52, 55)]
+    >>> melody_of([tune, chords]) is tune
+    True
+    """
+    tops = [_tops(notes) for notes in parts]
+    most = max(map(len, tops))
+    many = [place for place, each in enumerate(tops) if 2 * len(each) >= most]
+    return parts[max(many, key=lambda place: sum(tops[place]) / len(tops[place]))]
+
+
+def _tops(notes: Sequence[Sounding]) -> list[int]:
+    """Notes -> the highest pitch at each time at which some begin."""
+    tops: dict[int, int] = {}
+    for begin, _, pitch in notes:
+        tops[begin] = max(pitch, tops.get(begin, 0))
+    return list(tops.values())
 
 
 def highest_line(notes: Sequence[Sounding]) -> tuple[list[Sounding], int]:

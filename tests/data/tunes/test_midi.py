@@ -1,6 +1,7 @@
 """MIDI files -> tunes: quantized, in bars, one voice; a damaged file is one reason."""
 
 import random
+from collections.abc import Iterable
 from fractions import Fraction
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from charrnn.data.tunes import midi, strict
 from charrnn.data.tunes.bars import bars
 from charrnn.data.tunes.score import Key, Meter, Note, UnreadableError
-from tests.support.tune_files import midi_file, saved
+from tests.support.tune_files import BEAT, midi_file, saved
 
 mido = pytest.importorskip("mido")
 
@@ -28,6 +29,30 @@ def test_the_highest_line_is_taken_and_the_others_are_counted() -> None:
     taken = midi.read(midi_file((0, 3, 48), (0, 2, 62), (0, 2, 55), (2, 3, 64)))
     assert strict.write(taken.tune).splitlines()[-1] == "D4E2|]"
     assert taken.polyphonic == 2
+
+
+def midi_track(notes: Iterable[tuple[int, int]]) -> "mido.MidiTrack":
+    """Pitches and the beats at which they begin, in order; each sounds for a beat."""
+    events = sorted((time + end, 1 - end, pitch) for pitch, time in notes for end in (0, 1))
+    track, now = mido.MidiTrack(), 0
+    for time, on, pitch in events:
+        kind = "note_on" if on else "note_off"
+        track.append(mido.Message(kind, note=pitch, time=BEAT * (time - now)))
+        now = time
+    return track
+
+
+def test_chords_under_a_tune_are_not_taken_for_it_though_they_are_more_notes() -> None:
+    """As abc2midi writes chord symbols."""
+    beats = [(12, 0), (14, 2), (16, 4), (17, 5), (14, 6), (12, 8)]
+    tune = midi_track((60 + pitch, time) for pitch, time in beats)
+    chords = midi_track((pitch, time) for time in range(8) for pitch in (48, 52, 55))
+    high = midi_track([(96, 0), (96, 4)])
+    for tracks in ((tune, chords, high), (high, chords, tune)):
+        taken = midi.read(saved(*tracks))
+        notes = [each for each in taken.tune.elements if isinstance(each, Note) and each.pitch]
+        assert [each.pitch.midi for each in notes if each.pitch] == [60 + p for p, _ in beats]
+        assert taken.left_out["notes of other parts"] == 26
 
 
 def test_silence_before_the_first_bar_is_no_part_of_the_tune() -> None:
