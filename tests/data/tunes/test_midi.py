@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterable
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_the_highest_line_is_taken_and_the_others_are_counted() -> None:
     assert taken.polyphonic == 2
 
 
-def midi_track(notes: Iterable[tuple[int, int]]) -> "mido.MidiTrack":
+def midi_track(notes: Iterable[tuple[int, int]]) -> Any:
     """Pitches and the beats at which they begin, in order; each sounds for a beat."""
     events = sorted((time + end, 1 - end, pitch) for pitch, time in notes for end in (0, 1))
     track, now = mido.MidiTrack(), 0
