@@ -41,11 +41,13 @@ ODD_NAMES = [
 VALUES: list[Any] = [
     *ODD, *ODD_NAMES, None, True, -1, 0, 1, 2, 1e308, -1e308, 10**30, [], {}, [[]], [1], [-1],
     [10**9], [[1], "x"], {"1": 5}, {"a": 1, "zz": 2}, 0.5, "1",
+    "(.*a){90}", "((a*)*)*b", "(a?){300}a{300}", "a{2,1}", "(", "[^\\x00-\\uffff]", "(?=a)",
 ]  # fmt: skip
 
 FIELDS = ["model", "prompt", "messages", "n", "max_tokens", "temperature", "top_p", "top_k",
           "min_p", "seed", "stop", "logprobs", "echo", "logit_bias", "ban", "allow", "regex",
-          "presence_penalty", "mirostat", "user", "suffix", "best_of", "typical_p"]  # fmt: skip
+          "presence_penalty", "mirostat", "user", "suffix", "best_of", "typical_p",
+          "label", "known_words", "novel", "no_copy", "bars", "key", "meter"]  # fmt: skip
 
 
 @contextlib.contextmanager
