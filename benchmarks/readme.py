@@ -30,7 +30,7 @@ COMMANDS = {
     "names": "charrnn train corpora/names.txt --lines --minutes 0.5 --quiet"
     " && charrnn sample names --num-samples 5 --seed 2",
     "tune": "charrnn train corpora/tunes.abc --minutes 2 --quiet && charrnn sample tunes"
-    r' -e --prompt "X:1\n" --stop "\n\n" --temperature 0.7 --seed 1',
+    " --temperature 0.7 --seed 1",
     "runs": "charrnn runs",
     "plot": "charrnn plot fables",
     "gradients": "charrnn gradients fables",

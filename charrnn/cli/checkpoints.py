@@ -112,9 +112,9 @@ def show(
     if json:
         out.json(fields)
         return
-    for key, value in _flat(fields):
-        if key != library.ORIGINS:
-            out.write(f"{key:24} {value}\n")
+    # What is written of a model of text stays as it is, for who reads it by a program.
+    for name, value in _rows(fields, plain=model.task == LANGUAGE):
+        out.write(f"{name:24} {value}\n")
     for each in model.info.origins:
         earlier = f", and {each['earlier']} before it" if "earlier" in each else ""
         out.write(
@@ -124,16 +124,36 @@ def show(
     out.flush()
 
 
-def _flat(fields: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Nested values -> pairs of name and value, without the parents' names."""
-    pairs: list[tuple[str, Any]] = []
+def _rows(fields: dict[str, Any], plain: bool) -> list[tuple[str, str]]:
+    """Nested values -> rows of name and value, each in one line.
+
+    A name that has several values is that of its parent too: `source.name`, `target.name`.
+    plain: names without parents, also where they are the same.
+    """
+    values: dict[str, set[str]] = {}
+    pairs = [
+        (parent, key, str(value).replace("\n", "\\n"))
+        for parent, key, value in _flat(fields)
+        if key != library.ORIGINS
+    ]
+    if plain:
+        return [(key, value) for _, key, value in pairs]
+    for _, key, value in pairs:
+        values.setdefault(key, set()).add(value)
+    rows = [(f"{p}.{k}" if p and len(values[k]) > 1 else k, value) for p, k, value in pairs]
+    return list(dict.fromkeys(rows))
+
+
+def _flat(fields: dict[str, Any], parent: str = "") -> list[tuple[str, str, Any]]:
+    """Nested values -> the name of what each is in, its own, and the value."""
+    found: list[tuple[str, str, Any]] = []
     for key, value in fields.items():
         if key == "speakers" and isinstance(value, dict):
             # Names are no fields, and there may be a thousand.
             most = ", ".join(f"{name} {turns}" for name, turns in list(value.items())[:5])
             value = most + (f" and {len(value) - 5:,} more" if len(value) > 5 else "")
-        pairs += _flat(value) if isinstance(value, dict) else [(key, value)]
-    return pairs
+        found += _flat(value, key) if isinstance(value, dict) else [(parent, key, value)]
+    return found
 
 
 @checkpoints.command(cls=Checked)

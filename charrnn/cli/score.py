@@ -129,7 +129,10 @@ def score(
         # Lines of text without labels, whatever the documents of the training text were.
         reading = replace(reading, documents="")
     if per_line and reading.documents == TUNE:
-        raise UsageError("--per-line scores lines, and a tune is more than one", "leave it out")
+        raise UsageError(
+            "--per-line scores lines, and a tune has several that are not scored apart",
+            "leave --per-line out, and score a file for each tune to compare them",
+        )
     with opened(file, reading) as found:
         if per_line or labels:
             lines = list(reading.numbered_lines(reading.text(found, tally), tally))

@@ -10,6 +10,7 @@ import pytest
 
 from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.run import Run
+from charrnn.cli.checkpoints import _rows
 from tests.support.shell import Shell, flip
 
 
@@ -115,6 +116,17 @@ def test_show_as_text_has_a_line_for_every_field(trained: Shell) -> None:
     assert table["step"] == "20"
     assert table["sha256"] == shown["facts"]["corpus"]["sha256"]
     assert table["torch"] == shown["facts"]["versions"]["torch"]
+
+
+def test_names_that_have_several_values_are_told_apart_by_what_they_are_in() -> None:
+    texts = {"a": "\nx", "b": "y"}
+    sides = {side: {"name": "char", "characters": text} for side, text in texts.items()}
+    fields = {"bytes": 7, "encoder": {"name": "pairs", **sides}, "info": {"step": 1, "bytes": 7}}
+    assert _rows(fields, plain=False) == [
+        ("bytes", "7"), ("encoder.name", "pairs"), ("a.name", "char"), ("a.characters", r"\nx"),
+        ("b.name", "char"), ("b.characters", "y"), ("step", "1"),
+    ]  # fmt: skip
+    assert [name for name, _ in _rows(fields, plain=True)].count("name") == 3
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_a_folder_of_tunes_is_trained_on_and_measured_from_the_command_line(tmp_
 
     score = shell.run("score", "tunes", "tunes/deep/3.mid", "--json").succeeded()
     assert json.loads(score.out)["characters"] > 50
-    shell.run("score", "tunes", "tunes/book.abc", "--per-line").failed(2, "more than one")
+    shell.run("score", "tunes", "tunes/book.abc", "--per-line").failed(2, "a file for each tune")
     shell.run("score", "tunes", "tunes/bad.midi").failed(3, "no tune that can be read")
     found = shell.run("evaluate", "tunes", "--file", "tunes").succeeded()
     assert "over" in found.out
