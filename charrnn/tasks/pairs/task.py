@@ -75,11 +75,13 @@ class PairsTask(Task):
         return example_files.current_sha256(as_kind(PairsDataConfig, config), folder)
 
     def recognizes(self, text: str) -> str:
-        """Lines with one tab each, and many different texts behind it: labels would be few."""
+        """Lines with one tab each, and many different texts on both sides: labels would be few."""
         lines = [line for line in text.split("\n") if line.strip()]
-        second = [line.split("\t")[1] for line in lines if line.count("\t") == 1]
+        rows = [line.split("\t") for line in lines if line.count("\t") == 1]
+        second = [row[1] for row in rows]
         plain = len(lines) >= LEAST_LINES and len(second) >= PLAIN * len(lines)
-        if plain and 2 * len(set(second)) > len(second) and not any(map(is_number, second)):
+        many = 20 * len({row[0] for row in rows}) > len(rows) < 2 * len(set(second))
+        if plain and many and not any(map(is_number, second)):
             return "pairs of texts"
         return ""
 

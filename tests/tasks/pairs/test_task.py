@@ -24,6 +24,7 @@ def test_lines_of_one_tab_are_recognized_and_nothing_else() -> None:
     assert TASK.recognizes(LINES) == "pairs of texts"
     assert TASK.recognizes(LINES + "a title\n") == "pairs of texts"
     assert TASK.recognizes("".join(f"text {n}\tgood\n" for n in range(90))) == ""
+    assert TASK.recognizes("".join(f"{n % 3}st\ttext {n}\n" for n in range(90))) == ""
     assert TASK.recognizes("".join(f"2020-01-{n}\t{n}.5\n" for n in range(90))) == ""
     assert TASK.recognizes(LINES.replace("\t", " ")) == ""
     assert TASK.recognizes(LINES.replace("\n", "\tx\n")) == ""
