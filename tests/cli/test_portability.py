@@ -13,6 +13,7 @@ import pytest
 
 from charrnn.checkpoints import atomic
 from charrnn.checkpoints.run import Run
+from tests.support.each import each
 from tests.support.shell import PATIENCE, TINY, Done, Shell
 
 TAKEN_AWAY = """
@@ -32,17 +33,21 @@ for name in ("SIGPIPE", "SIGHUP", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGWINCH", "
 import warnings
 warnings.simplefilter("ignore", EncodingWarning)
 warnings.filterwarnings("error", category=EncodingWarning, module="charrnn")
-import charrnn.training.planner.calibration
-charrnn.training.planner.calibration.CALIBRATION_SECONDS = 0.0
-import charrnn.cli.main
-charrnn.cli.main.run()
 """
 
 
-def run(shell: Shell, *args: str, **settings: object) -> Done:
-    """Run the program without what only POSIX has."""
+PROGRAM = TAKEN_AWAY + "import charrnn.cli.main; charrnn.cli.main.run()"
+
+
+def runs(shell: Shell, *lines: tuple[str, ...]) -> list[Done]:
+    """Run command lines without what only POSIX has, one after the other."""
+    return each(shell, lines, before=TAKEN_AWAY, options=("-X", "warn_default_encoding"))
+
+
+def run(shell: Shell, *args: str) -> Done:
+    """Run the program without what only POSIX has, from the start of its interpreter."""
     done = subprocess.run(
-        [sys.executable, "-X", "warn_default_encoding", "-c", TAKEN_AWAY, *args],
+        [sys.executable, "-X", "warn_default_encoding", "-c", PROGRAM, *args],
         cwd=shell.folder, env=shell.environment({}), capture_output=True, check=False,
         timeout=PATIENCE, stdin=subprocess.DEVNULL,
     )  # fmt: skip
@@ -57,40 +62,44 @@ def test_it_starts(shell: Shell) -> None:
 def test_it_trains_resumes_samples_and_shows(shell: Shell) -> None:
     """Bit for bit what a system that has everything computes."""
     words = ("corpus.txt", *TINY, "--steps", "8", "--save-every", "4", "--eval-every", "4")
-    run(shell, "train", *words, "--quiet", "--name", "there").succeeded()
     shell.run("train", *words, "--quiet", "--name", "here").succeeded()
+    runs(shell, ("train", *words, "--quiet", "--name", "there"))[0].succeeded()
     assert shell.weights("there") == shell.weights("here")
     Run(shell.runs / "there").path_of(8).unlink()
-    run(shell, "train", "--resume", "--name", "there", "--quiet").succeeded()
-    assert shell.weights("there") == shell.weights("here")
-    for command in (
+    shown = [
         ("sample", "there", "--length", "20", "--seed", "1"),
         ("evaluate", "there"),
         ("runs",),
         ("checkpoints", "list", "there"),
         ("plot", "there", "--json"),
         ("compare", "there", "here", "--json"),
-    ):
-        done = run(shell, *command).succeeded()
+    ]
+    resume = ("train", "--resume", "--name", "there", "--quiet")
+    resumed, *done = runs(shell, resume, *shown)
+    resumed.succeeded()
+    assert shell.weights("there") == shell.weights("here")
+    for command, left in zip(shown, done, strict=True):
+        left.succeeded()
         if command[0] in ("sample", "evaluate", "checkpoints"):
-            assert done.raw == shell.run(*command).succeeded().raw
-    run(shell, "train", "--resume", "--name", "there", "--more-steps", "4", "--quiet").succeeded()
+            assert left.raw == shell.run(*command).succeeded().raw
+    runs(shell, (*resume, "--more-steps", "4"))[0].succeeded()
 
 
 def test_a_second_writer_is_locked_out_and_errors_are_lines(shell: Shell) -> None:
-    words = ("corpus.txt", *TINY, "--steps", "2", "--quiet")
-    run(shell, "train", *words).succeeded()
+    shell.train("corpus.txt", "--steps", "2", "--quiet").succeeded()
+    os.symlink("runs/corpus/step-000000002.safetensors", shell.folder / "b.safetensors")
     # The file itself is the lock where there is no other, and it names a process that lives.
     with Run(shell.runs / "corpus").lock():
-        run(shell, "train", "--resume").failed(6, "is being trained by another process")
-    run(shell, "train", "missing.txt").failed(3, "there is no file or folder missing.txt")
-    (shell.runs / "corpus" / "step-000000002.safetensors").rename(shell.folder / "a.safetensors")
-    os.symlink("a.safetensors", shell.folder / "b.safetensors")
-    run(shell, "sample", "b.safetensors").failed(4, "it is a link")
+        locked, missing, link = runs(
+            shell, ("train", "--resume"), ("train", "missing.txt"), ("sample", "b.safetensors")
+        )
+    locked.failed(6, "is being trained by another process")
+    missing.failed(3, "there is no file or folder missing.txt")
+    link.failed(4, "it is a link")
 
 
 def test_a_reader_that_leaves_ends_it_silently(trained: Shell) -> None:
-    code = TAKEN_AWAY.replace("signal, sys", "signal, sys; signal.signal(13, signal.SIG_IGN)", 1)
+    code = PROGRAM.replace("signal, sys", "signal, sys; signal.signal(13, signal.SIG_IGN)", 1)
     with subprocess.Popen(
         [sys.executable, "-c", code, "sample", "corpus", "--length", "100000"],
         cwd=trained.folder, env=trained.environment({}),

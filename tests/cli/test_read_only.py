@@ -6,9 +6,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support.processes import Child, Work, program
 from tests.support.shell import Done, Shell
 
 READING = [
@@ -40,48 +42,35 @@ WRITING = [
 ]  # fmt: skip
 """Commands that cannot do without writing."""
 
-GUARDED = """
-import os, sys
-import torch
-import charrnn.cli.main
-NUMBER, FOLDER = int(sys.argv[1]), sys.argv[2]
-FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink")
+"""Events of the interpreter's audit that change a folder."""
 
-def guard(event, details):
-    writes = event == "open" and details[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-    if not writes and event not in CHANGES:
-        return
-    for each in details:
-        if isinstance(each, (str, bytes)) and os.path.abspath(os.fsdecode(each)).startswith(FOLDER):
-            raise OSError(NUMBER, os.strerror(NUMBER), each)
 
-for number, line in enumerate(" ".join(sys.argv[4:]).split(" :: ")):
-    if os.fork() == 0:
-        for descriptor in (1, 2):
-            os.dup2(os.open(f"{sys.argv[3]}/{number}.{descriptor}", FLAGS), descriptor)
+def guarded(work: Work, number: int, folder: Path) -> Work:
+    """The work in a process that the system refuses every change of a folder, with this error."""
+
+    def guard(event: str, details: tuple[Any, ...]) -> None:
+        writes = event == "open" and details[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if not writes and event not in CHANGES:
+            return
+        for each in details[:1] if writes else details:
+            if isinstance(each, str | bytes):
+                path = os.path.abspath(os.fsdecode(each))
+                if path.startswith(str(folder)):
+                    raise OSError(number, os.strerror(number), each)
+
+    def run() -> int | None:
         sys.addaudithook(guard)
-        sys.argv[1:] = line.split()
-        charrnn.cli.main.run()
-    code = os.waitstatus_to_exitcode(os.wait()[1])
-    open(f"{sys.argv[3]}/{number}.code", "w").write(str(code))
-"""
-"""Command lines, separated by ::, in processes that the system refuses every change of a folder."""
+        return work()
+
+    return run
 
 
-def refused(shell: Shell, number: int, lines: list[list[str]], out: Path) -> list[Done]:
+def refused(shell: Shell, number: int, lines: list[list[str]]) -> list[Done]:
     """Run command lines while nothing of the shell's folder can be changed."""
-    words = " :: ".join(" ".join(line) for line in lines).split()
-    command = [sys.executable, "-c", GUARDED, str(number), str(shell.folder), str(out), *words]
-    subprocess.run(command, cwd=shell.folder, env=shell.environment({}), check=True)
-
-    def content(place: int, kind: str) -> bytes:
-        return (out / f"{place}.{kind}").read_bytes()
-
-    return [
-        Done(int(content(i, "code")), content(i, "1"), content(i, "2").decode())
-        for i in range(len(lines))
-    ]
+    works = [guarded(program(shell.folder, *line), number, shell.folder) for line in lines]
+    ended = [Child(work).finish() for work in works]
+    return [Done(each.code, each.out, each.err) for each in ended]
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -106,11 +95,10 @@ def fresh(trained: Shell, tmp_path: Path) -> Shell:
     ids=["EROFS", "EACCES"],
 )
 def test_what_reads_a_run_needs_no_right_to_write(
-    number: int, lines: list[list[str]], fresh: Shell, tmp_path: Path
+    number: int, lines: list[list[str]], fresh: Shell
 ) -> None:
-    (tmp_path / "out").mkdir()
     before = files(fresh.folder)
-    for words, done in zip(lines, refused(fresh, number, lines, tmp_path / "out"), strict=True):
+    for words, done in zip(lines, refused(fresh, number, lines), strict=True):
         assert done.code == 0, (words, done.err)
         assert done.raw, words
         indexed = "--no-copy" in words or words[0] == "originality"
@@ -120,11 +108,10 @@ def test_what_reads_a_run_needs_no_right_to_write(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes that share an import")
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC], ids=os.strerror)
-def test_what_has_to_write_says_why_it_cannot(number: int, fresh: Shell, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
+def test_what_has_to_write_says_why_it_cannot(number: int, fresh: Shell) -> None:
     before = files(fresh.folder)
     lines = [line.split() for line in WRITING]
-    for words, done in zip(lines, refused(fresh, number, lines, tmp_path / "out"), strict=True):
+    for words, done in zip(lines, refused(fresh, number, lines), strict=True):
         assert done.code == 1, (words, done.err)
         assert done.err.startswith("charrnn: error: cannot "), words
         assert done.err.count("\n") == 1

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from charrnn.cli import terminal
 from charrnn.cli.tables import layout, print_table
 from charrnn.errors import StorageError
+from tests.support.each import each
 from tests.support.shell import Done, Shell
 
 RUNS = ["run", "text", ">characters", "model", ">parameters", ">steps", ">best", "started"]
@@ -151,44 +151,11 @@ COMMANDS = [
 ]
 """The first of them write what later ones count in the size of the run."""
 
-EACH = """
-import os, sys
-import torch
-import charrnn.cli.main
-import charrnn.training.planner.calibration
-charrnn.training.planner.calibration.CALIBRATION_SECONDS = 0.0
-FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-words = " ".join(sys.argv[1:]).split(" :: ")
-for number, line in enumerate(words):
-    if os.fork() == 0:
-        for descriptor in (1, 2):
-            os.dup2(os.open(f"{number}.{descriptor}", FLAGS), descriptor)
-        sys.argv[1:] = line.split()
-        charrnn.cli.main.run()
-    open(f"{number}.code", "w").write(str(os.waitstatus_to_exitcode(os.wait()[1])))
-"""
-"""Command lines, separated by ::, each run in a process of its own that begins with torch."""
-
-
-def outputs(shell: Shell, variables: dict[str, str]) -> list[Done]:
-    """Run COMMANDS with these variables of the environment."""
-    words = " :: ".join(" ".join(line) for line in COMMANDS).split()
-    command = [*shell.command()[:1], "-c", EACH, *words]
-    subprocess.run(command, cwd=shell.folder, env=shell.environment(variables), check=True)
-
-    def content(number: int, kind: str) -> bytes:
-        return (shell.folder / f"{number}.{kind}").read_bytes()
-
-    return [
-        Done(int(content(i, "code")), content(i, "1"), content(i, "2").decode())
-        for i in range(len(COMMANDS))
-    ]
-
 
 @pytest.fixture(scope="module")
 def plain(named: Shell) -> list[Done]:
     """The outputs in a locale with UTF-8."""
-    return outputs(named, {})
+    return each(named, COMMANDS)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes that share an import")
@@ -196,7 +163,9 @@ def plain(named: Shell) -> list[Done]:
 def test_every_command_writes_utf8_in_any_locale(
     variables: dict[str, str], named: Shell, plain: list[Done]
 ) -> None:
-    for words, done, before in zip(COMMANDS, outputs(named, variables), plain, strict=True):
+    for words, done, before in zip(
+        COMMANDS, each(named, COMMANDS, **variables), plain, strict=True
+    ):
         assert done.code == before.code, (words, done.err)
         assert "internal error" not in done.err
         # A plan hangs on the clock; of words that the C locale has no letters for, a name is made.

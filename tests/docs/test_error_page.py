@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,21 @@ import pytest
 from tests.support import error_page
 from tests.support.error_page import KINDS, PACKAGE, PAGE, ROOT, Message, messages, page
 
-MESSAGES = messages()
+
+@cache
+def all_messages() -> list[Message]:
+    """The messages of the program; to read them takes a second."""
+    return messages()
+
+
+@cache
+def whole_page() -> str:
+    """The page as it should be."""
+    return page()
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text() == page(), "run `make docs`"
+    assert PAGE.read_text() == whole_page(), "run `make docs`"
 
 
 def test_the_readme_and_the_makefile_lead_to_it() -> None:
@@ -23,13 +34,13 @@ def test_the_readme_and_the_makefile_lead_to_it() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_class_of_the_tree_is_raised_somewhere(kind: str) -> None:
-    assert [message for message in MESSAGES if message.kind == kind]
-    assert re.search(rf"^## Exit code .+: {kind}$", page(), re.MULTILINE)
+    assert [message for message in all_messages() if message.kind == kind]
+    assert re.search(rf"^## Exit code .+: {kind}$", whole_page(), re.MULTILINE)
 
 
 def test_no_place_that_makes_an_error_is_left_out() -> None:
     """Every literal text in a call of an error class is on the page."""
-    page_text = " ".join(f"{message.problem} {message.remedy}" for message in MESSAGES)
+    page_text = " ".join(f"{message.problem} {message.remedy}" for message in all_messages())
     for source in error_page.sources():
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in KINDS:
@@ -41,7 +52,7 @@ def test_no_place_that_makes_an_error_is_left_out() -> None:
 
 
 def test_every_message_is_a_problem_and_a_remedy() -> None:
-    for message in MESSAGES:
+    for message in all_messages():
         assert message.problem
         assert message.remedy
         assert (PACKAGE / message.module).is_file()
@@ -52,7 +63,7 @@ def test_a_half_without_words_is_only_where_another_error_is_passed_on() -> None
     """Typer's errors have their own problem; an error about a file keeps the remedy of another."""
     empty = {
         (m.problem, m.module)
-        for m in MESSAGES
+        for m in all_messages()
         if re.fullmatch(r"<\w+>", m.problem) or re.fullmatch(r"<\w+>", m.remedy)
     }
     assert empty == {

@@ -33,17 +33,6 @@ ENDLESS = (*TINY, "--steps", "10000000", "--eval-every", "10000000", "--save-eve
 
 ERROR = re.compile(r"charrnn: error: (?P<problem>.+?); (?P<remedy>.+)\n")
 
-QUICK = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
-import charrnn.training.planner.calibration
-charrnn.training.planner.calibration.CALIBRATION_SECONDS = 0.0
-import charrnn.cli.main
-charrnn.cli.main.run()
-"""
-"""The program with a calibration that takes no time, whatever signals its parent ignores."""
-
 WORDS = ("the", "cat", "sat", "on", "a", "mat", "and", "saw", "dog,", "who", "ran;", "7 o'clock")
 
 PATIENCE = 60.0
@@ -143,17 +132,20 @@ class Shell:
 
     @contextlib.contextmanager
     def started(self, *args: str | Path, quick: bool = True, **settings: Any) -> Iterator[Child]:
-        """The running program; killed in the end if it still is. A quick one does not calibrate."""
-        command = self.command(*args)
+        """The running program; killed in the end if it still is.
+
+        A quick one is forked from this process, which has all modules, and does not calibrate.
+        """
+        from tests.support.processes import forked, program
+
+        given = {"stdin": subprocess.DEVNULL} | dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+        given |= settings
         if quick:
-            command[1:3] = ["-c", QUICK]
-        streams = {"stdin": subprocess.DEVNULL} | dict.fromkeys(
-            ("stdout", "stderr"), subprocess.PIPE
-        )
-        start: Any = subprocess.Popen
-        with start(
-            command, cwd=self.folder, env=self.environment({}), **(streams | settings)
-        ) as child:
+            made = forked(program(self.folder, *args), **given)
+        else:
+            environment = self.environment({})
+            made = subprocess.Popen(self.command(*args), cwd=self.folder, env=environment, **given)
+        with made as child:
             try:
                 yield child
             finally:

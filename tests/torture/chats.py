@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.chats import TALK
+from tests.support.processes import ran
 from tests.torture.corpora import as_expected
-from tests.torture.processes import ran
 from tests.torture.rows import Outcomes, Row, some, verdict
 
 OPTIONS = (

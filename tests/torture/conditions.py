@@ -10,9 +10,9 @@ from typing import Any
 from charrnn.checkpoints.run import Run
 from tests.support import forge
 from tests.support.pairs import write_pairs
+from tests.support.processes import Child, program, ran
 from tests.torture import pairs
 from tests.torture.corpora import as_expected
-from tests.torture.processes import Child, program, ran
 from tests.torture.rows import Outcomes, Row, some, verdict
 
 SIZE = (

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from charrnn.errors import CharRNNError
-from tests.torture.processes import Child
+from tests.support.processes import Child
 from tests.torture.rows import Outcome
 
 SLACK = 64 << 20

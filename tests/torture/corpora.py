@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from charrnn.tokenizers import TOKENIZERS
+from tests.support.processes import Child, Ended, program, ran
 from tests.support.shell import TINY, sentences
 from tests.support.tiny import tiny_tokenizer
 from tests.torture.pipes import trained
-from tests.torture.processes import Child, Ended, program, ran
 from tests.torture.rows import Outcomes, Row, some, verdict
 
 OPTIONS = (*TINY, "--steps", "4", "--quiet")

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.processes import PATIENCE
 from tests.torture.pipes import trained
-from tests.torture.processes import PATIENCE
 from tests.torture.rows import Outcomes, Row, some, verdict
 from tests.torture.terminals import on_a_terminal
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from tests.support.processes import ran
 from tests.torture.corpora import as_expected
-from tests.torture.processes import ran
 from tests.torture.rows import Outcomes, some, verdict
 
 REFUSED, TRAINED = (2, 3), (0,)

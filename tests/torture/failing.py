@@ -16,11 +16,11 @@ from charrnn.checkpoints.atomic import Disk
 from charrnn.checkpoints.run import Run
 from charrnn.errors import CharRNNError, StorageError
 from tests.support.disks import Recorder
+from tests.support.processes import Child, ran
 from tests.support.shell import TINY, Shell, sentences
 from tests.support.tiny import smallest_checkpoint
 from tests.torture import namespaces, straces
 from tests.torture.kills import BEFORE, made
-from tests.torture.processes import Child, ran
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row, some, verdict
 
 CODES = (errno.EIO, errno.EDQUOT, errno.EINTR, errno.EAGAIN, errno.ESTALE)

@@ -15,9 +15,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.run import Run
 from tests.checkpoints.test_retention import Retention
+from tests.support.processes import Child, Ended, program, ran
 from tests.support.shell import TINY, Shell, sentences
 from tests.support.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_train
-from tests.torture.processes import Child, Ended, program, ran
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row, some, verdict
 
 

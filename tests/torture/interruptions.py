@@ -15,8 +15,8 @@ from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.run import Run
 from charrnn.cli.signals import STOPPING
 from charrnn.errors import CharRNNError
+from tests.support.processes import Child, Work, program
 from tests.support.shell import ERROR, TINY, Shell, sentences
-from tests.torture.processes import Child, Work, program
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row
 
 MESSAGE = b"saving and stopping; once more to leave at once without saving\n"

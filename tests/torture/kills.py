@@ -16,10 +16,10 @@ from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.run import Run, create_run
 from charrnn.errors import CharRNNError
 from charrnn.training.distributed import join
+from tests.support.processes import Child, program, ran
 from tests.support.shell import TINY, Shell, sentences
 from tests.support.tiny import smallest_checkpoint
 from tests.torture import straces
-from tests.torture.processes import Child, program, ran
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row, some, verdict
 
 BEFORE = {10: 2.0, 20: 1.5, 30: 1.8}

@@ -5,9 +5,9 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tests.support.processes import ran
 from tests.torture import examples
 from tests.torture.examples import HEBREW, REFUSED, RIGHT_TO_LEFT, TRAINED, Files, Tables, each_file
-from tests.torture.processes import ran
 from tests.torture.rows import Outcomes, Row, verdict
 
 OPTIONS = (

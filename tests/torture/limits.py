@@ -15,11 +15,11 @@ from unittest import mock
 from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.run import Run
 from charrnn.errors import DivergedError
+from tests.support.processes import PATIENCE, Child, program
 from tests.support.shell import TINY, Shell
 from tests.support.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_train
 from tests.torture import straces
 from tests.torture.pipes import trained
-from tests.torture.processes import PATIENCE, Child, program
 from tests.torture.rows import GOOD, Outcomes, Row, some, verdict
 
 

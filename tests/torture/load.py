@@ -7,9 +7,9 @@ from pathlib import Path
 
 from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.run import Run
+from tests.support.processes import PATIENCE, Child, program
 from tests.support.shell import TINY, Shell, sentences
 from tests.torture.pipes import trained
-from tests.torture.processes import PATIENCE, Child, program
 from tests.torture.rows import Outcome, Outcomes, Row
 
 GROWTH = 8 << 20

@@ -5,7 +5,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from tests.torture.processes import Child
+from tests.support.processes import Child
 from tests.torture.rows import Unavailable
 
 NEW_MOUNTS, NEW_USER = 0x00020000, 0x10000000

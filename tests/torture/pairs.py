@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.pairs import PAIRS, write_pairs
+from tests.support.processes import ran
 from tests.torture import examples
 from tests.torture.examples import HEBREW, REFUSED, RIGHT_TO_LEFT, TRAINED, Files, Tables, each_file
-from tests.torture.processes import ran
 from tests.torture.rows import Outcomes, Row, verdict
 
 OPTIONS = (

@@ -7,8 +7,8 @@ import signal
 import time
 from pathlib import Path
 
+from tests.support.processes import Child, Ended, program, ran
 from tests.support.shell import TINY, Shell, sentences
-from tests.torture.processes import Child, Ended, program, ran
 from tests.torture.rows import Outcomes, Row, some, verdict
 
 COMMANDS = (

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.processes import PATIENCE, Child, Ended, program, ran
 from tests.support.shell import Shell
 from tests.torture.pipes import trained
-from tests.torture.processes import PATIENCE, Child, Ended, program, ran
 from tests.torture.rows import Outcomes, Row, some, verdict
 
 LARGE = b"the cat sat on a mat.\n" * 50_000

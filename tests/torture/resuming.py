@@ -25,9 +25,9 @@ from charrnn.data.batches import Batches
 from charrnn.tasks.language.corpus import Corpus, reopen
 from charrnn.training.planner.plan import Plan
 from tests.support import forge
+from tests.support.processes import Child, ran
 from tests.support.shell import Shell, sentences
 from tests.support.tiny import tiny_corpus, tiny_model, tiny_plan, tiny_tokenizer, tiny_train
-from tests.torture.processes import Child, ran
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row, some, verdict
 
 CUTS = ("epoch boundary", "middle", "after evaluation")

@@ -4,8 +4,8 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.processes import ran
 from tests.torture.corpora import as_expected
-from tests.torture.processes import ran
 from tests.torture.rows import Outcomes, Row, some, verdict
 
 OPTIONS = (

@@ -8,9 +8,9 @@ from pathlib import Path
 from charrnn.checkpoints import checkpoint
 from charrnn.checkpoints.run import Run
 from charrnn.errors import CheckpointError
+from tests.support.processes import Child, Work, program
 from tests.support.shell import TINY, Shell, sentences
 from tests.support.tiny import smallest_checkpoint
-from tests.torture.processes import Child, Work, program
 from tests.torture.rows import GOOD, Outcome, Outcomes, Row, verdict
 
 CROWD = 50

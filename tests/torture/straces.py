@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from tests.torture.processes import PATIENCE, Child, Ended, Work
+from tests.support.processes import PATIENCE, Child, Ended, Work
 from tests.torture.rows import Unavailable
 
 CALL = re.compile(r"^(?:\d+ +)?([a-z0-9_]+)\(")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from charrnn.checkpoints.run import Run
 from charrnn.tasks import TASKS, get_task
+from tests.support.processes import Child, program, ran
 from tests.tasks.test_conformance import DATA, SIZES
-from tests.torture.processes import Child, program, ran
 from tests.torture.rows import Outcomes, Row, verdict
 
 STEPS, SAVED = 40, 4

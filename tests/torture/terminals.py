@@ -12,9 +12,9 @@ from pathlib import Path
 
 from charrnn.checkpoints.run import Run
 from tests.support import forge
+from tests.support.processes import PATIENCE, Child, program, ran
 from tests.support.shell import TINY, Shell
 from tests.torture.pipes import trained
-from tests.torture.processes import PATIENCE, Child, program, ran
 from tests.torture.rows import Outcomes, Row, some, verdict
 
 OWN = re.compile(rb"\x1b\[[0-9;]*m|\x1b\[\?25[hl]|\x1b\[2K|\x1b\[1A|\r")

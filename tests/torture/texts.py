@@ -19,9 +19,9 @@ from charrnn.errors import CorpusError
 from charrnn.tasks.language.language_model import LanguageModel
 from charrnn.tokenizers import TOKENIZERS
 from tests.inference.test_cuts import OPTIONS, TEXT, pieces
+from tests.support.processes import Child, program, ran
 from tests.support.shell import TINY, Shell, sentences
 from tests.support.tiny import tiny_run
-from tests.torture.processes import Child, program, ran
 from tests.torture.rows import Outcome, Outcomes, Row, some, verdict
 
 LETTERS = {

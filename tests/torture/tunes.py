@@ -10,10 +10,10 @@ from unittest import mock
 
 from charrnn.cli import sample
 from charrnn.tasks.language.language_model import LanguageModel
+from tests.support.processes import Child, Work, program, ran
 from tests.support.tune_files import abc_tune, midi_file, midi_tune, mido, saved
 from tests.support.tunes import tunes_model
 from tests.torture.interruptions import signalled
-from tests.torture.processes import Child, Work, program, ran
 from tests.torture.rows import Outcomes, Row, verdict
 
 OPTIONS = (

@@ -27,10 +27,10 @@ from charrnn.inference.engine import Engine
 from charrnn.inference.generation import SamplingParams, begin, generate
 from charrnn.tokenizers import TOKENIZERS
 from tests.support import forge
+from tests.support.processes import Child, program
 from tests.support.tiny import TinyTextModel, smallest_checkpoint
 from tests.torture.damage import original
 from tests.torture.mutants import parent, places
-from tests.torture.processes import Child, program
 from tests.torture.rows import Outcomes, Row, some, verdict
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -11,6 +11,7 @@ import io
 import os
 import selectors
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -185,6 +186,24 @@ def program(folder: Path, *args: str | Path, **variables: str) -> Work:
     return work
 
 
+def forked(work: Work, **settings: Any) -> "subprocess.Popen[bytes]":
+    """The work in a forked process that is handled like a started one.
+
+    `settings` are those of subprocess.Popen: streams, and the folder.
+    """
+
+    def live() -> None:
+        # Popen waits until its pipe to the child is closed, which a new program would do.
+        os.closerange(3, 1 << 16)
+        _live(work, {0: 0, 1: 1, 2: 2}, signal.SIG_IGN)
+
+    start: Any = subprocess.Popen
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks while there are threads
+        child: subprocess.Popen[bytes] = start([sys.executable], preexec_fn=live, **settings)
+    return child
+
+
 def ran(folder: Path, *args: str | Path, stdin: bytes = b"", **variables: str) -> Ended:
     """The program in a forked process, to its end."""
     if not stdin:
@@ -199,15 +218,16 @@ def _nothing() -> int:
     return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
 
-def _live(work: Work, streams: Mapping[int, int | None]) -> None:
-    """Run the work and exit; this never returns."""
+def _live(work: Work, streams: Mapping[int, int | None], pipe: Any = signal.SIG_DFL) -> None:
+    """Run the work and exit; this never returns. `pipe` is what SIGPIPE does at first."""
     code: Any = BROKEN
     try:
         gc.freeze()
         faulthandler.disable()
         warnings.simplefilter("default")
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGPIPE, pipe)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         _connect(streams)
         code = work() or 0
