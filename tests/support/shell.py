@@ -138,13 +138,14 @@ class Shell:
         """
         from tests.support.processes import forked, program
 
-        given = {"stdin": subprocess.DEVNULL} | dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
-        given |= settings
+        given: dict[str, Any] = {"stdin": subprocess.DEVNULL}
+        given |= dict.fromkeys(("stdout", "stderr"), subprocess.PIPE) | settings
+        made: Child
         if quick:
             made = forked(program(self.folder, *args), **given)
         else:
-            environment = self.environment({})
-            made = subprocess.Popen(self.command(*args), cwd=self.folder, env=environment, **given)
+            start: Any = subprocess.Popen
+            made = start(self.command(*args), cwd=self.folder, env=self.environment({}), **given)
         with made as child:
             try:
                 yield child
