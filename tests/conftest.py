@@ -40,6 +40,15 @@ def heard() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_calibration() -> None:
+    """A training that a test asks for is planned without measuring this machine for seconds."""
+    if "torch" in sys.modules:
+        from charrnn.training.planner import calibration
+
+        calibration.CALIBRATION_SECONDS = 0.0
+
+
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     """A folder to run commands in, with a text to learn and no run yet."""

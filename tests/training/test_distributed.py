@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from charrnn.errors import CorpusError, MemoryLimitError, UsageError
 from charrnn.models.device import DEVICES, memory_limit
 from charrnn.training import distributed
 from charrnn.training.distributed import Group, join, leave
+from tests.support.processes import Child, program
 from tests.support.tiny import TEXT
 
 ALONE = Group(torch.device("cpu"))
@@ -244,14 +244,19 @@ def environment() -> dict[str, str]:
     return kept | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "PYTHONPATH": root}
 
 
-def command(processes: int, *arguments: str | Path) -> list[str]:
-    """Python with these arguments, by torchrun where there are to be several."""
+def free_port() -> int:
+    """A port that nobody listens at."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port: int = free.getsockname()[1]
+        return port
+
+
+def command(processes: int, *arguments: str | Path) -> list[str]:
+    """Python with these arguments, by torchrun where there are to be several."""
     torchrun = [
         "-m", "torch.distributed.run", "--nproc-per-node", processes,
-        "--master-addr", "127.0.0.1", "--master-port", port,
+        "--master-addr", "127.0.0.1", "--master-port", free_port(),
     ]  # fmt: skip
     words = [sys.executable, *(torchrun if processes > 1 else ()), *arguments]
     return [str(word) for word in words]
@@ -285,9 +290,21 @@ PLAN = (
 )  # fmt: skip
 
 
+def started(processes: int, *arguments: str | Path) -> list[Child]:
+    """`charrnn train` in forked processes, which find each other as those of torchrun do."""
+    port, folder = str(free_port()), Path.cwd()
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(processes)}
+    ranks = [place | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(processes)]
+    return [
+        Child(program(folder, "train", *arguments, **(group if processes > 1 else {})))
+        for group in ranks
+    ]
+
+
 def train(processes: int, *arguments: str | Path) -> None:
-    """`charrnn train` in one process or several."""
-    spawn(processes, "-m", "charrnn", "train", *arguments)
+    """`charrnn train` in one process or several, to an end that has to be a good one."""
+    for ended in [child.finish() for child in started(processes, *arguments)]:
+        assert ended.code == 0, ended.err
 
 
 def final(run: Run) -> Checkpoint:
@@ -377,32 +394,15 @@ def test_what_one_number_of_processes_wrote_another_resumes(
 
 @contextlib.contextmanager
 def killed(processes: int, *arguments: str | Path) -> Iterator[None]:
-    """A command that runs meanwhile, and is killed at the end with all its processes."""
-    words = command(processes, *arguments)
-    child = subprocess.Popen(
-        words,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    """Processes of a training that run meanwhile, and are killed at the end."""
+    children = started(processes, *arguments)
     try:
         yield
     finally:
-        for process in [child.pid, *descendants(child.pid)]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        child.wait()
-
-
-def descendants(process: int) -> list[int]:
-    """The processes that a process started, and those that they started."""
-    found: list[int] = []
-    for task in Path(f"/proc/{process}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in map(int, task.read_text().split()):
-                found += [child, *descendants(child)]
-    return found
+        for child in children:
+            child.kill()
+        for child in children:
+            child.finish()
 
 
 def wait_for(reached: Callable[[], bool]) -> None:
@@ -413,13 +413,11 @@ def wait_for(reached: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="no /proc to find workers in")
 def test_a_run_of_four_that_is_killed_goes_on_with_two_and_with_one(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text(TEXT)
     plan = [*PLAN, "--steps", "60"]
     run = Run(tmp_path / "four" / "text")
-    words = ("-m", "charrnn", "train", tmp_path / "text.txt", "--runs-dir", run.folder.parent)
-    with killed(4, *words, *plan):
+    with killed(4, tmp_path / "text.txt", "--runs-dir", run.folder.parent, *plan):
         wait_for(lambda: len(run.entries()) > 1)
     reached = [entry.step for entry in run.entries()]
     assert reached
@@ -506,29 +504,15 @@ def test_where_one_process_fails_the_others_say_one_line(
     """Without torchrun, which would stop the others by a signal before they can say a word."""
     (tmp_path / "text.txt").write_text(TEXT)
     where = "missing.txt" if failure else "text.txt"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "charrnn", "train", str(tmp_path / where), *PLAN]
-    children = [
-        subprocess.Popen(
-            [*command, "--runs-dir", str(tmp_path / "runs")],
-            env=environment()
-            | {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)}
-            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    said = [child.communicate(timeout=120)[1] for child in children]
+    children = started(2, tmp_path / where, "--runs-dir", tmp_path / "runs", *PLAN)
+    first, second = [child.finish() for child in children]
     if failure:
-        assert children[0].returncode == code
-        assert said[0].count("\n") == 1
-        assert "there is no file or folder" in said[0]
+        assert first.code == code
+        assert first.err.count("\n") == 1
+        assert "there is no file or folder" in first.err
         # The store of both lies in the first process: it may be gone before the other hears why.
         ended = "charrnn: error: another process of this training has ended; "
-        assert (children[1].returncode, said[1]) == (code, "") or said[1].startswith(ended)
-        assert said[1].count("\n") <= 1, said[1]
+        assert (second.code, second.err) == (code, "") or second.err.startswith(ended)
+        assert second.err.count("\n") <= 1, second.err
     else:
-        assert [child.returncode for child in children] == [0, 0], said
+        assert [first.code, second.code] == [0, 0], (first.err, second.err)

@@ -31,6 +31,12 @@ ALONE = Group(torch.device("cpu"))
 TRAIN = {"threads": 1, "batch_size": 4, "seq_length": 8}
 
 
+@pytest.fixture(autouse=True)
+def seconds_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that the program takes to measure, of which other tests spend none."""
+    monkeypatch.setattr(calibration, "CALIBRATION_SECONDS", CALIBRATION_SECONDS)
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return tiny_corpus(tmp_path_factory.mktemp("calibration"))
