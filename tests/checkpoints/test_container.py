@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from charrnn.checkpoints import container
 from charrnn.errors import CheckpointError, UsageError
-from tests.support.containers import METADATA, SHAPES, TENSORS, check, read, write
+from tests.support.containers import METADATA, SHAPES, TENSORS, check, metadata_of, read, write
 from tests.support.forge import BLANK
 
 
@@ -83,13 +83,6 @@ def test_the_checksum_is_the_hash_of_the_file_with_its_digits_blank(path: Path) 
     blank = raw.replace(checksum.encode(), BLANK.encode())
     assert raw.count(checksum.encode()) == 1
     assert hashlib.sha256(blank).hexdigest() == checksum
-
-
-def metadata_of(raw: bytes) -> str:
-    """The metadata of a file, as it is written there."""
-    length = struct.unpack_from("<Q", raw)[0]
-    text: str = json.loads(raw[8 : 8 + length])["__metadata__"]["charrnn"]
-    return text
 
 
 def test_the_safetensors_library_can_read_it(path: Path) -> None:

@@ -1,5 +1,7 @@
 """A small file with a checksum, written and read."""
 
+import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +31,10 @@ def write(path: Path, metadata: dict[str, Any], tensors: container.Arrays) -> Pa
 
 def read(path: Path) -> container.ContainerFile:
     return container.read(path, ("",), check)
+
+
+def metadata_of(raw: bytes) -> str:
+    """The metadata of a file, as it is written there."""
+    length = struct.unpack_from("<Q", raw)[0]
+    text: str = json.loads(raw[8 : 8 + length])["__metadata__"]["charrnn"]
+    return text

@@ -5,8 +5,8 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from tests.checkpoints.test_container import metadata_of
 from tests.support import forge
+from tests.support.containers import metadata_of
 from tests.support.forge import BLANK, Draft
 
 Forger = Callable[[Draft], bytes]
