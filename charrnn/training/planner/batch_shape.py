@@ -9,12 +9,20 @@ from charrnn.errors import CorpusError
 from charrnn.tasks.base import Dataset, Task
 from charrnn.training.distributed import Group
 from charrnn.training.planner import heuristics
+from charrnn.training.planner.budget import Budget, minutes
 
 
 def batch_shape(
-    task: Task, dataset: Dataset, given: Mapping[str, Any], group: Group
+    task: Task,
+    dataset: Dataset,
+    given: Mapping[str, Any],
+    group: Group,
+    read: float = 0.0,
 ) -> dict[str, int]:
-    """Batch size and window that fit the data: each stream has at least a window and a token."""
+    """Batch size and window that fit the data: each stream has at least a window and a token.
+
+    read: tokens that a training with SOAP will read, 0 of any other: see `larger_step`.
+    """
     tokens = dataset.size("train")
     if task.rules:
         shape = task.rules.batch(dataset, given)
@@ -26,6 +34,8 @@ def batch_shape(
         return shape
     length = given.get("seq_length") or heuristics.seq_length(tokens)
     batch = given.get("batch_size") or heuristics.batch_size(tokens, length, group.device.type)
+    if group.device.type == "cpu" and not {"seq_length", "batch_size"} & set(given):
+        batch, length = heuristics.larger_step(batch, length, tokens, read)
     if "batch_size" not in given:
         # Every rank has to have the same number of rows.
         batch = math.ceil(batch / group.world_size) * group.world_size
@@ -37,3 +47,21 @@ def batch_shape(
             "make them smaller or give more text",
         )
     return {"batch_size": batch, "seq_length": length}
+
+
+def tokens_read(
+    task: Task, dataset: Dataset, budget: Budget, speed: float = heuristics.USUAL_SPEED
+) -> float:
+    """Tokens that SOAP will read at a speed (tokens/s); 0 where steps are given or these are words.
+
+    A number of steps that the user gave keeps its meaning. The trials of larger steps were of
+    characters: a large output layer has costs of its own.
+    """
+    words = task.model_config(dataset, {}).vocab_size >= heuristics.LARGE_VOCABULARY
+    if budget.steps or words:
+        return 0.0
+    tokens = dataset.size("train")
+    if budget.epochs:
+        return budget.epochs * tokens
+    seconds = 60 * minutes(task, dataset, budget)
+    return min(seconds * speed, heuristics.most_epochs(tokens, "soap") * tokens)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from charrnn.errors import UsageError
+from charrnn.tasks.base import Dataset, Task
+from charrnn.training.planner import heuristics
 
 
 @dataclass(frozen=True)
@@ -26,3 +28,11 @@ class Budget:
             if value is not None and not (is_number and value > 0):
                 option = "--" + name.replace("_", "-")
                 raise UsageError(f"{option} is {value!r}", "give a number above 0")
+
+
+def minutes(task: Task, dataset: Dataset, budget: Budget) -> float:
+    """The minutes of a budget; those that suit the data where none are given."""
+    if not budget.minutes and task.rules and task.rules.minutes:
+        return task.rules.minutes(dataset)
+    length = sum(map(dataset.length, ("train", "valid", "test")))
+    return budget.minutes or heuristics.default_minutes(length)

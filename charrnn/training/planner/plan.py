@@ -21,8 +21,8 @@ from charrnn.tasks import get_task
 from charrnn.tasks.base import Dataset, Task
 from charrnn.training.distributed import Group
 from charrnn.training.planner import finetuning, heuristics
-from charrnn.training.planner.batch_shape import batch_shape
-from charrnn.training.planner.budget import Budget
+from charrnn.training.planner.batch_shape import batch_shape, tokens_read
+from charrnn.training.planner.budget import Budget, minutes
 from charrnn.training.planner.calibration import Speed, best_precision, calibrate
 from charrnn.training.planner.finetuning import Advice
 from charrnn.training.planner.presets import Preset
@@ -143,10 +143,7 @@ class _Problem:
 
     @property
     def minutes(self) -> float:
-        if not self.budget.minutes and self.task.rules and self.task.rules.minutes:
-            return self.task.rules.minutes(self.dataset)
-        length = sum(map(self.dataset.length, ("train", "valid", "test")))
-        return self.budget.minutes or heuristics.default_minutes(length)
+        return minutes(self.task, self.dataset, self.budget)
 
     @property
     def evaluation_share(self) -> float:
@@ -184,6 +181,11 @@ def make_plan(
     chosen, measured = _choose(problem)
     speed = measured.tokens_per_second
     problem = replace(problem, train=problem.train | {"threads": measured.threads})
+    if problem.optimizer == "soap" and not task.rules:
+        # On a slow machine a step is smaller: it is the number of steps that counts.
+        read = tokens_read(task, dataset, budget, speed)
+        shape = batch_shape(task, dataset, problem.given, group, read)
+        problem = replace(problem, train=problem.train | shape)
     steps = _steps(problem, speed)
     # A number that the user chose is obeyed, however much it overfits.
     most = 0 if problem.budget.steps or problem.budget.epochs else problem.most_steps
@@ -217,7 +219,10 @@ def _problem(
     tokens = dataset.size("train")
     values = dict(preset.given if preset else {}) | dict(given)
     values |= task.sizes_from(model) if model else {}
-    shape = batch_shape(task, dataset, values, group)
+    advice = finetuning.advice(task, dataset, model, group) if model else heuristics
+    soap = not task.rules and values.get("optimizer", advice.optimizer()) == "soap"
+    read = tokens_read(task, dataset, budget) if soap else 0.0
+    shape = batch_shape(task, dataset, values, group, read)
     names = {item.name for item in dataclasses.fields(TrainConfig)}
     own = {name: value for name, value in values.items() if name in names}
     if preset:
@@ -226,7 +231,6 @@ def _problem(
         if not (budget.minutes or budget.epochs or budget.steps):
             budget = replace(budget, epochs=preset.epochs)
     train = {"threads": available_threads(), **shape, **own}
-    advice = finetuning.advice(task, dataset, model, group) if model else heuristics
     counts = _counts(train, own, group)
     return _Problem(task, dataset, values, train, budget, group, began, counts, advice)
 

@@ -7,7 +7,7 @@ import torch
 
 from charrnn.errors import CorpusError, UsageError
 from charrnn.training.distributed import Group
-from tests.support.plans import planned
+from tests.support.plans import Machine, planned
 
 
 @pytest.mark.parametrize("tokens", [2, 10, 35])
@@ -69,7 +69,38 @@ def test_larger_texts_have_larger_batches() -> None:
         for plan in (planned(tokens) for tokens in (100, 1000, 5000, 50_000, 10**7))
     ]
     assert shapes == sorted(shapes)
-    assert (shapes[0], shapes[-1]) == ((4, 8), (8, 64))
+    assert (shapes[0], shapes[-1]) == ((4, 8), (16, 128))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "values", "shape"),
+    [
+        (10**6, {"minutes": 2.0}, (16, 128)),
+        (10**6, {"minutes": 1.0}, (16, 64)),
+        (10**6, {"minutes": 0.3}, (8, 64)),
+        (10**6, {"epochs": 3.0}, (16, 128)),
+        (10**6, {"epochs": 1.0}, (8, 64)),
+        (10**6, {"steps": 10_000}, (8, 64)),  # a number of steps keeps its meaning
+        (10**5, {"minutes": 2.0}, (8, 64)),  # a short text needs its steps
+        (10**6, {"minutes": 2.0, "optimizer": "adamw"}, (8, 64)),
+        (10**6, {"minutes": 2.0, "batch_size": 8}, (8, 64)),
+        (10**6, {"minutes": 2.0, "seq_length": 32}, (8, 32)),
+    ],
+)
+def test_soap_reads_a_long_text_in_larger_steps_while_these_are_enough(
+    tokens: int, values: dict[str, Any], shape: tuple[int, int], machine: Machine
+) -> None:
+    machine.power = 3e10
+    train = planned(tokens, **values).train_config
+    assert (train.batch_size, train.seq_length) == shape
+
+
+def test_a_slow_machine_has_smaller_steps(machine: Machine) -> None:
+    machine.power = 3e10
+    fast = planned(10**6, minutes=2.0).train_config
+    machine.power /= 20
+    slow = planned(10**6, minutes=2.0).train_config
+    assert slow.batch_size * slow.seq_length < fast.batch_size * fast.seq_length
 
 
 def test_a_gpu_has_sizes_in_multiples_of_128_and_more_streams() -> None:

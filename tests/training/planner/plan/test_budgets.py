@@ -58,7 +58,8 @@ def test_given_minutes_are_not_exceeded_and_are_used(minutes: float) -> None:
 
 def test_no_time_is_too_long_for_the_count_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planner, "calibrate", Machine(1e15))
-    assert planned(2 * 10**9, minutes=1e5).train_config.steps == 10**9
+    plan = planned(2 * 10**9, minutes=1e5, batch_size=8, seq_length=64)
+    assert plan.train_config.steps == 10**9
 
 
 def test_a_moment_is_still_a_step() -> None:
@@ -81,8 +82,8 @@ def test_any_text_and_machine_have_a_plan_that_fits(
         plan = planned(train, valid, minutes=minutes)
     shape = plan.train_config
     assert shape.batch_size * (shape.seq_length + 1) <= train
-    assert 4 <= shape.batch_size <= 8
-    assert 8 <= shape.seq_length <= 64
+    assert 4 <= shape.batch_size <= 16
+    assert 8 <= shape.seq_length <= 128
     assert (plan.model_config.num_layers, plan.model_config.hidden_size) in SIZES
     smallest = plan.model_config.hidden_size == SIZES[0][1]
     assert smallest or num_parameters(plan.model_config) <= PARAMETERS_PER_TOKEN * train
@@ -205,7 +206,7 @@ def test_the_most_epochs_of_a_text_exactly() -> None:
 
 def test_a_size_is_worth_its_time_from_so_many_tokens_on() -> None:
     assert enough_tokens(500_000, 60_000, "adamw") == 3.5 * 500_000
-    assert enough_tokens(500_000, 10**6, "soap") == 3 * 500_000
+    assert enough_tokens(500_000, 10**6, "soap") == 2.4 * 500_000
     assert enough_tokens(500_000, 60_000, "soap") == 8 * 60_000
 
 
