@@ -90,13 +90,13 @@ def test_larger_texts_have_larger_batches() -> None:
 def test_soap_reads_a_long_text_in_larger_steps_while_these_are_enough(
     tokens: int, values: dict[str, Any], shape: tuple[int, int], machine: Machine
 ) -> None:
-    machine.power = 3e10
+    machine.power = 1.6e10
     train = planned(tokens, **values).train_config
     assert (train.batch_size, train.seq_length) == shape
 
 
 def test_a_slow_machine_has_smaller_steps(machine: Machine) -> None:
-    machine.power = 3e10
+    machine.power = 1.6e10
     fast = planned(10**6, minutes=2.0).train_config
     machine.power /= 20
     slow = planned(10**6, minutes=2.0).train_config
