@@ -2,7 +2,8 @@
 
 The weights maximize the probability of the tuning part. It is taken out of the training part: the
 network is not trained on it and the n-gram models do not count it. This is a concave problem of a
-few numbers, solved by Newton's method. The validation part decides nothing.
+few numbers, solved by Newton's method. Then the n-gram models count the tuning part too. The
+validation part decides nothing.
 """
 
 from collections.abc import Iterator
@@ -70,13 +71,17 @@ def fitted(engine: Engine, corpus: Corpus) -> Fitted:
     """A network without a mixture, and its corpus with a tuning part -> the mixture."""
     tokenizer = corpus.tokenizer
     orders = ORDERS.get(tokenizer.name, OTHER_ORDERS)
-    counted = corpus.splits["train"].load()[:MOST_COUNTED]
-    followers = sorted_followers(np.asarray(counted), max(orders) - 1)
+    counted = np.asarray(corpus.splits["train"].load()[:MOST_COUNTED])
+    apart = np.asarray(corpus.splits[TUNING].load())
+    followers = sorted_followers(counted, max(orders) - 1)
     ngrams = NGramModel(followers, tokenizer.vocab_size, orders, engine.config.reset_id)
     most = min(MOST_TOKENS, max(1_000, MOST_NUMBERS // (tokenizer.vocab_size * (len(orders) + 1))))
-    tokens = np.asarray(corpus.splits[TUNING].load()[:most]).astype(np.int64)
+    tokens = apart[:most].astype(np.int64)
     features = np.concatenate(list(_features(engine, ngrams, tokens, tokenizer.start_id)))
     weights = fit(features, tokens)
+    # The weights are found: what they were found on is text like any other.
+    counted = np.concatenate([apart, counted])[:MOST_COUNTED]
+    followers = sorted_followers(counted, max(orders) - 1)
     mixture = Mixture(followers, orders, tuple(float(np.float32(each)) for each in weights))
     plain = np.array([1.0] + [0.0] * len(orders))
     before, after = (-_likelihood(features, tokens, w) / len(tokens) for w in (plain, weights))

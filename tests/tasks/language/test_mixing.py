@@ -63,6 +63,15 @@ def test_a_mixture_predicts_held_out_text_better_than_the_network(model: Languag
     assert model.score("The cat sat.").nats != plain.score("The cat sat.").nats
 
 
+def test_the_n_grams_in_the_end_are_those_of_all_that_is_not_validated_on(
+    model: LanguageModel,
+) -> None:
+    corpus, mixture = model.corpus, model.checkpoint.mixture
+    assert mixture is not None
+    parts = np.concatenate([corpus.splits[name].load() for name in ("train", "tuning")])
+    assert (np.sort(mixture.followers) == np.sort(parts)).all()
+
+
 def test_the_probabilities_of_a_mixture_sum_to_one(model: LanguageModel) -> None:
     text = "a house"
     size = model.tokenizer.vocab_size
