@@ -21,7 +21,7 @@ def batch_shape(
 ) -> dict[str, int]:
     """Batch size and window that fit the data: each stream has at least a window and a token.
 
-    read: tokens that a training with SOAP will read, 0 of any other: see `larger_step`.
+    read: what `read_in_larger_steps` says.
     """
     tokens = dataset.size("train")
     if task.rules:
@@ -52,16 +52,29 @@ def batch_shape(
 def tokens_read(
     task: Task, dataset: Dataset, budget: Budget, speed: float = heuristics.USUAL_SPEED
 ) -> float:
-    """Tokens that SOAP will read at a speed (tokens/s); 0 where steps are given or these are words.
-
-    A number of steps that the user gave keeps its meaning. The trials of larger steps were of
-    characters: a large output layer has costs of its own.
-    """
-    words = task.model_config(dataset, {}).vocab_size >= heuristics.LARGE_VOCABULARY
-    if budget.steps or words:
-        return 0.0
+    """About how many tokens a training reads at a speed (tokens/s), at most those worth reading."""
     tokens = dataset.size("train")
+    if budget.steps:
+        return budget.steps * heuristics.seq_length(tokens) * heuristics.MOST_STREAMS
     if budget.epochs:
         return budget.epochs * tokens
     seconds = 60 * minutes(task, dataset, budget)
-    return min(seconds * speed, heuristics.most_epochs(tokens, "soap") * tokens)
+    return min(seconds * speed, heuristics.most_epochs(tokens) * tokens)
+
+
+def read_in_larger_steps(
+    task: Task,
+    dataset: Dataset,
+    budget: Budget,
+    optimizer: str,
+    speed: float = heuristics.USUAL_SPEED,
+) -> float:
+    """The tokens that a training reads if larger steps may be worth more to it, else 0.
+
+    Only with SOAP, and not where steps are given, whose number keeps its meaning. The trials were
+    of characters: the large output layer of words has costs of its own.
+    """
+    if optimizer != "soap" or task.rules or budget.steps:
+        return 0.0
+    words = task.model_config(dataset, {}).vocab_size >= heuristics.LARGE_VOCABULARY
+    return 0.0 if words else tokens_read(task, dataset, budget, speed)

@@ -32,9 +32,15 @@ PARAMETERS_PER_TOKEN = 12
 SOAP_EPOCHS = 0.5
 """Epochs that are worth having with SOAP, over those with AdamW."""
 
-STEPS_ENOUGH, LONG_TEXT, LONGEST_STEP = 1_300, 500_000, 2048
-"""With SOAP, a long text (training tokens) is read by larger steps, up to so many tokens, as long
-as there are enough of them: an update costs more than AdamW's and is worth more."""
+LONG_TEXT, SOAP_MOST_EPOCHS = 500_000, 8.0
+"""Of a text of so many training tokens SOAP is better than AdamW if it is read less often."""
+
+STEPS_ENOUGH, LONGEST_STEP, FEW_EPOCHS = 1_300, 2048, 5.0
+"""With SOAP, a long text is read by larger steps, up to so many tokens, as long as there are enough
+of them and they are few epochs: an update costs more than AdamW's and is worth more."""
+
+MOST_STREAMS = 8
+"""Of a CPU, with AdamW."""
 
 USUAL_SPEED = 28_000
 """Tokens a second that are expected before a speed is measured, of two cores."""
@@ -176,9 +182,16 @@ def enough_tokens(parameters: int, tokens: int, optimizer: str) -> float:
     return min(SOAP_TOKENS_PER_PARAMETER * parameters, SOAP_ENOUGH_EPOCHS * tokens)
 
 
-def optimizer() -> str:
-    """The optimizer of a language model: SOAP, with lower losses than AdamW in equal time."""
-    return "soap"
+def optimizer(tokens: int, read: float) -> str:
+    """Tokens of the training part and of the whole training -> the optimizer of a language model.
+
+    SOAP learns more from a text that is read a few times. Of a long text that is read many times it
+    learns what does not hold of other text: AdamW was better.
+
+    >>> optimizer(1_000_000, read=3e6), optimizer(1_000_000, read=16e6), optimizer(60_000, 2e6)
+    ('soap', 'adamw', 'soap')
+    """
+    return "adamw" if tokens >= LONG_TEXT and read > SOAP_MOST_EPOCHS * tokens else "soap"
 
 
 def learning_rate(hidden_size: int) -> float:
@@ -199,19 +212,20 @@ def batch_size(tokens: int, length: int, device: str = "cpu") -> int:
     A CPU learns most from many small steps; a GPU reads eight times as many streams in one.
     """
     # Exponents of two. On a CPU, 8 streams were better than 16 in equal time, and 4 no better.
-    most = 6 if device == "cuda" else 3
-    return int(2 ** max(2, min(most, int(math.log2(tokens / length / 8 + 1)))))
+    most = 8 * MOST_STREAMS if device == "cuda" else MOST_STREAMS
+    return min(most, int(2 ** max(2, int(math.log2(tokens / length / 8 + 1)))))
 
 
 def larger_step(batch: int, length: int, tokens: int, read: float) -> tuple[int, int]:
     """Streams and window, tokens of the training part and of the whole training -> both for SOAP.
 
-    Twice the streams first, then twice the window. A short text keeps its steps.
+    Twice the streams first, then twice the window. A text that is short, or read often, keeps its
+    steps: many small ones fit it less closely.
 
     >>> larger_step(8, 64, tokens=1_000_000, read=3e6), larger_step(8, 64, 60_000, read=3e6)
     ((16, 128), (8, 64))
     """
-    if tokens < LONG_TEXT:
+    if tokens < LONG_TEXT or read > FEW_EPOCHS * tokens:
         return batch, length
     for shape in ((2 * batch, 2 * length), (2 * batch, length)):
         if read >= STEPS_ENOUGH * math.prod(shape) <= STEPS_ENOUGH * LONGEST_STEP:

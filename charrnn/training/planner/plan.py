@@ -21,7 +21,7 @@ from charrnn.tasks import get_task
 from charrnn.tasks.base import Dataset, Task
 from charrnn.training.distributed import Group
 from charrnn.training.planner import finetuning, heuristics
-from charrnn.training.planner.batch_shape import batch_shape, tokens_read
+from charrnn.training.planner.batch_shape import batch_shape, read_in_larger_steps, tokens_read
 from charrnn.training.planner.budget import Budget, minutes
 from charrnn.training.planner.calibration import Speed, best_precision, calibrate
 from charrnn.training.planner.finetuning import Advice
@@ -135,11 +135,7 @@ class _Problem:
 
     @property
     def optimizer(self) -> str:
-        """The optimizer that is given, else that of the task or of texts."""
-        rules = self.task.rules
-        return self.train.get("optimizer") or (
-            rules.optimizer if rules else self.advice.optimizer()
-        )
+        return str(self.train["optimizer"])
 
     @property
     def minutes(self) -> float:
@@ -181,11 +177,10 @@ def make_plan(
     chosen, measured = _choose(problem)
     speed = measured.tokens_per_second
     problem = replace(problem, train=problem.train | {"threads": measured.threads})
-    if problem.optimizer == "soap" and not task.rules:
-        # On a slow machine a step is smaller: it is the number of steps that counts.
-        read = tokens_read(task, dataset, budget, speed)
-        shape = batch_shape(task, dataset, problem.given, group, read)
-        problem = replace(problem, train=problem.train | shape)
+    # On a slow machine a step is smaller: it is the number of steps that counts.
+    read = read_in_larger_steps(task, dataset, problem.budget, problem.optimizer, speed)
+    shape = batch_shape(task, dataset, problem.given, group, read)
+    problem = replace(problem, train=problem.train | shape)
     steps = _steps(problem, speed)
     # A number that the user chose is obeyed, however much it overfits.
     most = 0 if problem.budget.steps or problem.budget.epochs else problem.most_steps
@@ -220,8 +215,10 @@ def _problem(
     values = dict(preset.given if preset else {}) | dict(given)
     values |= task.sizes_from(model) if model else {}
     advice = finetuning.advice(task, dataset, model, group) if model else heuristics
-    soap = not task.rules and values.get("optimizer", advice.optimizer()) == "soap"
-    read = tokens_read(task, dataset, budget) if soap else 0.0
+    expected = tokens_read(task, dataset, budget)
+    planned = task.rules.optimizer if task.rules else advice.optimizer(tokens, expected)
+    optimizer = values.get("optimizer", planned)
+    read = read_in_larger_steps(task, dataset, budget, optimizer)
     shape = batch_shape(task, dataset, values, group, read)
     names = {item.name for item in dataclasses.fields(TrainConfig)}
     own = {name: value for name, value in values.items() if name in names}
@@ -230,7 +227,7 @@ def _problem(
         own = preset.in_steps(tokens / (shape["batch_size"] * shape["seq_length"])) | own
         if not (budget.minutes or budget.epochs or budget.steps):
             budget = replace(budget, epochs=preset.epochs)
-    train = {"threads": available_threads(), **shape, **own}
+    train = {"threads": available_threads(), "optimizer": optimizer, **shape, **own}
     counts = _counts(train, own, group)
     return _Problem(task, dataset, values, train, budget, group, began, counts, advice)
 

@@ -68,6 +68,7 @@ def test_the_n_grams_in_the_end_are_those_of_all_that_is_not_validated_on(
 ) -> None:
     corpus, mixture = model.corpus, model.checkpoint.mixture
     assert mixture is not None
+    assert corpus is not None
     parts = np.concatenate([corpus.splits[name].load() for name in ("train", "tuning")])
     assert (np.sort(mixture.followers) == np.sort(parts)).all()
 

@@ -95,6 +95,31 @@ def test_soap_reads_a_long_text_in_larger_steps_while_these_are_enough(
     assert (train.batch_size, train.seq_length) == shape
 
 
+@pytest.mark.parametrize(
+    ("tokens", "values", "optimizer"),
+    [
+        (10**6, {"minutes": 2.0}, "soap"),
+        (10**6, {"minutes": 10.0}, "adamw"),  # some ten epochs, which fit it too closely
+        (10**7, {"minutes": 10.0}, "soap"),
+        (10**6, {"epochs": 3.0}, "soap"),
+        (10**6, {"epochs": 20.0}, "adamw"),
+        (10**6, {"steps": 20_000}, "adamw"),
+        (10**5, {"minutes": 10.0}, "soap"),
+        (10**6, {"minutes": 10.0, "optimizer": "soap"}, "soap"),
+    ],
+)
+def test_soap_is_for_texts_that_are_short_or_read_a_few_times(
+    tokens: int, values: dict[str, Any], optimizer: str
+) -> None:
+    assert planned(tokens, **values).train_config.optimizer == optimizer
+
+
+def test_what_is_read_often_keeps_small_steps(machine: Machine) -> None:
+    machine.power = 1.6e10
+    train = planned(10**6, minutes=10.0, optimizer="soap").train_config
+    assert (train.batch_size, train.seq_length) == (8, 64)
+
+
 def test_a_slow_machine_has_smaller_steps(machine: Machine) -> None:
     machine.power = 1.6e10
     fast = planned(10**6, minutes=2.0).train_config
