@@ -45,7 +45,7 @@ COMMANDS = {
 SHORTENED = {"train": (14, 7)}
 """Outputs of which only so many first and last lines are shown."""
 
-PLACE = re.compile(r"<!-- output: (\w+) -->\n(?:\n(?:    .*\n|\n(?=    ))+)?")
+PLACE = re.compile(r"<!-- output: (\w+) -->\n(?:\n(?:    .*\n|\n+(?=    ))+)?")
 
 
 def outputs(folder: str) -> dict[str, str]:
