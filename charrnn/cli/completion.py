@@ -27,7 +27,7 @@ it takes `many`, and what they are: `choices`, or a `kind` of KINDS; what is not
 """
 
 Item = tuple[str, str]
-"""What can be written, and what a shell may show beside it."""
+"""What can be written, and what a shell may show with it."""
 
 
 class NotHereError(Exception):

@@ -35,7 +35,7 @@ def originality(
     """Find what a text copies from the corpus: how much, the longest spans, and where they are.
 
     All of the corpus is searched. Each span is named with its part (train, valid or test), and with
-    the file and line where it first stands.
+    the file and line where it first occurs.
     """
     from charrnn import api
     from charrnn.checkpoints.run import find_run

@@ -69,7 +69,7 @@ class Job:
         number, place = divmod(index, len(self.prompts))
         prompt = self.prompts[place]
         digest = hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).digest()
-        # Equal prompts are told apart by how many came before.
+        # Equal prompts are distinguished by how many came before.
         return (number, self.prompts[:place].count(prompt), int.from_bytes(digest[:16]))
 
 

@@ -175,7 +175,7 @@ def best_first(summaries: Sequence[RunSummary]) -> list[RunSummary]:
     """Runs -> the same by their best loss; those never evaluated come last, in their order.
 
     Before them those whose unknown words cost nothing: their loss has no place among the others.
-    Runs of different texts are not ranked: each stands among those of its own text, and the texts
+    Runs of different texts are not ranked: each has its place among those of its text, and these
     are in the order in which they come.
     """
     texts: list[RunSummary] = []

@@ -1,7 +1,7 @@
 """A graph, run by ONNX Runtime on the number of threads that is faster as the machine is now.
 
 Results do not depend on the number: each output is summed up by one thread. A small model gains
-nothing from a second thread, and beside other busy processes threads wait for each other.
+nothing from a second thread, and while other processes are busy, threads wait for each other.
 """
 
 import time

@@ -83,4 +83,5 @@ def from_error(error: Exception) -> Problem:
 
 
 def _field(option: re.Match[str]) -> str:
-    return option[1].replace("-", "_")
+    # `--no-copy` is a field, no_copy; `--no-bars` is the field bars, switched off.
+    return "bars: false" if option[1] == "no-bars" else option[1].replace("-", "_")

@@ -27,7 +27,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 UNKNOWN_SHARE = 0.03
 """Largest part of the tokens that becomes `<unk>` where neither size nor minimum count is given.
 
-That is enough to learn where a word without an id stands (benchmarks/trials.md), and a text in
+That is enough to learn where a word without an id occurs (benchmarks/trials.md), and a text in
 which nearly every word is different, such as a list of names, keeps its words.
 """
 

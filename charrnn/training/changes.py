@@ -1,7 +1,7 @@
 """Options given to a run that is resumed: equal ones are taken, harmless ones change with a note.
 
 Resuming continues a plan. A value that the run has already changes nothing, so it is no error,
-whether it was typed or stands in an environment variable.
+whether it was typed or is in an environment variable.
 """
 
 from collections.abc import Callable, Mapping

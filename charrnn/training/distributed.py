@@ -55,7 +55,7 @@ def _store() -> Any:
 
 
 def _heard() -> CharRNNError | None:
-    """The error that another process has told."""
+    """The error that another process has reported."""
     try:
         store = _store()
         if store is None or not store.check([KEY]):
@@ -66,7 +66,7 @@ def _heard() -> CharRNNError | None:
 
 
 def _tell(error: CharRNNError) -> None:
-    """Tell the other processes what ended this one, unless one of them has told it already."""
+    """Tell the other processes what ended this one, unless one of them has reported it already."""
     own = {"rank": os.environ.get("RANK"), "code": error.exit_code}
     own |= {"problem": error.problem, "remedy": error.remedy}
     with contextlib.suppress(RuntimeError, ValueError):
@@ -79,9 +79,9 @@ def _tell(error: CharRNNError) -> None:
 
 def _error_of(text: str) -> CharRNNError:
     """What `_tell` wrote -> the same error, which its own process has printed."""
-    told = json.loads(text)
-    error = CharRNNError(str(told["problem"]), str(told["remedy"]))
-    error.exit_code, error.is_told = int(told["code"]), True
+    received = json.loads(text)
+    error = CharRNNError(str(received["problem"]), str(received["remedy"]))
+    error.exit_code, error.is_told = int(received["code"]), True
     return error
 
 
@@ -192,7 +192,7 @@ def leave(group: Group) -> None:
 
 @contextlib.contextmanager
 def joined(device: str) -> Iterator[Group]:
-    """The group, while this lasts. An error of one process is told to the others.
+    """The group, while this lasts. An error of one process is reported to the others.
 
     They raise it too, and so all have the same exit code; the one in which it happened prints it.
     """

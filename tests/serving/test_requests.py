@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from charrnn.errors import UsageError
 from charrnn.serving.limits import Limits
-from charrnn.serving.problems import Problem
+from charrnn.serving.problems import Problem, from_error
 from charrnn.serving.requests import chat, completion, parse
 
 SAID = [{"role": "user", "content": "hello"}]
@@ -77,3 +78,9 @@ def test_a_wrong_field_of_a_chat_is_named(field: str, value: Any) -> None:
 def test_a_body_that_is_no_object_is_an_error(raw: bytes) -> None:
     with pytest.raises(Problem, match="JSON"):
         parse(raw)
+
+
+def test_a_remedy_names_fields_and_not_options() -> None:
+    error = UsageError("--known-words and --no-copy clash", "leave one out, or add --no-bars")
+    message = from_error(error).message
+    assert message == "known_words and no_copy clash; leave one out, or add bars: false"

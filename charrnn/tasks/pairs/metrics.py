@@ -1,7 +1,7 @@
 """Hypotheses and references -> error rates, exact matches, BLEU and chrF; and the usual failures.
 
 BLEU and chrF are sacrebleu's (Post 2018), with its signatures: the extra charrnn[pairs]. Symbols
-are characters, words what stands between spaces. An error rate is the edit distance (Levenshtein
+are characters, words what is between spaces. An error rate is the edit distance (Levenshtein
 1966) of all hypotheses from their references, over the length of all references.
 """
 

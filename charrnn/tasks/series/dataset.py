@@ -106,7 +106,7 @@ class SeriesBatches:
         scale, inputs, values = self.tape.windows(
             encoder, firsts, self.seq_length - encoder.context
         )
-        # What follows the training part may stand on the tape, and is not learned.
+        # What follows the training part may be on the tape, and is not learned.
         positions = firsts[:, None] + np.arange(-encoder.context, self.seq_length - encoder.context)
         inside = positions < (self.tape.starts + self.ends)[which][:, None]
         known = np.isfinite(values) & inside

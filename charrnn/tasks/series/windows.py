@@ -36,7 +36,7 @@ class Scale:
 
     @property
     def level(self) -> Floats:
-        """How large the mean is beside the scale, compressed: an input of the network, (B, 1)."""
+        """How large the mean is in units of the scale, compressed: an input, (B, 1)."""
         return 0.3 * np.arcsinh(self.center / self.size)
 
     def rows(self, index: NDArray[np.int64]) -> "Scale":

@@ -13,11 +13,7 @@ from charrnn.training.planner.budget import Budget, minutes
 
 
 def batch_shape(
-    task: Task,
-    dataset: Dataset,
-    given: Mapping[str, Any],
-    group: Group,
-    read: float = 0.0,
+    task: Task, dataset: Dataset, given: Mapping[str, Any], group: Group, read: float = 0.0
 ) -> dict[str, int]:
     """Batch size and window that fit the data: each stream has at least a window and a token.
 

@@ -139,7 +139,7 @@ def _look(learner: Learner, seconds: float) -> float:
         learner.norm.item()
         now, steps = time.perf_counter(), steps + 1
         late = now - began >= seconds
-        # Alone, no other process has to be told, which takes a step more.
+        # Alone, no other process has to hear of it, which takes a step more.
         flag = int(late) if group.world_size == 1 else flag
     return (now - began) / steps
 

@@ -228,7 +228,8 @@ def larger_step(batch: int, length: int, tokens: int, read: float) -> tuple[int,
     if tokens < LONG_TEXT or read > FEW_EPOCHS * tokens:
         return batch, length
     for shape in ((2 * batch, 2 * length), (2 * batch, length)):
-        if read >= STEPS_ENOUGH * math.prod(shape) <= STEPS_ENOUGH * LONGEST_STEP:
+        step = math.prod(shape)
+        if step <= LONGEST_STEP and read >= STEPS_ENOUGH * step:
             return shape
     return batch, length
 

@@ -1,7 +1,7 @@
 """How many processor threads a training uses: chosen by measurement, and looked at again.
 
 A small model is faster on one thread than on two, and on a busy machine threads wait, spinning, for
-partners that are not running: two were 5 to 60 times slower than one beside four busy processes.
+partners that are not running: two were 5 to 60 times slower than one while four others were busy.
 """
 
 from collections.abc import Mapping

@@ -108,10 +108,9 @@ def test_the_best_is_the_least_validation_loss(corpus: Corpus, tmp_path: Path) -
         so_far = min(so_far, event.score.nats_per_char)
 
 
-def test_a_worse_evaluation_is_not_the_best(
-    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    values = iter([3.0, 1.0, 2.0])
+def score_in_turn(monkeypatch: pytest.MonkeyPatch, *nats_per_char: float) -> None:
+    """The next evaluations have these scores."""
+    values = iter(nats_per_char)
     real = evaluate
 
     def scripted(*arguments: Any) -> Any:
@@ -119,6 +118,12 @@ def test_a_worse_evaluation_is_not_the_best(
         return replace(score, nats=next(values) * score.characters)
 
     monkeypatch.setattr("charrnn.tasks.language.evaluate.evaluate", scripted)
+
+
+def test_a_worse_evaluation_is_not_the_best(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score_in_turn(monkeypatch, 3.0, 1.0, 2.0)
     run = a_run(tmp_path)
     result = carry_out(plan_for(corpus, train={"keep": 1}), corpus, run)
     assert [event.best for event in result.of(Evaluated)] == [True, True, False]
@@ -130,14 +135,7 @@ def test_a_worse_evaluation_is_not_the_best(
 def test_a_resumed_run_remembers_the_best_of_before(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values = iter([1.0, 3.0, 2.0])
-    real = evaluate
-
-    def scripted(*arguments: Any) -> Any:
-        score = real(*arguments)
-        return replace(score, nats=next(values) * score.characters)
-
-    monkeypatch.setattr("charrnn.tasks.language.evaluate.evaluate", scripted)
+    score_in_turn(monkeypatch, 1.0, 3.0, 2.0)
     result = interrupted(plan_for(corpus), corpus, a_run(tmp_path), (7,))
     assert [event.best for event in result.of(Evaluated)] == [True, False, False]
     (end,) = result.of(Finished)
