@@ -146,6 +146,10 @@ class TrainConfig:
     keep: int = _number(3, 1, 10_000, "Newest checkpoints to keep, besides the best.")
     # Sums are divided among the threads, so their rounding depends on how many there are.
     threads: int = _number(2, 1, 1024, "Processor threads; exact resuming depends on them.")
+    sampled_softmax: int = _number(
+        0, 0, 2_000_000, "Tokens of the vocabulary in the loss of a training step; 0 for all.",
+        added=True,
+    )  # fmt: skip
     # Not an option: `training.planner.restart` sets it, for a run that is given more time.
     restart_step: int = _number(
         0, 0, 10**9, "Step at which the schedule began anew; 0 for a run's first one.", added=True

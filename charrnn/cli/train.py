@@ -286,6 +286,7 @@ def train(
     output_penalty: Annotated[float | None, train_option("output_penalty")] = None,
     change_penalty: Annotated[float | None, train_option("change_penalty")] = None,
     init_scale: Annotated[float | None, train_option("init_scale")] = None,
+    sampled_softmax: Annotated[int | None, train_option("sampled_softmax")] = None,
     precision: Annotated[str | None, train_option("precision")] = None,
     seed: Annotated[int | None, train_option("seed")] = None,
     eval_every: Annotated[int | None, train_option("eval_every")] = None,

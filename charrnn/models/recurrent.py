@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from charrnn.config import CELLS, ModelConfig, layer_sizes, residual_at
+from charrnn.config import CELLS, ModelConfig, TrainConfig, layer_sizes, residual_at
 from charrnn.models.cells import CELL_CLASSES, State
 from charrnn.models.functional import dropout
 from charrnn.models.resets import Begins
@@ -56,6 +56,9 @@ class RecurrentNetwork(nn.Module):
 
         penalties: weights of the top layer's mean square and of the mean square of its change.
         """
+
+    def begin_training(self, config: TrainConfig, batches: Any) -> None:
+        """What a task's network needs to know of a training: its settings and its batches."""
 
     @property
     @abstractmethod

@@ -228,7 +228,7 @@ class Predictor(ABC):
 OF_RUNNING_TEXT = frozenset(
     (
         *("lines", "documents", "chat", "tunes", "as_name", "conditions", "newlines", "preset"),
-        *("tie_weights", "mix"),
+        *("tie_weights", "mix", "sampled_softmax"),
     )
 )
 """Options that have an effect on running text alone: tasks of other data refuse them."""

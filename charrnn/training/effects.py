@@ -80,6 +80,11 @@ def _averages(values: Values) -> bool:
     return steps is None or first is None or first < steps
 
 
+def _samples(values: Values) -> bool:
+    size, all_tokens = values.get("sampled_softmax"), values.get("vocab_size")
+    return size is None or all_tokens is None or size < all_tokens
+
+
 _STEPS = "without --schedule steps"
 _ONE_LAYER = "on a model of one layer"
 _NO_VALIDATION = "without a validation part"
@@ -156,6 +161,13 @@ TRAINING: tuple[Effect, ...] = (
     ),
     Effect(
         "average_from", _averages, "after the last step", "give a step before the end", neutral=0
+    ),
+    Effect(
+        "sampled_softmax",
+        _samples,
+        "on a vocabulary that is no larger",
+        "give a smaller number, or leave it out",
+        neutral=0,
     ),
     Effect("eval_every", _validates, _NO_VALIDATION, "give --valid or --valid-fraction"),
     Effect(

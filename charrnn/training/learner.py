@@ -36,6 +36,7 @@ class Learner:
         # Built on the CPU and then moved, so that every device starts from the same weights.
         network = build(task.network, model, config.seed, config.init_scale)
         self.network = network.to(group.device)
+        self.network.begin_training(config, batches)
         self.optimizer = Optimizer(self.network, config)
         self._parameters = list(self.network.parameters())
         self.average = WeightAverage(self.network, config)

@@ -141,8 +141,9 @@ def _refuse_idle(values: Mapping[str, Any], chosen: Preset | None, own: Mapping[
 
 def idle_options(request: Request, plan: Plan) -> list[str]:
     """Notes on options that have no effect because of what was planned, such as one layer."""
-    values = {"task": request.task} | request.given | config_to_json(plan.model_config)
-    values |= config_to_json(plan.train_config) | request.data.to_json()
+    values = {"task": request.task} | request.given | request.data.to_json()
+    # In this order: the vocabulary that was asked for may be larger than that of the text.
+    values |= config_to_json(plan.model_config) | config_to_json(plan.train_config)
     given = set(request.given)
     notes = []
     while effect := without_effect(TRAINING, given, values):

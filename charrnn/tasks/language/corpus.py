@@ -274,16 +274,16 @@ def _encode(texts: Texts, tokenizer: Tokenizer, folder: Path) -> dict[str, Split
             writers[name].append(words.encode(name, text), len(text))
         splits = words.add_to({name: writer.finish() for name, writer in writers.items()})
     for name, split in splits.items():
+        if split.tokens < 2 and name == TUNING:
+            raise CorpusError(
+                "the text is too short to keep a part for n-gram models", "leave --mix out"
+            )
         # An input and its target. Long words make few tokens of a text that is long enough.
         if split.tokens < 2 and split.characters >= MINIMUM / 10:
             raise CorpusError(
                 f"the {name} part of the text is a single {tokenizer.name} token of "
                 f"{split.characters:,} characters",
                 "choose another --tokenizer, such as char",
-            )
-        if split.tokens < 2 and name == TUNING:
-            raise CorpusError(
-                "the text is too short to keep a part for n-gram models", "leave --mix out"
             )
         if split.tokens < 2:
             raise CorpusError(

@@ -6,7 +6,7 @@ few numbers, solved by Newton's method. Then the n-gram models count the tuning 
 validation part decides nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +21,12 @@ from charrnn.inference.sampling import log_softmax
 from charrnn.tasks.language.corpus import Corpus
 from charrnn.tasks.language.splits import TUNING
 
-ORDERS = {"char": (4, 6, 8), "byte": (4, 6, 8)}
-"""Orders of the n-gram models by tokenizer, found by trials (benchmarks/trials.md)."""
+ORDERS, WEIGHTS = (4, 6, 8), (0.65, 0.0, 0.0, 0.2)
+"""Orders of the n-gram models of characters and bytes, and the weights of the network and of each
+that suit most texts, found by trials (benchmarks/trials.md)."""
 
-OTHER_ORDERS = (2, 3, 5)
-"""Of words and pieces of words."""
+WORD_ORDERS, WORD_WEIGHTS = (2, 3, 5), (0.75, -0.2, 0.1, 0.25)
+"""Those of words and pieces of words."""
 
 MOST_TOKENS, MOST_NUMBERS = 20_000, 2**24
 """Tokens that are read of the tuning part, fewer where the vocabulary is large."""
@@ -35,8 +36,9 @@ BLOCK = 256
 SECONDS, SECONDS_PER_TOKEN = 0.5, 1e-4
 """What fitting takes on a slow machine, mostly to read the tuning part by a large model."""
 
-PRIOR = 10.0
-"""Nats by which a weight that is wrong by 1 has to pay: few tokens must not decide much."""
+PRIOR = 100.0
+"""Nats that a weight pays for being 1 away from what suits most texts: a text of 70,000 characters
+can spare some 700, and alone they would decide badly."""
 
 STEPS = 20
 
@@ -70,7 +72,8 @@ def seconds(tokens: int) -> float:
 def fitted(engine: Engine, corpus: Corpus) -> Fitted:
     """A network without a mixture, and its corpus with a tuning part -> the mixture."""
     tokenizer = corpus.tokenizer
-    orders = ORDERS.get(tokenizer.name, OTHER_ORDERS)
+    characters = tokenizer.name in ("char", "byte")
+    orders, usual = (ORDERS, WEIGHTS) if characters else (WORD_ORDERS, WORD_WEIGHTS)
     counted = np.asarray(corpus.splits["train"].load()[:MOST_COUNTED])
     apart = np.asarray(corpus.splits[TUNING].load())
     followers = sorted_followers(counted, max(orders) - 1)
@@ -78,7 +81,7 @@ def fitted(engine: Engine, corpus: Corpus) -> Fitted:
     most = min(MOST_TOKENS, max(1_000, MOST_NUMBERS // (tokenizer.vocab_size * (len(orders) + 1))))
     tokens = apart[:most].astype(np.int64)
     features = np.concatenate(list(_features(engine, ngrams, tokens, tokenizer.start_id)))
-    weights = fit(features, tokens)
+    weights = fit(features, tokens, usual)
     # The weights are found: what they were found on is text like any other.
     counted = np.concatenate([apart, counted])[:MOST_COUNTED]
     followers = sorted_followers(counted, max(orders) - 1)
@@ -103,17 +106,19 @@ def _features(
         last = int(targets[-1])
 
 
-def fit(features: Features, targets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Log-probabilities (T, K, V) and tokens (T,) -> the weights (K,) of the likeliest mixture.
+def fit(
+    features: Features, targets: NDArray[np.int64], usual: Sequence[float]
+) -> NDArray[np.float64]:
+    """Log-probabilities (T, K, V), tokens (T,), usual weights (K,) -> those of the best mixture.
 
-    >>> logs = np.log(np.array([[[0.9, 0.1], [0.5, 0.5]]], np.float32)).repeat(99, 0)
-    >>> fit(logs, np.zeros(99, int)).round(1).tolist()
+    The best is likely, and not far from the usual where the tokens are few (PRIOR).
+
+    >>> logs = np.log(np.array([[[0.9, 0.1], [0.5, 0.5]]], np.float32)).repeat(999, 0)
+    >>> fit(logs, np.zeros(999, int), [1.0, 0.0]).round(1).tolist()
     [1.4, 0.0]
     """
-    count = features.shape[1]
-    prior = np.zeros(count)
-    prior[0] = 1.0
-    weights = prior.copy()
+    prior = np.array(usual, np.float64)
+    count, weights = len(prior), prior.copy()
     best = _objective(features, targets, weights, prior)
     for _ in range(STEPS):
         gradient, curvature = _derivatives(features, targets, weights)

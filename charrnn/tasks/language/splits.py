@@ -32,12 +32,17 @@ TUNING = "tuning"
 
 PARTS = (*SPLITS, TUNING)
 
-TUNING_FRACTION, TUNING_CHARACTERS = 0.05, 30_000
-"""Share of the text in this part, and about how many characters are enough."""
+TUNING_FRACTION, TUNING_CHARACTERS = 0.01, range(500, 20_000)
+"""Share of the text in this part, and the fewest and most characters. Each is missed by the
+network, and the weights that suit most texts are known (see `mixing`)."""
 
-TUNING_PIECES = 10
-"""Pieces of a continuous text that make it up, evenly spread: one in a row may be a chapter with
-names of its own, which the network would never see."""
+MOST_TUNING = 0.05
+"""Largest share, of a text that is so short that the fewest are more."""
+
+TUNING_PIECES, TUNING_PIECE = 10, 100
+"""Most pieces of a continuous text that make it up, and the fewest characters of a piece. They are
+evenly spread: one in a row may be a chapter with names of its own, which the network would never
+see."""
 
 MINIMUM = 100
 """Fewer characters are not worth training on."""
@@ -91,7 +96,7 @@ class Texts:
                 "give more text",
             )
         if config.mix != "none":
-            self.fractions[TUNING] = min(TUNING_FRACTION, TUNING_CHARACTERS / self.length)
+            self.fractions[TUNING] = tuning_fraction(self.length)
         self.held_out = self._chosen(hashes, lengths) if config.documents else {}
 
     @activity("comparing the parts of the text")
@@ -216,11 +221,13 @@ class Texts:
         # Rounded so that a fraction of 0 gives a part of exactly 0 characters.
         test = self.length - int(self.length * (1.0 - self.fractions["test"]))
         train = int(self.length * (1.0 - self.fractions["valid"] - self.fractions["test"]))
-        piece = int(self.length * self.fractions.get(TUNING, 0.0)) // TUNING_PIECES
+        tuning = int(self.length * self.fractions.get(TUNING, 0.0))
+        pieces = min(TUNING_PIECES, max(1, tuning // TUNING_PIECE)) if tuning else 0
         found = []
-        for number in range(TUNING_PIECES if piece else 0):
+        for number in range(pieces):
             # In the middle of its share of the training part, which begins and ends as without.
-            middle = train * (2 * number + 1) // (2 * TUNING_PIECES) + piece // 2
+            piece = tuning // pieces
+            middle = train * (2 * number + 1) // (2 * pieces) + piece // 2
             found += [(middle - piece, "train"), (middle, TUNING)]
         return [*found, (train, "train"), (self.length - test, "valid"), (self.length, "test")]
 
@@ -305,6 +312,16 @@ class Texts:
 
     def _lines(self, text: str) -> list[str]:
         return self.reading.lines_of(text.replace("\r\n", "\n"), self.tally)
+
+
+def tuning_fraction(length: int) -> float:
+    """Characters of the text -> the share of it that the weights of a mixture are fitted on.
+
+    >>> tuning_fraction(2_000), tuning_fraction(72_000), tuning_fraction(4_000_000)
+    (0.05, 0.01, 0.005)
+    """
+    most, least = TUNING_CHARACTERS.stop, TUNING_CHARACTERS.start
+    return min(MOST_TUNING, max(least, min(most, TUNING_FRACTION * length)) / length)
 
 
 def content_hash(document: str) -> int:

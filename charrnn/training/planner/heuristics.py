@@ -39,6 +39,10 @@ STEPS_ENOUGH, LONGEST_STEP, FEW_EPOCHS = 1_300, 2048, 5.0
 """With SOAP, a long text is read by larger steps, up to so many tokens, as long as there are enough
 of them and they are few epochs: an update costs more than AdamW's and is worth more."""
 
+SAMPLED_VOCABULARY, SAMPLED_TOKENS, SAMPLED_SHARE = 4096, 2000, 0.1
+"""From this vocabulary on, the loss of a step is of so many tokens or, if it is more, of this share
+of them: the output layer is most of the work."""
+
 MOST_STREAMS = 8
 """Of a CPU, with AdamW."""
 
@@ -194,6 +198,17 @@ def optimizer(tokens: int, read: float) -> str:
     return "adamw" if tokens >= LONG_TEXT and read > SOAP_MOST_EPOCHS * tokens else "soap"
 
 
+def sampled_softmax(vocab_size: int, device: str) -> int:
+    """Vocabulary size -> tokens in the loss of a step, 0 for all. A GPU computes all in no time.
+
+    >>> sampled_softmax(96, "cpu"), sampled_softmax(10_000, "cpu"), sampled_softmax(85_000, "cpu")
+    (0, 2000, 8500)
+    """
+    if vocab_size < SAMPLED_VOCABULARY or device != "cpu":
+        return 0
+    return max(SAMPLED_TOKENS, int(SAMPLED_SHARE * vocab_size))
+
+
 def learning_rate(hidden_size: int) -> float:
     """Units -> the peak learning rate: the wider the layers, the lower."""
     # 0.008 was the best of 0.0045 to 0.011 for 256 units.
@@ -237,7 +252,7 @@ def larger_step(batch: int, length: int, tokens: int, read: float) -> tuple[int,
 def memory(model: ModelConfig, train: TrainConfig, parameters: int, evaluates: bool = True) -> int:
     """Bytes of a training: weights, gradients, moments, activations, and torch itself."""
     per_token = model.num_layers * model.hidden_size * 14 + model.embedding_size * 4
-    per_token += 3 * model.vocab_size
+    per_token += 3 * (train.sampled_softmax or model.vocab_size)
     training = train.batch_size * train.seq_length * per_token
     # What training has freed before an evaluation stays with the process, for the next step.
     activations = training + (evaluation_floats(model) if evaluates else 0)

@@ -26,7 +26,7 @@ from charrnn.training.planner.budget import Budget, minutes
 from charrnn.training.planner.calibration import Speed, best_precision, calibrate
 from charrnn.training.planner.finetuning import Advice
 from charrnn.training.planner.presets import Preset
-from charrnn.training.planner.threads import thread_counts
+from charrnn.training.planner.threads import choices
 
 MOST_STEPS: int = TrainConfig.__dataclass_fields__["steps"].metadata["high"]
 """Most steps of a run, however fast the machine and long the time."""
@@ -146,6 +146,10 @@ class _Problem:
         """The fraction of the time that evaluations take."""
         return heuristics.EVALUATION_SHARE if self.dataset.size("valid") else 0.0
 
+    def evaluation_speed(self, speed: float) -> float:
+        """Tokens a second of training -> half of those of evaluations, which compute all logits."""
+        return speed / 2 if self.train["sampled_softmax"] else speed
+
     def seconds_left(self) -> float:
         """Seconds for training; every rank has to call it, and rank 0's clock counts."""
         spent = time.perf_counter() - self.began
@@ -227,17 +231,13 @@ def _problem(
         own = preset.in_steps(tokens / (shape["batch_size"] * shape["seq_length"])) | own
         if not (budget.minutes or budget.epochs or budget.steps):
             budget = replace(budget, epochs=preset.epochs)
-    train = {"threads": available_threads(), "optimizer": optimizer, **shape, **own}
-    counts = _counts(train, own, group)
+    # Presets are as published, and tasks with rules of their own have small outputs.
+    vocabulary = 0 if preset or task.rules else task.model_config(dataset, {}).vocab_size
+    sampled = heuristics.sampled_softmax(vocabulary, group.device.type)
+    train = {"threads": available_threads(), "optimizer": optimizer, **shape}
+    train |= {"sampled_softmax": sampled} | own
+    counts = choices(train["threads"], "threads" in own, group)
     return _Problem(task, dataset, values, train, budget, group, began, counts, advice)
-
-
-def _counts(train: Mapping[str, Any], own: Mapping[str, Any], group: Group) -> tuple[int, ...]:
-    """The numbers of threads to choose from by measurement; a single one if there is no choice."""
-    # torchrun gives each process its share of the cores, and a GPU needs one thread.
-    if "threads" in own or group.world_size > 1 or group.device.type != "cpu":
-        return (train["threads"],)
-    return thread_counts(train["threads"])
 
 
 def _choose(problem: _Problem) -> tuple[ModelConfig, Speed]:
@@ -356,7 +356,8 @@ def _steps(problem: _Problem, speed: float) -> int:
         return steps_for(budget.epochs, problem.tokens, per_step, MOST_STEPS)
     seconds = problem.seconds_left() * (1 - problem.evaluation_share)
     valid = problem.dataset.size("valid")
-    seconds -= heuristics.final_seconds(valid, speed, seconds, changeable=True)[0]
+    read = problem.evaluation_speed(speed)
+    seconds -= heuristics.final_seconds(valid, read, seconds, changeable=True)[0]
     # At least one: where ten do not fit, ten would take many times what was asked for.
     return min(MOST_STEPS, problem.most_steps, max(1, int(seconds * speed / per_step)))
 
@@ -367,7 +368,8 @@ def _train_config(problem: _Problem, model: ModelConfig, steps: int, speed: floa
     valid, seconds = problem.dataset.size("valid"), steps * seconds_per_step
     parameters = problem.task.num_parameters(model)
     by_time = not (problem.budget.steps or problem.budget.epochs)
-    times, eval_tokens = heuristics.evaluations(valid, speed, seconds, parameters, by_time)
+    read = problem.evaluation_speed(speed)
+    times, eval_tokens = heuristics.evaluations(valid, read, seconds, parameters, by_time)
     # Rounded up, so that the evaluations are not one more than the time allows.
     eval_every = problem.train.get("eval_every") or max(1, math.ceil(steps / times))
     # A crash should cost five minutes at most, even where evaluations are rare.
@@ -389,7 +391,7 @@ def _train_config(problem: _Problem, model: ModelConfig, steps: int, speed: floa
         chosen["sample_every"] = heuristics.sample_every(eval_every, seconds_per_step)
     chosen |= _known_train_fields(problem, model)
     if 0 < chosen["eval_tokens"] < valid:
-        ends = heuristics.final_seconds(valid, speed, seconds, parameters, by_time)
+        ends = heuristics.final_seconds(valid, read, seconds, parameters, by_time)
         whole = ends[1] or not by_time
         chosen.setdefault("final_eval", "whole" if whole else "pieces")
     return TrainConfig(**chosen)

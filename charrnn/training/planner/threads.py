@@ -42,6 +42,14 @@ def thread_counts(most: int) -> tuple[int, ...]:
     return (*powers, most)
 
 
+def choices(threads: int, given: bool, group: Group) -> tuple[int, ...]:
+    """The numbers of threads to choose from by measurement; a single one if there is no choice."""
+    # torchrun gives each process its share of the cores, and a GPU needs one thread.
+    if given or group.world_size > 1 or group.device.type != "cpu":
+        return (threads,)
+    return thread_counts(threads)
+
+
 def fewest(seconds: Mapping[int, float]) -> int:
     """Threads -> seconds per step: the fewest threads that are as good as the best.
 

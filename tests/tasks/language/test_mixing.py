@@ -23,7 +23,7 @@ from charrnn.inference.mixed_engine import MixedEngine
 from charrnn.inference.ngram_model import sorted_followers
 from charrnn.tasks.language.corpus import prepare
 from charrnn.tasks.language.language_model import LanguageModel
-from charrnn.tasks.language.mixing import fit
+from charrnn.tasks.language.mixing import WEIGHTS, fit
 from tests.support import forge
 from tests.support.shell import Shell, sentences
 from tests.support.tiny import TEXT, tiny_checkpoint, tiny_tokenizer
@@ -92,19 +92,19 @@ def test_the_tuning_part_is_neither_trained_on_nor_validated_on(tmp_path: Path) 
     assert set(parts) == {"train", "tuning", "valid"}
     assert (parts["valid"] == plain.splits["valid"].load()).all()
     whole = plain.splits["train"].load()
-    assert len(parts["tuning"]) == 450
-    # Ten pieces of 45 characters, each in the middle of a tenth of what is otherwise trained on.
-    middles = [len(whole) * (2 * n + 1) // 20 + 45 // 2 for n in range(10)]
-    apart_at = np.concatenate([np.arange(middle - 45, middle) for middle in middles])
+    assert len(parts["tuning"]) == 448
+    # Four pieces of 112 characters, in the middle of each quarter of what is otherwise trained on.
+    middles = [len(whole) * (2 * n + 1) // 8 + 112 // 2 for n in range(4)]
+    apart_at = np.concatenate([np.arange(middle - 112, middle) for middle in middles])
     assert (parts["tuning"] == whole[apart_at]).all()
     assert (parts["train"] == np.delete(whole, apart_at)).all()
 
 
 def test_a_text_that_is_too_short_for_a_tuning_part_says_so(tmp_path: Path) -> None:
     source = tmp_path / "text.txt"
-    source.write_text(sentences(150)[:150])
+    source.write_text("".join(f"{2**60 + n // 2}\n" for n in range(10)))
     with pytest.raises(CorpusError, match="too short to keep a part for n-gram models"):
-        prepare(DataConfig((str(source),), mix="ngram"), tmp_path / "apart")
+        prepare(DataConfig((str(source),), tokenizer="word", mix="ngram"), tmp_path / "apart")
 
 
 def test_of_documents_the_validation_part_stays_the_same(tmp_path: Path) -> None:
@@ -255,15 +255,15 @@ def test_a_mix_that_is_not_there_is_an_error(model: LanguageModel, tmp_path: Pat
 
 def test_the_fitted_weights_are_the_likeliest() -> None:
     rng = np.random.default_rng(0)
-    logits = rng.normal(size=(800, 2, 5)).astype(np.float32)
+    logits = rng.normal(size=(8_000, 2, 5)).astype(np.float32)
     logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     p = np.exp(0.7 * logs[:, 0] + 0.4 * logs[:, 1])
     drawn = np.array([rng.choice(5, p=row / row.sum()) for row in p])
-    found = fit(logs, drawn)
+    found = fit(logs, drawn, [1.0, 0.0])
 
     def loss(weights: Any) -> float:
         mixed = np.einsum("k,tkv->tv", weights, logs)
-        chosen = mixed[np.arange(800), drawn]
+        chosen = mixed[np.arange(8_000), drawn]
         return float((np.log(np.exp(mixed).sum(-1)) - chosen).sum())
 
     np.testing.assert_allclose(found, [0.7, 0.4], atol=0.15)
@@ -271,10 +271,19 @@ def test_the_fitted_weights_are_the_likeliest() -> None:
         assert loss(found) < loss(found + np.array(change))
 
 
-def test_few_tokens_leave_the_network_as_it_is() -> None:
+@pytest.mark.parametrize("usual", [(1.0, 0.0), (0.6, 0.3)])
+def test_few_tokens_leave_the_weights_as_usual(usual: tuple[float, ...]) -> None:
     logs = np.log(np.full((2, 2, 4), 0.25, np.float32))
     logs[:, 1] = np.log([0.97, 0.01, 0.01, 0.01])
-    np.testing.assert_allclose(fit(logs, np.zeros(2, int)), [1, 0], atol=0.3)
+    np.testing.assert_allclose(fit(logs, np.zeros(2, int), usual), usual, atol=0.05)
+
+
+def test_a_text_that_n_grams_know_nothing_of_is_left_to_the_network() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 4, 5)).astype(np.float32)
+    logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    drawn = np.array([rng.choice(5, p=row / row.sum()) for row in np.exp(logs[:, 0])])
+    np.testing.assert_allclose(fit(logs, drawn, WEIGHTS), [1, 0, 0, 0], atol=0.05)
 
 
 def test_the_commands_know_the_mixture(run: Run, shell: Shell) -> None:

@@ -57,6 +57,7 @@ def test_an_interrupted_run_continues_bit_for_bit(
 TECHNIQUES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "bfloat16": ({"precision": "bfloat16"}, {}),
     "sgd": ({"optimizer": "sgd", "schedule": "steps", "hold_steps": 5}, {}),
+    "a sampled softmax": ({"sampled_softmax": 6}, {}),
     "an average from early on": ({"average_from": 2}, {}),
     "an average from late on": ({"average_from": 8, "optimizer": "sgd"}, {}),
     "penalties": ({"output_penalty": 2.0, "change_penalty": 1.0}, {}),

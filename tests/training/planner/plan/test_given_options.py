@@ -40,6 +40,7 @@ KEPT: dict[str, Any] = {
     "weight_decay": 0.07,
     "grad_clip": 0.5,
     "average_from": 21,
+    "sampled_softmax": 2,
     "output_penalty": 0.6,
     "change_penalty": 0.7,
     "init_scale": 0.8,
