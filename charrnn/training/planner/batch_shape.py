@@ -31,7 +31,8 @@ def batch_shape(
     length = given.get("seq_length") or heuristics.seq_length(tokens)
     batch = given.get("batch_size") or heuristics.batch_size(tokens, length, group.device.type)
     if group.device.type == "cpu" and not {"seq_length", "batch_size"} & set(given):
-        batch, length = heuristics.larger_step(batch, length, tokens, read)
+        size = task.model_config(dataset, {}).vocab_size
+        batch, length = heuristics.larger_step(batch, length, tokens, read, size)
     if "batch_size" not in given:
         # Every rank has to have the same number of rows.
         batch = math.ceil(batch / group.world_size) * group.world_size
@@ -67,10 +68,8 @@ def read_in_larger_steps(
 ) -> float:
     """The tokens that a training reads if larger steps may be worth more to it, else 0.
 
-    Only with SOAP, and not where steps are given, whose number keeps its meaning. The trials were
-    of characters: the large output layer of words has costs of its own.
+    Only with SOAP, and not where steps are given, whose number keeps its meaning.
     """
     if optimizer != "soap" or task.rules or budget.steps:
         return 0.0
-    words = task.model_config(dataset, {}).vocab_size >= heuristics.LARGE_VOCABULARY
-    return 0.0 if words else tokens_read(task, dataset, budget, speed)
+    return tokens_read(task, dataset, budget, speed)

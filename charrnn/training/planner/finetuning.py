@@ -38,7 +38,7 @@ class Advice(Protocol):
     def most_epochs(self, tokens: int, optimizer: str = ...) -> float:
         """As in `heuristics`."""
 
-    def optimizer(self, tokens: int, read: float) -> str:
+    def optimizer(self, tokens: int, read: float, vocab_size: int) -> str:
         """As in `heuristics`."""
 
     def learning_rate(self, hidden_size: int) -> float:
@@ -74,7 +74,7 @@ class FineTuning:
         """How many times sooner than a small model this one memorizes a text of so many tokens."""
         return max(1.0, self.parameters / (MEMORIZING * tokens))
 
-    def optimizer(self, tokens: int, read: float) -> str:
+    def optimizer(self, tokens: int, read: float, vocab_size: int) -> str:
         """SOAP for a text that the model knows; for a strange one AdamW was better."""
         return "soap" if self.strangeness < 0.5 else "adamw"
 

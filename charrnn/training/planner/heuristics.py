@@ -55,8 +55,8 @@ EPOCHS_WITHOUT, SOAP_EPOCHS_WITHOUT = 6.0, 4.0
 EARLY_DROPOUT = 0.4
 """The highest rate that an earlier beginning brings: more is that of EPOCHS_WITHOUT."""
 
-MOST_DROPOUT = 0.5
-"""More was worse in every trial."""
+MOST_DROPOUT, MOST_WORD_DROPOUT = 0.5, 0.35
+"""More was worse in every trial; of words, sooner."""
 
 EVALUATION_SHARE = 0.06
 """Largest fraction of the time for evaluations."""
@@ -161,6 +161,8 @@ def dropouts(
     if task.rules:
         return dict(task.rules.dropouts(dataset, model, epochs))
     layers = dropout(epochs, task.num_parameters(model), dataset.size("train"), found)
+    if model.vocab_size >= SAMPLED_VOCABULARY:
+        layers = min(layers, MOST_WORD_DROPOUT)
     inputs = round(input_dropout(layers, model.vocab_size), 2)
     return {"input_dropout": inputs, "dropout": layers, "output_dropout": layers}
 
@@ -186,16 +188,20 @@ def enough_tokens(parameters: int, tokens: int, optimizer: str) -> float:
     return min(SOAP_TOKENS_PER_PARAMETER * parameters, SOAP_ENOUGH_EPOCHS * tokens)
 
 
-def optimizer(tokens: int, read: float) -> str:
+def optimizer(tokens: int, read: float, vocab_size: int) -> str:
     """Tokens of the training part and of the whole training -> the optimizer of a language model.
 
     SOAP learns more from a text that is read a few times. Of a long text that is read many times it
-    learns what does not hold of other text: AdamW was better.
+    learns what does not hold of other text: AdamW was better, though not for words.
 
-    >>> optimizer(1_000_000, read=3e6), optimizer(1_000_000, read=16e6), optimizer(60_000, 2e6)
+    >>> optimizer(1_000_000, 3e6, 65), optimizer(1_000_000, 16e6, 65), optimizer(60_000, 2e6, 65)
     ('soap', 'adamw', 'soap')
+    >>> optimizer(1_000_000, 16e6, 10_000)
+    'soap'
     """
-    return "adamw" if tokens >= LONG_TEXT and read > SOAP_MOST_EPOCHS * tokens else "soap"
+    if tokens < LONG_TEXT or vocab_size >= SAMPLED_VOCABULARY:
+        return "soap"
+    return "adamw" if read > SOAP_MOST_EPOCHS * tokens else "soap"
 
 
 def sampled_softmax(vocab_size: int, device: str) -> int:
@@ -231,19 +237,27 @@ def batch_size(tokens: int, length: int, device: str = "cpu") -> int:
     return min(most, int(2 ** max(2, int(math.log2(tokens / length / 8 + 1)))))
 
 
-def larger_step(batch: int, length: int, tokens: int, read: float) -> tuple[int, int]:
+def larger_step(
+    batch: int, length: int, tokens: int, read: float, vocab_size: int
+) -> tuple[int, int]:
     """Streams and window, tokens of the training part and of the whole training -> both for SOAP.
 
     Twice the streams first, then twice the window. A text that is short, or read often, keeps its
-    steps: many small ones fit it less closely.
+    steps: many small ones fit it less closely. Of words twice the streams are better however often
+    they are read.
 
-    >>> larger_step(8, 64, tokens=1_000_000, read=3e6), larger_step(8, 64, 60_000, read=3e6)
+    >>> larger_step(8, 64, 1_000_000, 3e6, 65), larger_step(8, 64, 60_000, 3e6, 65)
     ((16, 128), (8, 64))
+    >>> larger_step(8, 64, 1_000_000, 20e6, 65), larger_step(8, 64, 1_000_000, 20e6, 10_000)
+    ((8, 64), (16, 64))
     """
-    if tokens < LONG_TEXT or read > FEW_EPOCHS * tokens:
+    words = vocab_size >= SAMPLED_VOCABULARY
+    if tokens < LONG_TEXT or (read > FEW_EPOCHS * tokens and not words):
         return batch, length
     for shape in ((2 * batch, 2 * length), (2 * batch, length)):
         step = math.prod(shape)
+        if words and shape[1] > length:
+            continue
         if step <= LONGEST_STEP and read >= STEPS_ENOUGH * step:
             return shape
     return batch, length

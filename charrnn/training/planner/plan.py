@@ -220,7 +220,9 @@ def _problem(
     values |= task.sizes_from(model) if model else {}
     advice = finetuning.advice(task, dataset, model, group) if model else heuristics
     expected = tokens_read(task, dataset, budget)
-    planned = task.rules.optimizer if task.rules else advice.optimizer(tokens, expected)
+    # Presets are as published, and tasks with rules of their own have small outputs.
+    size = 0 if preset or task.rules else task.model_config(dataset, {}).vocab_size
+    planned = task.rules.optimizer if task.rules else advice.optimizer(tokens, expected, size)
     optimizer = values.get("optimizer", planned)
     read = read_in_larger_steps(task, dataset, budget, optimizer)
     shape = batch_shape(task, dataset, values, group, read)
@@ -231,9 +233,7 @@ def _problem(
         own = preset.in_steps(tokens / (shape["batch_size"] * shape["seq_length"])) | own
         if not (budget.minutes or budget.epochs or budget.steps):
             budget = replace(budget, epochs=preset.epochs)
-    # Presets are as published, and tasks with rules of their own have small outputs.
-    vocabulary = 0 if preset or task.rules else task.model_config(dataset, {}).vocab_size
-    sampled = heuristics.sampled_softmax(vocabulary, group.device.type)
+    sampled = heuristics.sampled_softmax(size, group.device.type)
     train = {"threads": available_threads(), "optimizer": optimizer, **shape}
     train |= {"sampled_softmax": sampled} | own
     counts = choices(train["threads"], "threads" in own, group)

@@ -64,5 +64,5 @@ def test_a_model_that_knows_nothing_of_the_text_is_planned_like_a_new_one(tmp_pa
     model, corpus = smallest_checkpoint(training=False), tiny_corpus(tmp_path)
     found = advice(LANGUAGE, corpus, model, Group(torch.device("cpu")))
     assert found == FineTuning(1.0, LANGUAGE.num_parameters(model.config))
-    assert found.optimizer(60_000, 1e6) == "adamw"
+    assert found.optimizer(60_000, 1e6, 65) == "adamw"
     assert found.most_epochs(65_000) == heuristics.most_epochs(65_000)

@@ -68,3 +68,19 @@ def test_other_tasks_refuse_it(tmp_path: Path) -> None:
     source.write_text("a b\tb a\n" * 50)
     with pytest.raises(UsageError, match="sampled-softmax is no option of the task pairs"):
         charrnn.train(source, task="pairs", sampled_softmax=5, runs_dir=tmp_path)
+
+
+@pytest.mark.usefixtures("small_is_large")
+def test_a_long_text_of_words_is_learned_by_soap_in_larger_steps_with_less_dropout() -> None:
+    plan = planned(600_000, 60_000, epochs=30)
+    train, model = plan.train_config, plan.model_config
+    assert (train.optimizer, train.batch_size, train.seq_length) == ("soap", 16, 64)
+    assert model.dropout == model.output_dropout == 0.35
+    assert model.input_dropout < 0.35
+
+
+def test_a_long_text_of_characters_that_is_read_as_often_is_not() -> None:
+    plan = planned(600_000, 60_000, epochs=30)
+    train = plan.train_config
+    assert (train.optimizer, train.batch_size, train.seq_length) == ("adamw", 8, 64)
+    assert plan.model_config.dropout > 0.35
