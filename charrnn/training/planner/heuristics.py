@@ -39,7 +39,7 @@ STEPS_ENOUGH, LONGEST_STEP, FEW_EPOCHS = 1_300, 2048, 5.0
 """With SOAP, a long text is read by larger steps, up to so many tokens, as long as there are enough
 of them and they are few epochs: an update costs more than AdamW's and is worth more."""
 
-SAMPLED_VOCABULARY, SAMPLED_TOKENS, SAMPLED_SHARE = 4096, 2000, 0.1
+SAMPLED_VOCABULARY, SAMPLED_TOKENS, SAMPLED_SHARE = 4096, 2000, 0.05
 """From this vocabulary on, the loss of a step is of so many tokens or, if it is more, of this share
 of them: the output layer is most of the work."""
 
@@ -208,7 +208,7 @@ def sampled_softmax(vocab_size: int, device: str) -> int:
     """Vocabulary size -> tokens in the loss of a step, 0 for all. A GPU computes all in no time.
 
     >>> sampled_softmax(96, "cpu"), sampled_softmax(10_000, "cpu"), sampled_softmax(85_000, "cpu")
-    (0, 2000, 8500)
+    (0, 2000, 4250)
     """
     if vocab_size < SAMPLED_VOCABULARY or device != "cpu":
         return 0
