@@ -63,7 +63,7 @@ class Pair:
         }[cut]
         train = tiny_train(
             steps=2 * max(self.cut, 3), save_every=1, eval_every=EVAL, log_every=4, keep=99,
-            seed=seed, average_from=average,
+            seed=seed, average_from=average, sampled_softmax=9 if tokenizer == "subword" else 0,
         )  # fmt: skip
         self.plan: Plan = tiny_plan(model, train)
 

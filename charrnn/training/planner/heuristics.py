@@ -205,7 +205,7 @@ def optimizer(tokens: int, read: float, vocab_size: int) -> str:
 
 
 def sampled_softmax(vocab_size: int, device: str) -> int:
-    """Vocabulary size -> tokens in the loss of a step, 0 for all. A GPU computes all in no time.
+    """Vocabulary size -> tokens in the loss of a step, 0 for all. On a GPU it was not tried.
 
     >>> sampled_softmax(96, "cpu"), sampled_softmax(10_000, "cpu"), sampled_softmax(85_000, "cpu")
     (0, 2000, 4250)
@@ -254,10 +254,9 @@ def larger_step(
     words = vocab_size >= SAMPLED_VOCABULARY
     if tokens < LONG_TEXT or (read > FEW_EPOCHS * tokens and not words):
         return batch, length
-    for shape in ((2 * batch, 2 * length), (2 * batch, length)):
+    streams = (2 * batch, length)
+    for shape in (streams,) if words else ((2 * batch, 2 * length), streams):
         step = math.prod(shape)
-        if words and shape[1] > length:
-            continue
         if step <= LONGEST_STEP and read >= STEPS_ENOUGH * step:
             return shape
     return batch, length
