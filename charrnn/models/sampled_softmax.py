@@ -110,15 +110,18 @@ class _SampledCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         x, weight, bias, some, gradient, own_gradient, rare = ctx.saved_tensors
-        kind, own_column = weight.dtype, own_gradient.unsqueeze(1)
-        by_x = (gradient @ some).to(kind)
+        # The loss is a scalar, so the gradient that comes in, `outer`, is only a factor: of the
+        # columns, because there is little of them beside all weights.
+        kind, own_gradient = weight.dtype, own_gradient * outer
+        own_column = own_gradient.unsqueeze(1)
+        by_x = (gradient @ some).to(kind).mul_(outer)
         by_x[rare] += own_column * weight[ctx.own]
         by_weight, by_bias = torch.zeros_like(weight), torch.zeros_like(bias)
-        by_weight.index_copy_(0, ctx.ids, (gradient.t() @ x).to(kind))
+        by_weight.index_copy_(0, ctx.ids, (gradient.t() @ x).to(kind).mul_(outer))
         by_weight.index_add_(0, ctx.own, own_column * x[rare].to(kind))
-        by_bias.index_copy_(0, ctx.ids, gradient.sum(0, dtype=kind))
+        by_bias.index_copy_(0, ctx.ids, gradient.sum(0, dtype=kind).mul_(outer))
         by_bias.index_add_(0, ctx.own, own_gradient)
-        return by_x.mul_(outer), by_weight.mul_(outer), by_bias.mul_(outer), None, None
+        return by_x, by_weight, by_bias, None, None
 
 
 def sampled_cross_entropy(
