@@ -5,8 +5,8 @@
 The default files are those of corpora/. The loss is in nats per character on the validation part,
 as `charrnn evaluate` computes it for the best checkpoint; the time is that of the whole command.
 With --adapt it is followed by that of a model that learns from the part as it reads it. With the
-option --mix ngram the loss is that of the mixture, followed by that of the network alone; of words
-the perplexity stands beside it.
+option --mix ngram the loss is that of the mixture, followed by that of the network alone. Where a
+token is more than a character, the perplexity of a token follows.
 """
 
 import argparse

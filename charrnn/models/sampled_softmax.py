@@ -40,7 +40,7 @@ class SampledSoftmax:
         order = torch.from_numpy(np.argsort(-counts, kind="stable"))
         self.common, self.others = order[: size // 2], order[size // 2 :]
         self.drawn = size - len(self.common)
-        # One of so many was drawn, so each stands for as many.
+        # Each drawn one counts for as many as one was drawn from.
         self.correction = math.log(len(self.others) / self.drawn)
 
     def columns(self, device: torch.device) -> Columns:
@@ -54,7 +54,7 @@ class SampledSoftmax:
         return sampled_cross_entropy(x, weight, bias, targets, self.columns(x.device))
 
 
-def most_frequent(tokens: NDArray[np.unsignedinteger], vocab_size: int) -> NDArray[np.int64]:
+def token_counts(tokens: NDArray[np.unsignedinteger], vocab_size: int) -> NDArray[np.int64]:
     """Tokens of a text -> how often each id occurs (V,), in as many tokens as are counted."""
     counts = np.zeros(vocab_size, np.int64)
     # In pieces, because numpy counts numbers of eight bytes.
@@ -76,8 +76,8 @@ class _SampledCrossEntropy(torch.autograd.Function):
         place = torch.full((len(weight),), -1, device=x.device)
         place[ids] = torch.arange(size, device=x.device)
         at = place[targets]  # (N,), -1 for those that were not drawn
-        rare = (at < 0) | (at >= common)
         drawn_too = at >= common
+        rare = drawn_too | (at < 0)
         at = at.clamp(min=0).unsqueeze(1)
         # The exact logits of rare targets, which need no correction.
         own = targets[rare]
@@ -110,8 +110,8 @@ class _SampledCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         x, weight, bias, some, gradient, own_gradient, rare = ctx.saved_tensors
-        # The loss is a scalar, so the gradient that comes in, `outer`, is only a factor: of the
-        # columns, because there is little of them beside all weights.
+        # The loss is a scalar, so the gradient that comes in, `outer`, is only a factor. It
+        # multiplies the columns, which are much smaller than all weights.
         kind, own_gradient = weight.dtype, own_gradient * outer
         own_column = own_gradient.unsqueeze(1)
         by_x = (gradient @ some).to(kind).mul_(outer)
@@ -129,9 +129,9 @@ def sampled_cross_entropy(
 ) -> Tensor:
     """As `functional.cross_entropy`, of some columns of the output layer: mean nats per token.
 
-    A row's target always takes part. Those that were drawn stand for all that are not common: on
-    average the sum of the exponentials is that of all columns, and the gradient nearly so, the
-    better the less probability a single one of them has.
+    A row's target always takes part. The drawn columns are weighted so that on average the sum of
+    the exponentials is that of all columns. The gradient is nearly so: the better, the less
+    probability a single one of them has.
     """
     found: Tensor = _SampledCrossEntropy.apply(  # type: ignore[no-untyped-call]
         x, weight, bias, targets, columns

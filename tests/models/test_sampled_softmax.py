@@ -1,5 +1,7 @@
 """Sampled softmax: with all columns it is the softmax, with some of them it is right on average."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -10,20 +12,18 @@ from charrnn.models import sampled_softmax
 from charrnn.models.sampled_softmax import (
     Columns,
     SampledSoftmax,
-    most_frequent,
     sampled_cross_entropy,
+    token_counts,
 )
+from tests.support import softmax
 
 ROWS, WIDTH, VOCABULARY = 37, 6, 40
 COUNTS = np.arange(VOCABULARY)[::-1].copy()
 
 
-def parts() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    x, w = (torch.randn(n, WIDTH, generator=generator) for n in (ROWS, VOCABULARY))
-    bias = torch.randn(VOCABULARY, generator=generator)
-    targets = torch.randint(VOCABULARY, (ROWS,), generator=generator)
-    return x.requires_grad_(), w.requires_grad_(), bias.requires_grad_(), targets
+def parts() -> softmax.Parts:
+    """Inputs of a loss, the same each time."""
+    return softmax.parts(ROWS, WIDTH, VOCABULARY)
 
 
 def by_autograd(
@@ -49,18 +49,14 @@ def test_loss_and_gradients_are_those_of_the_formula(
 ) -> None:
     monkeypatch.setattr(sampled_softmax, "LOGITS_AT_ONCE", chunk)
     columns = Columns(torch.randperm(VOCABULARY)[:21], common, 0.7)
-    found, expected = (each(*parts(), columns) for each in (sampled_cross_entropy, by_autograd))
-    assert torch.allclose(found, expected)
-    for loss in (found, expected):
-        assert loss.isfinite()
-    x, weight, bias, targets = parts()
-    loss = sampled_cross_entropy(x, weight, bias, targets, columns)
-    gradients = torch.autograd.grad(3.0 * loss, (x, weight, bias))
-    loss = by_autograd(x, weight, bias, targets, columns)
-    for one, other in zip(
-        gradients, torch.autograd.grad(3.0 * loss, (x, weight, bias)), strict=True
-    ):
-        assert torch.allclose(one, other, atol=1e-6)
+    results = []
+    for loss in (sampled_cross_entropy, by_autograd):
+        x, weight, bias, targets = parts()
+        value = loss(x, weight, bias, targets, columns)
+        results.append([value, *torch.autograd.grad(3.0 * value, (x, weight, bias))])
+    for found, expected in zip(*results, strict=True):
+        assert found.isfinite().all()
+        assert torch.allclose(found, expected, atol=1e-6)
 
 
 def test_all_columns_are_the_softmax() -> None:
@@ -109,18 +105,9 @@ def test_few_columns_will_do(size: int) -> None:
 def test_tokens_are_counted_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampled_softmax, "MOST_COUNTED", 5)
     tokens = np.array([1, 1, 3, 0, 1, 2, 2, 2], np.uint16)
-    assert most_frequent(tokens, 5).tolist() == [1, 3, 0, 1, 0]
+    assert token_counts(tokens, 5).tolist() == [1, 3, 0, 1, 0]
 
 
 def test_products_are_rounded_under_autocast() -> None:
-    x, weight, bias, targets = parts()
-    columns = SampledSoftmax(COUNTS, 20).columns(x.device)
-    exact = sampled_cross_entropy(x, weight, bias, targets, columns)
-    with torch.autocast("cpu", torch.bfloat16):
-        rounded = sampled_cross_entropy(x, weight, bias, targets, columns)
-    assert rounded.dtype == torch.float32
-    assert rounded != exact
-    assert torch.allclose(rounded, exact, rtol=0.02)
-    rounded.backward()  # type: ignore[no-untyped-call]
-    assert weight.grad is not None
-    assert weight.grad.dtype == torch.float32
+    columns = SampledSoftmax(COUNTS, 20).columns(torch.device("cpu"))
+    softmax.check_rounding(partial(sampled_cross_entropy, columns=columns), parts())

@@ -6,17 +6,15 @@ from torch.nn import functional as F
 
 from charrnn.models import functional
 from charrnn.tasks.language.network import build
+from tests.support import softmax
 from tests.support.tiny import tiny_model
 
 ROWS, WIDTH, VOCABULARY = 23, 5, 11
 
 
-def parts() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    x, w = (torch.randn(n, WIDTH, generator=generator) for n in (ROWS, VOCABULARY))
-    bias = torch.randn(VOCABULARY, generator=generator)
-    targets = torch.randint(VOCABULARY, (ROWS,), generator=generator)
-    return x.requires_grad_(), w.requires_grad_(), bias.requires_grad_(), targets
+def parts() -> softmax.Parts:
+    """Inputs of a loss, the same each time."""
+    return softmax.parts(ROWS, WIDTH, VOCABULARY)
 
 
 @pytest.mark.parametrize("chunk", [1, VOCABULARY * 4, VOCABULARY * 100])
@@ -55,16 +53,7 @@ def test_a_smoothed_loss_and_its_gradients_equal_those_of_torch(
 
 
 def test_products_are_rounded_under_autocast() -> None:
-    x, weight, bias, targets = parts()
-    exact = functional.cross_entropy(x, weight, bias, targets)
-    with torch.autocast("cpu", torch.bfloat16):
-        rounded = functional.cross_entropy(x, weight, bias, targets)
-    assert rounded.dtype == torch.float32
-    assert rounded != exact
-    assert torch.allclose(rounded, exact, rtol=0.02)
-    rounded.backward()  # type: ignore[no-untyped-call]
-    assert weight.grad is not None
-    assert weight.grad.dtype == torch.float32
+    softmax.check_rounding(functional.cross_entropy, parts())
 
 
 def test_a_network_has_the_same_gradients_with_either_loss(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from charrnn.models import functional, recurrent
 from charrnn.models.cells import State
 from charrnn.models.functional import dropout
 from charrnn.models.recurrent import RecurrentNetwork
-from charrnn.models.sampled_softmax import SampledSoftmax, most_frequent
+from charrnn.models.sampled_softmax import SampledSoftmax, token_counts
 
 LARGE_VOCABULARY = 2048
 """From this size on, the loss is computed in pieces, which saves a fifth of a step."""
@@ -75,7 +75,7 @@ class CharRNN(RecurrentNetwork):
     def begin_training(self, config: TrainConfig, batches: Any) -> None:
         """With `sampled_softmax`, a step computes the loss from a part of the vocabulary."""
         if 0 < config.sampled_softmax < self.config.vocab_size:
-            counts = most_frequent(batches.tokens, self.config.vocab_size)
+            counts = token_counts(batches.tokens, self.config.vocab_size)
             self.sampled = SampledSoftmax(counts, config.sampled_softmax)
 
     def _cross_entropy(self, x: Tensor, targets: Tensor) -> Tensor:

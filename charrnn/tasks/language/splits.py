@@ -32,12 +32,13 @@ TUNING = "tuning"
 
 PARTS = (*SPLITS, TUNING)
 
-TUNING_FRACTION, TUNING_CHARACTERS = 0.01, range(500, 20_000)
-"""Share of the text in this part, and the fewest and most characters. Each is missed by the
-network, and the weights that suit most texts are known (see `mixing`)."""
+TUNING_FRACTION, MOST_TUNING_FRACTION = 0.01, 0.05
+"""Share of the text in this part, and the largest, where the text is so short that the fewest
+characters are more. The network misses each of them, and the weights that suit most texts are
+known (see `mixing`)."""
 
-MOST_TUNING = 0.05
-"""Largest share, of a text that is so short that the fewest are more."""
+LEAST_TUNING, MOST_TUNING = 500, 20_000
+"""Fewest and most characters of this part."""
 
 TUNING_PIECES, TUNING_PIECE = 10, 100
 """Most pieces of a continuous text that make it up, and the fewest characters of a piece. They are
@@ -223,10 +224,10 @@ class Texts:
         train = int(self.length * (1.0 - self.fractions["valid"] - self.fractions["test"]))
         tuning = int(self.length * self.fractions.get(TUNING, 0.0))
         pieces = min(TUNING_PIECES, max(1, tuning // TUNING_PIECE)) if tuning else 0
+        piece = tuning // max(1, pieces)
         found = []
         for number in range(pieces):
             # In the middle of its share of the training part, which begins and ends as without.
-            piece = tuning // pieces
             middle = train * (2 * number + 1) // (2 * pieces) + piece // 2
             found += [(middle - piece, "train"), (middle, TUNING)]
         return [*found, (train, "train"), (self.length - test, "valid"), (self.length, "test")]
@@ -320,8 +321,8 @@ def tuning_fraction(length: int) -> float:
     >>> tuning_fraction(2_000), tuning_fraction(72_000), tuning_fraction(4_000_000)
     (0.05, 0.01, 0.005)
     """
-    most, least = TUNING_CHARACTERS.stop, TUNING_CHARACTERS.start
-    return min(MOST_TUNING, max(least, min(most, TUNING_FRACTION * length)) / length)
+    wanted = max(LEAST_TUNING, min(MOST_TUNING, TUNING_FRACTION * length))
+    return min(MOST_TUNING_FRACTION, wanted / length)
 
 
 def content_hash(document: str) -> int:
