@@ -33,7 +33,7 @@ def find_columns(
     """The first row of a table, and what was asked for -> its columns of source and target.
 
     source, target: a name, or a number from 1; empty to find it. header: whether the first row
-    holds names; None to find out. UsageError if the columns cannot be told.
+    holds names; None to find out. UsageError if the columns cannot be found.
     """
     names = [cell.strip().lower() for cell in first]
     places = [

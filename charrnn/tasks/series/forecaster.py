@@ -181,7 +181,7 @@ class Forecaster(Predictor):
 
     @property
     def data_config(self) -> SeriesDataConfig:
-        """What the run was told of its columns; what the checkpoint says where there is no run."""
+        """The run's options for columns; those of the checkpoint where there is no run."""
         try:
             recipe = Run(self.path.parent).description()["recipe"]
             found = data_config_from_json(recipe, SeriesDataConfig)

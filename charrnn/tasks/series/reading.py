@@ -264,7 +264,7 @@ def _finished(
     total = sum(len(each.values) for each in series)
     if missing:
         notes.append(
-            f"{missing:,} of {total:,} values are missing: the network is told, they count nowhere"
+            f"{missing:,} of {total:,} values are missing: a mask marks them, no loss counts them"
         )
     holes = sum(int(np.isnan(each.covariates[: len(each.values)]).sum()) for each in series)
     if holes:
