@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import functools
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -111,6 +112,29 @@ def faster_threads(work: Callable[[], object], most: int) -> int:
         work()
         seconds[threads] += time.perf_counter() - began
     return 1 if ONE_IS_FASTER * seconds[1] < seconds[most] else most
+
+
+@functools.cache
+def has_bfloat16_lstm() -> bool:
+    """Whether torch can run an LSTM in bfloat16 on this CPU: oneDNN refuses it on some."""
+    weights = [torch.zeros(size, requires_grad=True) for size in ((4, 1), (4, 1), (4,), (4,))]
+    x, state = torch.zeros(1, 1, 1), [torch.zeros(1, 1, 1), torch.zeros(1, 1, 1)]
+    try:
+        # Tried as it is used: of tensors that are bfloat16 themselves torch asks oneDNN nothing.
+        with torch.autocast("cpu", torch.bfloat16):
+            torch.lstm(x, state, weights, True, 1, 0.0, True, False, True)
+    except RuntimeError:
+        return False
+    return True
+
+
+def in_bfloat16(precision: str, cell: str, device: torch.device) -> bool:
+    """Whether a training that asks for this precision is one in bfloat16 on this device.
+
+    A run may be resumed on a processor that has no LSTM in bfloat16, and then goes on in float32.
+    """
+    missing = device.type == "cpu" and cell == "lstm" and not has_bfloat16_lstm()
+    return precision == "bfloat16" and not missing
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from charrnn.checkpoints.checkpoint import Arrays, Checkpoint, TrainingState
 from charrnn.config import ModelConfig, TrainConfig, averaged_steps
 from charrnn.errors import DivergedError
-from charrnn.models.device import keep_freed_memory, set_threads
+from charrnn.models.device import in_bfloat16, keep_freed_memory, set_threads
 from charrnn.models.recurrent import build
 from charrnn.tasks.base import Batches, Dataset, Task
 from charrnn.training.averaging import WeightAverage
@@ -37,7 +37,8 @@ class Learner:
         network = build(task.network, model, config.seed, config.init_scale)
         self.network = network.to(group.device)
         self.network.begin_training(config, batches)
-        self.optimizer = Optimizer(self.network, config)
+        self._is_bfloat16 = in_bfloat16(config.precision, model.cell, group.device)
+        self.optimizer = Optimizer(self.network, config, self._is_bfloat16)
         self._parameters = list(self.network.parameters())
         self.average = WeightAverage(self.network, config)
         self.state = self.network.zero_state(len(batches.rows))
@@ -80,10 +81,6 @@ class Learner:
         """
         set_threads(threads)
         self.config = replace(self.config, threads=threads)
-
-    @property
-    def _is_bfloat16(self) -> bool:
-        return self.config.precision == "bfloat16"
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(array)

@@ -60,11 +60,11 @@ class Optimizer:
 
     SOAP is AdamW whose gradients of the recurrent matrices are rotated, see `rotation`. Embeddings
     and biases are not decayed. It calls torch's fused kernel directly, because `torch.optim`
-    imports the compiler, which takes over a second.
+    imports the compiler, which takes over a second. half: whether SOAP rotates in bfloat16.
     """
 
-    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
-        self.config = config
+    def __init__(self, model: nn.Module, config: TrainConfig, half: bool = False) -> None:
+        self.config, self._half = config, half
         self.step_count = 0
         self._parameters = dict(model.named_parameters())
         # Frozen parameters have moments too, all zero: a checkpoint has some for every parameter.
@@ -98,9 +98,8 @@ class Optimizer:
             self._rotated([name for name in names if name in self._rotations], rate, decay)
 
     def _made_rotations(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, Rotation]:
-        half = self.config.precision == "bfloat16"
         return {
-            name: Rotation(parameter, name, self._moments, half)
+            name: Rotation(parameter, name, self._moments, self._half)
             for name, parameter in self._parameters.items()
             if parameter.requires_grad and is_rotated(name, shapes[name])
         }

@@ -21,6 +21,7 @@ from charrnn.checkpoints.origin import Origin
 from charrnn.checkpoints.run import Run, create_run, find_run, next_turn
 from charrnn.data.config import DataConfig
 from charrnn.errors import CheckpointError, CorpusError
+from charrnn.models.device import in_bfloat16
 from charrnn.tasks import get_task
 from charrnn.tasks.base import Dataset, Task
 from charrnn.training import beginning, events, trainer
@@ -143,6 +144,9 @@ def _train(session: Session, hooks: Hooks) -> None:
     """Train; rank 0 logs each event, and passes it on with every rank's own hooks."""
     hooks.on_ready(session)
     is_main = session.group.is_main
+    wanted, cell = session.plan.train_config.precision, session.plan.model_config.cell
+    if is_main and wanted == "bfloat16" and not in_bfloat16(wanted, cell, session.group.device):
+        hooks.on_note("this processor has no bfloat16 for an LSTM: training is in float32")
     for event in trainer.train(
         session.plan,
         session.dataset,

@@ -16,6 +16,7 @@ from charrnn.training.planner.budget import Budget
 from charrnn.training.planner.calibration import Speed
 from charrnn.training.planner.plan import Plan, make_plan
 from charrnn.training.planner.presets import preset
+from charrnn.training.planner.problem import problem_of
 from tests.support.tiny import LANGUAGE, tiny_tokenizer
 
 ALONE = Group(torch.device("cpu"))
@@ -75,5 +76,5 @@ def planned(train: int = 100_000, valid: int | None = 10_000, **asked: Any) -> P
 
 def model_of(tokens: int, size: tuple[int, int]) -> ModelConfig:
     """The planner's model of so many layers and units for a text of so many tokens."""
-    problem = planner._problem(LANGUAGE, text(tokens), {}, Budget(), ALONE, None, began=0.0)
+    problem = problem_of(LANGUAGE, text(tokens), {}, Budget(), ALONE, None, began=0.0)
     return planner._model(problem, size)

@@ -1,10 +1,15 @@
-"""One process, the choice of its device, and memory that runs out."""
+"""One process, the choice of its device, memory that runs out, and a precision it lacks."""
+
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+import charrnn
 from charrnn.errors import MemoryLimitError, UsageError
-from charrnn.models.device import DEVICES, memory_limit
+from charrnn.models import device
+from charrnn.models.device import DEVICES, has_bfloat16_lstm, in_bfloat16, memory_limit
 from charrnn.training.distributed import Group, join, leave
 
 ALONE = Group(torch.device("cpu"))
@@ -149,3 +154,50 @@ def test_within_the_limit_nothing_happens() -> None:
     with memory_limit("", ""):
         done = True
     assert done
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("able", [True, False])
+def test_an_lstm_is_trained_in_bfloat16_where_the_processor_can(
+    cell: str, able: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "has_bfloat16_lstm", lambda: able)
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert in_bfloat16("bfloat16", cell, cpu) == (able or cell != "lstm")
+    assert in_bfloat16("bfloat16", cell, cuda)
+    assert not in_bfloat16("float32", cell, cpu)
+
+
+def test_what_the_processor_can_is_what_torch_can() -> None:
+    lstm = torch.nn.LSTM(2, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        try:
+            lstm(torch.zeros(4, 1, 2))
+        except RuntimeError:
+            able = False
+        else:
+            able = True
+    assert has_bfloat16_lstm() == able
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "soap"])
+def test_a_run_in_bfloat16_goes_on_where_there_is_none(
+    optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "text.txt"
+    source.write_text("one two three four five six seven. " * 60)
+    notes: list[str] = []
+    asked: dict[str, Any] = {
+        "runs_dir": tmp_path,
+        "hidden_size": 16,
+        "precision": "bfloat16",
+        "steps": 4,
+    }
+    charrnn.train(source, name="run", on_note=notes.append, optimizer=optimizer, **asked)
+    assert any("float32" in note for note in notes) == (not has_bfloat16_lstm())
+    notes.clear()
+    monkeypatch.setattr(device, "has_bfloat16_lstm", lambda: False)
+    again: dict[str, Any] = {"runs_dir": tmp_path, "more_steps": 4, "on_note": notes.append}
+    run = charrnn.resume("run", **again)
+    assert notes.count("this processor has no bfloat16 for an LSTM: training is in float32") == 1
+    assert run.description()["plan"]["train"]["precision"] == "bfloat16"

@@ -2,6 +2,7 @@
 
 budget       minutes, epochs, steps, and how large a model may be
 plan         Budget -> Plan: sizes, hyperparameters, steps, and what they cost
+problem      what a plan is made from, and the optimizer and the step that suit a speed
 heuristics   the rules, as pure functions of numbers
 finetuning   the rules of a run that begins with another model
 batch_shape  batch size and window that fit the data

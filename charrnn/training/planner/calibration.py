@@ -13,7 +13,7 @@ import torch
 
 from charrnn.activity import activity
 from charrnn.config import ModelConfig, TrainConfig, layer_sizes
-from charrnn.models.device import memory_limit
+from charrnn.models.device import has_bfloat16_lstm, memory_limit
 from charrnn.tasks.base import Dataset, Task
 from charrnn.training.distributed import Group
 from charrnn.training.learner import Learner, make_learner
@@ -163,7 +163,8 @@ def _has_fast_bfloat16(device: torch.device) -> bool:
     # Only Linux has this file; elsewhere float32 is the safe choice.
     with contextlib.suppress(OSError):
         words = set(CPU_INFO.read_text(encoding="utf-8").split())
-        return device.type == "cpu" and not words.isdisjoint(CPU_FLAGS)
+        flagged = device.type == "cpu" and not words.isdisjoint(CPU_FLAGS)
+        return flagged and has_bfloat16_lstm()
     return False
 
 

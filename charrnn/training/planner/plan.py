@@ -16,26 +16,20 @@ from charrnn.checkpoints.header import LANGUAGE
 from charrnn.config import ModelConfig, TrainConfig, config_to_json
 from charrnn.data.batches import steps_for
 from charrnn.errors import UsageError
-from charrnn.models.device import available_threads
 from charrnn.tasks import get_task
 from charrnn.tasks.base import Dataset, Task
 from charrnn.training.distributed import Group
-from charrnn.training.planner import finetuning, heuristics
-from charrnn.training.planner.batch_shape import batch_shape, read_in_larger_steps, tokens_read
-from charrnn.training.planner.budget import Budget, minutes
+from charrnn.training.planner import heuristics
+from charrnn.training.planner.budget import Budget
 from charrnn.training.planner.calibration import Speed, best_precision, calibrate
-from charrnn.training.planner.finetuning import Advice
 from charrnn.training.planner.presets import Preset
-from charrnn.training.planner.threads import choices
+from charrnn.training.planner.problem import Problem, problem_of
 
 MOST_STEPS: int = TrainConfig.__dataclass_fields__["steps"].metadata["high"]
 """Most steps of a run, however fast the machine and long the time."""
 
 PLANNING_SHARE = 0.2
 """The fraction of the time after which no other model is measured."""
-
-ENDING_SECONDS = 1.0
-"""Time that is kept free for what comes after the last step."""
 
 
 @dataclass(frozen=True)
@@ -93,72 +87,6 @@ class Plan:
         }
 
 
-@dataclass(frozen=True)
-class _Problem:
-    """What a plan is made from. given: the user's values; train: fields of TrainConfig so far.
-
-    advice: the rules of texts, those of fine-tuning where the run begins with another model.
-    """
-
-    task: Task
-    dataset: Dataset
-    given: Mapping[str, Any]
-    train: dict[str, Any]
-    budget: Budget
-    group: Group
-    began: float
-    counts: tuple[int, ...]
-    advice: Advice
-
-    @property
-    def tokens(self) -> int:
-        return self.dataset.size("train")
-
-    @property
-    def tokens_per_step(self) -> int:
-        return int(self.train["batch_size"] * self.train["seq_length"])
-
-    @property
-    def most_steps(self) -> int:
-        """Steps after which more would overfit."""
-        if self.task.rules:
-            return self.task.rules.most_steps(self.dataset)
-        epochs = self.advice.most_epochs(self.tokens, self.optimizer)
-        return max(10, int(epochs * self.tokens / self.tokens_per_step))
-
-    def tokens_for(self, model: ModelConfig) -> float:
-        """Training tokens from which on a model's size is worth its time."""
-        parameters, rules = self.task.num_parameters(model), self.task.rules
-        if rules:
-            return parameters * rules.tokens_per_parameter
-        return heuristics.enough_tokens(parameters, self.tokens, self.optimizer)
-
-    @property
-    def optimizer(self) -> str:
-        return str(self.train["optimizer"])
-
-    @property
-    def minutes(self) -> float:
-        return minutes(self.task, self.dataset, self.budget)
-
-    @property
-    def evaluation_share(self) -> float:
-        """The fraction of the time that evaluations take."""
-        return heuristics.EVALUATION_SHARE if self.dataset.size("valid") else 0.0
-
-    def evaluation_speed(self, speed: float) -> float:
-        """Tokens a second of training -> half of those of evaluations, which compute all logits."""
-        return speed / 2 if self.train["sampled_softmax"] else speed
-
-    def seconds_left(self) -> float:
-        """Seconds for training; every rank has to call it, and rank 0's clock counts."""
-        spent = time.perf_counter() - self.began
-        # Clocks differ, and ranks whose plans differ by a step would wait for each other for ever.
-        shared = self.group.broadcast(repr(spent) if self.group.is_main else "")
-        ending = ENDING_SECONDS + self.task.completing_seconds(self.dataset)
-        return max(0.0, self.minutes * 60 - ending - float(shared))
-
-
 def make_plan(
     task: Task,
     dataset: Dataset,
@@ -176,15 +104,18 @@ def make_plan(
     begins with, whose sizes are kept. UsageError or CorpusError if the values cannot be combined.
     """
     began = time.perf_counter() if began is None else began
-    problem = _problem(task, dataset, given, budget, group, preset, began, model)
+    problem = problem_of(task, dataset, given, budget, group, preset, began, model)
     # This order, because batch and window decide the speed, and the speed how large a model can be.
     chosen, measured = _choose(problem)
+    other = problem.at_speed(measured.tokens_per_second)
+    if other.optimizer != problem.optimizer:
+        # This machine reads the text more often, or less, than the usual one.
+        problem = other
+        chosen, measured = _choose(problem, near=chosen)
     speed = measured.tokens_per_second
-    problem = replace(problem, train=problem.train | {"threads": measured.threads})
     # On a slow machine a step is smaller: it is the number of steps that counts.
-    read = read_in_larger_steps(task, dataset, problem.budget, problem.optimizer, speed)
-    shape = batch_shape(task, dataset, problem.given, group, read)
-    problem = replace(problem, train=problem.train | shape)
+    problem = problem.at_speed(speed, problem.optimizer)
+    problem = replace(problem, train=problem.train | {"threads": measured.threads})
     steps = _steps(problem, speed)
     # A number that the user chose is obeyed, however much it overfits.
     most = 0 if problem.budget.steps or problem.budget.epochs else problem.most_steps
@@ -204,44 +135,11 @@ def make_plan(
     )  # fmt: skip
 
 
-def _problem(
-    task: Task,
-    dataset: Dataset,
-    given: Mapping[str, Any],
-    budget: Budget,
-    group: Group,
-    preset: Preset | None,
-    began: float,
-    model: Checkpoint | None = None,
-) -> _Problem:
-    """What is known before any size is chosen: all that is given, and what the speed depends on."""
-    tokens = dataset.size("train")
-    values = dict(preset.given if preset else {}) | dict(given)
-    values |= task.sizes_from(model) if model else {}
-    advice = finetuning.advice(task, dataset, model, group) if model else heuristics
-    expected = tokens_read(task, dataset, budget)
-    # Presets are as published, and tasks with rules of their own have small outputs.
-    size = 0 if preset or task.rules else task.model_config(dataset, {}).vocab_size
-    planned = task.rules.optimizer if task.rules else advice.optimizer(tokens, expected, size)
-    optimizer = values.get("optimizer", planned)
-    read = read_in_larger_steps(task, dataset, budget, optimizer)
-    shape = batch_shape(task, dataset, values, group, read)
-    names = {item.name for item in dataclasses.fields(TrainConfig)}
-    own = {name: value for name, value in values.items() if name in names}
-    if preset:
-        # The preset's lengths in steps follow from its batch; fields in `own` override them.
-        own = preset.in_steps(tokens / (shape["batch_size"] * shape["seq_length"])) | own
-        if not (budget.minutes or budget.epochs or budget.steps):
-            budget = replace(budget, epochs=preset.epochs)
-    sampled = heuristics.sampled_softmax(size, group.device.type)
-    train = {"threads": available_threads(), "optimizer": optimizer, **shape}
-    train |= {"sampled_softmax": sampled} | own
-    counts = choices(train["threads"], "threads" in own, group)
-    return _Problem(task, dataset, values, train, budget, group, began, counts, advice)
+def _choose(problem: Problem, near: ModelConfig | None = None) -> tuple[ModelConfig, Speed]:
+    """The largest size that data and budget can train, and its measured speed.
 
-
-def _choose(problem: _Problem) -> tuple[ModelConfig, Speed]:
-    """The largest size that data and budget can train, and its measured speed."""
+    near: a size that is measured first; None for the middle one.
+    """
     candidates = _candidates(problem)
     budget = problem.budget
     if budget.steps or budget.epochs:
@@ -251,10 +149,11 @@ def _choose(problem: _Problem) -> tuple[ModelConfig, Speed]:
         # The tokens are known without a speed: only the chosen model is measured, for its costs.
         chosen = (enough or candidates[:1])[-1]
         return chosen, _speed(problem, chosen)
-    return _choose_by_time(problem, candidates)
+    first = len(candidates) // 2 if near is None else candidates.index(near)
+    return _choose_by_time(problem, candidates, first)
 
 
-def _candidates(problem: _Problem) -> list[ModelConfig]:
+def _candidates(problem: Problem) -> list[ModelConfig]:
     """The models to choose from, smallest first, none too large for the data; at least one."""
     size_of = problem.task.num_parameters
     rules = problem.task.rules
@@ -273,10 +172,12 @@ def _candidates(problem: _Problem) -> list[ModelConfig]:
     return [c for c in configs if size_of(c) <= bound] or configs[:1]
 
 
-def _choose_by_time(problem: _Problem, candidates: list[ModelConfig]) -> tuple[ModelConfig, Speed]:
-    """Measure the middle size, then go up or down until a size fits its budget of tokens."""
-    # From the middle, because each measurement takes seconds of the time that is to be planned.
-    index = len(candidates) // 2
+def _choose_by_time(
+    problem: Problem, candidates: list[ModelConfig], first: int
+) -> tuple[ModelConfig, Speed]:
+    """Measure the first size, then go up or down until a size fits its budget of tokens."""
+    # Few of them, because each measurement takes seconds of the time that is to be planned.
+    index = first
     speeds: dict[int, Speed] = {}
     begun = problem.seconds_left()
     while True:
@@ -301,7 +202,7 @@ def _choose_by_time(problem: _Problem, candidates: list[ModelConfig]) -> tuple[M
 
 
 def _guess(
-    problem: _Problem, candidates: list[ModelConfig], speed: Speed, left: float
+    problem: Problem, candidates: list[ModelConfig], speed: Speed, left: float
 ) -> tuple[ModelConfig, Speed]:
     """Models up to the one that was measured -> the largest that fits the time by a rough guess."""
     size_of, most = problem.task.num_parameters, problem.most_steps * problem.tokens_per_step
@@ -315,7 +216,7 @@ def _guess(
     return candidates[-1], speed
 
 
-def _speed(problem: _Problem, model: ModelConfig) -> Speed:
+def _speed(problem: Problem, model: ModelConfig) -> Speed:
     """A model's speed, measured longer if more time depends on it."""
     # Up to four times as long, for sixteen minutes and more, and a quarter for a few seconds.
     times = min(4.0, max(0.25, min(1.0, problem.minutes), problem.minutes / 4))
@@ -325,14 +226,14 @@ def _speed(problem: _Problem, model: ModelConfig) -> Speed:
     )
 
 
-def _known_train_fields(problem: _Problem, model: ModelConfig) -> dict[str, Any]:
+def _known_train_fields(problem: Problem, model: ModelConfig) -> dict[str, Any]:
     """The fields of TrainConfig that are known once the model is."""
     # First, so that a precision that was given replaces it.
     precision = {"precision": best_precision(model, problem.group)}
     return precision | problem.train | {"optimizer": problem.optimizer}
 
 
-def _model(problem: _Problem, size: tuple[int, int]) -> ModelConfig:
+def _model(problem: Problem, size: tuple[int, int]) -> ModelConfig:
     """Layers and units -> a model configuration with the user's values."""
     layers, hidden = size
     given = problem.given
@@ -348,7 +249,7 @@ def _model(problem: _Problem, size: tuple[int, int]) -> ModelConfig:
     return problem.task.model_config(problem.dataset, chosen)
 
 
-def _steps(problem: _Problem, speed: float) -> int:
+def _steps(problem: Problem, speed: float) -> int:
     budget, per_step = problem.budget, problem.tokens_per_step
     if budget.steps:
         return budget.steps
@@ -362,7 +263,7 @@ def _steps(problem: _Problem, speed: float) -> int:
     return min(MOST_STEPS, problem.most_steps, max(1, int(seconds * speed / per_step)))
 
 
-def _train_config(problem: _Problem, model: ModelConfig, steps: int, speed: float) -> TrainConfig:
+def _train_config(problem: Problem, model: ModelConfig, steps: int, speed: float) -> TrainConfig:
     """The complete TrainConfig: known values, else those that suit size, speed and steps."""
     seconds_per_step = problem.tokens_per_step / speed
     valid, seconds = problem.dataset.size("valid"), steps * seconds_per_step

@@ -16,7 +16,8 @@ from charrnn.config import ModelConfig, TrainConfig
 from charrnn.data.batches import steps_for
 from charrnn.errors import UsageError
 from charrnn.training.planner.heuristics import EVALUATION_SHARE
-from charrnn.training.planner.plan import ENDING_SECONDS, MOST_STEPS, Plan
+from charrnn.training.planner.plan import MOST_STEPS, Plan
+from charrnn.training.planner.problem import ENDING_SECONDS
 
 SCHEDULE_LENGTHS = ("warmup_steps", "hold_steps", "decay_every")
 """Lengths in steps that belong to the schedule, and shrink or grow with it."""

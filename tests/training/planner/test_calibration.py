@@ -250,17 +250,19 @@ def test_the_given_threads_are_used(
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.parametrize("able", [True, False])
 @pytest.mark.parametrize("flag", [*CPU_FLAGS, "none"])
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("units", [MIN_BFLOAT16_UNITS - 1, MIN_BFLOAT16_UNITS])
 def test_bfloat16_is_chosen_where_processor_and_model_make_it_pay(
-    flag: str, cell: str, units: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    flag: str, able: bool, cell: str, units: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(calibration, "has_bfloat16_lstm", lambda: able)
     info = tmp_path / "cpuinfo"
     info.write_text(f"processor : 0\nflags : fpu avx512f {flag} sse\n")
     monkeypatch.setattr(calibration, "CPU_INFO", info)
     model = tiny_model(cell, hidden_size=units, embedding_size=MIN_BFLOAT16_UNITS)
-    pays = flag != "none" and cell == "lstm" and units == MIN_BFLOAT16_UNITS
+    pays = able and flag != "none" and cell == "lstm" and units == MIN_BFLOAT16_UNITS
     assert best_precision(model, ALONE) == ("bfloat16" if pays else "float32")
 
 

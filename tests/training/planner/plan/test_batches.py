@@ -109,9 +109,34 @@ def test_soap_reads_a_long_text_in_larger_steps_while_these_are_enough(
     ],
 )
 def test_soap_is_for_texts_that_are_short_or_read_a_few_times(
-    tokens: int, values: dict[str, Any], optimizer: str
+    tokens: int, values: dict[str, Any], optimizer: str, machine: Machine
 ) -> None:
+    machine.power = 1.6e10
     assert planned(tokens, **values).train_config.optimizer == optimizer
+
+
+def test_the_optimizer_is_that_of_the_measured_speed(machine: Machine) -> None:
+    # At the usual speed ten minutes are some seventeen epochs, here they are three.
+    machine.power = 1e9
+    slow = planned(10**6, minutes=10.0)
+    assert (slow.train_config.optimizer, slow.epochs < 8) == ("soap", True)
+    machine.power = 1e12
+    fast = planned(10**6, minutes=4.0)
+    assert (fast.train_config.optimizer, fast.epochs > 8) == ("adamw", True)
+    kept = planned(10**6, minutes=4.0, optimizer="soap")
+    assert kept.train_config.optimizer == "soap"
+
+
+def test_another_optimizer_begins_with_the_size_that_was_found(machine: Machine) -> None:
+    machine.power = 1e9
+    planned(10**6, minutes=10.0, optimizer="adamw")
+    by_adamw = list(machine.measured)
+    machine.measured.clear()
+    plan = planned(10**6, minutes=10.0)
+    assert plan.train_config.optimizer == "soap"
+    assert machine.measured[: len(by_adamw)] == by_adamw
+    # The size that was found, and its neighbours: not from the middle again.
+    assert 1 <= len(machine.measured) - len(by_adamw) <= 2
 
 
 def test_what_is_read_often_keeps_small_steps(machine: Machine) -> None:

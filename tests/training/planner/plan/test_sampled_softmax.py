@@ -56,7 +56,7 @@ def test_a_run_learns_and_says_what_has_no_effect(tmp_path: Path) -> None:
         return charrnn.load(run, threads=1).evaluate().loss
 
     part = charrnn.train(source, name="part", sampled_softmax=12, **asked)
-    assert loss(part) < 0.6 * loss(charrnn.train(source, name="one", **asked | {"steps": 1}))
+    assert loss(part) < 0.7 * loss(charrnn.train(source, name="one", **asked | {"steps": 1}))
     asked |= {"steps": 2, "sampled_softmax": 5_000}
     notes: list[str] = []
     charrnn.train(source, name="all", on_note=notes.append, **asked)
