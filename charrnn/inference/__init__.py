@@ -1,6 +1,7 @@
 """A checkpoint -> text, without torch.
 
 nodes        parts of ONNX graphs: products in float32 or int8, one step of each cell
+saturation   whether products of bytes are right on this processor
 graphs       a checkpoint -> ONNX models that read a token or a sequence
 onnx_document what an exported ONNX file says of its use to other programs
 bidirectional a recurrent layer that reads texts both ways, as ONNX nodes

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from charrnn.checkpoints.checkpoint import Arrays
 from charrnn.config import CELLS, ModelConfig
+from charrnn.inference.saturation import signed_bytes_saturate
 
 OPSET, IR = 17, 8
 """The versions of ONNX that all graphs are written in."""
@@ -85,8 +86,12 @@ def int8_product(
     # The input is uint8 around 128, because x86 processors multiply unsigned by signed bytes.
     zero = nodes.constant(f"{name}.zero", np.array(128, np.uint8))
     nodes.node("QuantizeLinear", [source, unit, zero], [f"{name}.source"])
-    matrix = nodes.constant(f"{name}.weights", values)
-    nodes.node("MatMulInteger", [f"{name}.source", matrix, zero], [f"{name}.whole"])
+    operands = [f"{name}.source", nodes.constant(f"{name}.weights", values), zero]
+    if signed_bytes_saturate():
+        # The same integers around 128: slower, and right.
+        nodes.constant(f"{name}.weights", (values.astype(np.int16) + 128).astype(np.uint8))
+        operands.append(zero)
+    nodes.node("MatMulInteger", operands, [f"{name}.whole"])
     nodes.node("Cast", [f"{name}.whole"], [f"{name}.float"], to=FLOAT)
     scales = nodes.constant(f"{name}.scales", scale * step)
     nodes.node("Mul", [f"{name}.float", scales], [f"{name}.product"])

@@ -14,6 +14,7 @@ from onnxruntime import InferenceSession
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.config import CELLS, state_shapes
 from charrnn.evaluation.scores import score_tokens
+from charrnn.inference import nodes
 from charrnn.inference.engine import Engine, State
 from charrnn.inference.generation import SamplingParams, begin, generate
 from charrnn.inference.nodes import (
@@ -25,6 +26,7 @@ from charrnn.inference.nodes import (
     int8_product,
     quantize,
 )
+from charrnn.inference.saturation import signed_bytes_saturate
 from tests.support.tiny import TEXT, TinyTextModel, smallest_checkpoint
 
 MATRICES = arrays(
@@ -129,6 +131,19 @@ def test_the_error_of_an_int8_product_is_at_most_that_of_its_two_roundings(bound
     error = np.abs(run(small, x, 7) - expected)
     assert error.max() > 0
     assert np.all(error <= 1.01 * (of_inputs + of_weights) + 1e-5)
+
+
+@pytest.mark.parametrize("saturate", [True, signed_bytes_saturate()])
+def test_the_largest_bytes_are_multiplied_right_on_every_processor(
+    saturate: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "signed_bytes_saturate", lambda: saturate)
+    # Without VNNI two products of signed bytes do not fit in the 16 bits that they are added in.
+    weights = np.array([[1.0] * 40, [-1.0] * 40, [1.0, -1.0] * 20], np.float32)
+    x = np.stack([np.ones(40), -np.ones(40), np.resize([1.0, -1.0], 40)]).astype(np.float32)
+    part = Nodes()
+    part.add(int8_product("out", "x", weights, part.constant("bias", np.zeros(3, np.float32)), 1.0))
+    assert run(part, x, 3) == pytest.approx(x @ weights.T, abs=1e-3)
 
 
 def test_an_input_beyond_its_bound_is_clipped() -> None:
