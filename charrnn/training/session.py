@@ -146,7 +146,7 @@ def _train(session: Session, hooks: Hooks) -> None:
     is_main = session.group.is_main
     wanted, cell = session.plan.train_config.precision, session.plan.model_config.cell
     if is_main and wanted == "bfloat16" and not in_bfloat16(wanted, cell, session.group.device):
-        hooks.on_note("this processor has no bfloat16 for an LSTM: training is in float32")
+        hooks.on_note("this processor cannot train an LSTM in bfloat16: it is trained in float32")
     for event in trainer.train(
         session.plan,
         session.dataset,

@@ -199,5 +199,8 @@ def test_a_run_in_bfloat16_goes_on_where_there_is_none(
     monkeypatch.setattr(device, "has_bfloat16_lstm", lambda: False)
     again: dict[str, Any] = {"runs_dir": tmp_path, "more_steps": 4, "on_note": notes.append}
     run = charrnn.resume("run", **again)
-    assert notes.count("this processor has no bfloat16 for an LSTM: training is in float32") == 1
+    assert (
+        notes.count("this processor cannot train an LSTM in bfloat16: it is trained in float32")
+        == 1
+    )
     assert run.description()["plan"]["train"]["precision"] == "bfloat16"
