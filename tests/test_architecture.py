@@ -20,8 +20,8 @@ ORDER = (
 
 HOMES = {
     "torch": ("models", "training", "tasks", "evaluation.gradient_flow", "cli.gradients"),
-    "onnx": ("inference.graphs",),
-    "onnxruntime": ("inference.engine",),
+    "onnx": ("inference.graphs", "inference.saturation"),
+    "onnxruntime": ("inference.engine", "inference.saturation"),
     "safetensors": ("checkpoints.container",),
     "filelock": ("checkpoints.run",),
     "sentencepiece": ("tokenizers.subword",),
