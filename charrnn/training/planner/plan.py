@@ -176,7 +176,7 @@ def _choose_by_time(
     problem: Problem, candidates: list[ModelConfig], first: int
 ) -> tuple[ModelConfig, Speed]:
     """Measure the first size, then go up or down until a size fits its budget of tokens."""
-    # Few of them, because each measurement takes seconds of the time that is to be planned.
+    # Only neighbours, because each measurement takes seconds of the time that is to be planned.
     index = first
     speeds: dict[int, Speed] = {}
     begun = problem.seconds_left()

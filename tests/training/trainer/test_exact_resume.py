@@ -75,8 +75,6 @@ def test_every_technique_matters_and_continues_bit_for_bit(
     name: str, corpus: Corpus, tmp_path: Path
 ) -> None:
     train, model = TECHNIQUES[name]
-    if name == "bfloat16" and not has_bfloat16_lstm():
-        pytest.skip("on this processor it is float32")
     plan = plan_for(corpus, train=train, **model)
     whole = carry_out(plan, corpus, a_run(tmp_path, "whole"))
     run = a_run(tmp_path, "stopped")
@@ -86,7 +84,9 @@ def test_every_technique_matters_and_continues_bit_for_bit(
     assert last == bytes_of_step(a_run(tmp_path, "whole"), STEPS)
     plain = a_run(tmp_path, "plain")
     carry_out(plan_for(corpus), corpus, plain)
-    assert digest(newest(run).weights) != digest(newest(plain).weights)
+    # A processor that has no LSTM in bfloat16 trains it in float32, and resumes it all the same.
+    matters = name != "bfloat16" or has_bfloat16_lstm()
+    assert (digest(newest(run).weights) != digest(newest(plain).weights)) == matters
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -49,14 +49,14 @@ def test_evaluations_are_expected_to_take_as_long_as_training() -> None:
 
 def test_a_run_learns_and_says_what_has_no_effect(tmp_path: Path) -> None:
     source = tmp_path / "text.txt"
-    source.write_text(sentences(6_000))
-    asked: dict[str, Any] = {"runs_dir": tmp_path, "tokenizer": "word", "steps": 150, "threads": 1}
+    source.write_text(sentences(12_000))
+    asked: dict[str, Any] = {"runs_dir": tmp_path, "tokenizer": "word", "steps": 200, "threads": 1}
 
     def loss(run: Run) -> float:
         return charrnn.load(run, threads=1).evaluate().loss
 
     part = charrnn.train(source, name="part", sampled_softmax=12, **asked)
-    assert loss(part) < 0.7 * loss(charrnn.train(source, name="one", **asked | {"steps": 1}))
+    assert loss(part) < 0.6 * loss(charrnn.train(source, name="one", **asked | {"steps": 1}))
     asked |= {"steps": 2, "sampled_softmax": 5_000}
     notes: list[str] = []
     charrnn.train(source, name="all", on_note=notes.append, **asked)
