@@ -31,11 +31,11 @@ class CharRNNError(Exception):
     """An error that the user can act on: what went wrong, and what to do about it.
 
     The command line prints it as one line, `problem; remedy`, and exits with its class's code.
-    is_told: whether another process of the same training has said it.
+    is_reported: whether another process of the same training has said it.
     """
 
     exit_code = 1
-    is_told = False
+    is_reported = False
 
     def __init__(self, problem: str, remedy: str) -> None:
         # `str` of the error is the whole line, so it reads the same in a traceback and in a log.

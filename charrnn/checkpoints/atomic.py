@@ -153,7 +153,7 @@ def check_target(path: Path, force: bool) -> None:
     StorageError if its folder cannot be written to.
 
     force: whether an existing file may be replaced. A link, pipe, device or folder never is: a
-    rename would put a file in its place, and what it stands for would not be written.
+    rename would put a file in its place, and what it names would not be written.
     """
     if path.name in ("", "..") or path.name == path.suffix or path.is_dir():
         raise UsageError(f"{path} is not the name of a file", "give a name such as model.onnx")

@@ -73,13 +73,13 @@ def _follows(names: str) -> Callable[[Values], bool]:
 
 def _filter_effects() -> Iterator[Effect]:
     """What each parameter of a filter needs: a search that draws, the filter, what switches it."""
-    for spelled, spec in FILTERS.items():
+    for sampler, spec in FILTERS.items():
         switches = {name: each for name, each in spec.parameters.items() if each.switch}
         for name, each in spec.parameters.items():
             own = {each.needs: switches[each.needs]} if each.needs else switches
             yield Effect(name, _lacks("beam"), "with --beam", neutral=each.default)
-            listed = f"unless --samplers lists {spelled}"
-            yield Effect(name, _follows(spelled), listed, "add it", neutral=each.default)
+            listed = f"unless --samplers lists {sampler}"
+            yield Effect(name, _follows(sampler), listed, "add it", neutral=each.default)
             if not each.switch:
                 flags = " or ".join("--" + switch.replace("_", "-") for switch in own)
                 yield Effect(name, _any_on(own), f"without {flags}", f"add {flags}")
@@ -276,7 +276,7 @@ OPTIONAL_VALUE = {"--known-words": CORPUS}
 
 
 def with_values(arguments: list[str]) -> list[str]:
-    """Arguments -> the same, where an option without its value has the one it stands for.
+    """Arguments -> the same, where an option without its value has its implied value.
 
     What follows it is its value only if it is a file.
 

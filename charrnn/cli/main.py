@@ -183,7 +183,7 @@ def _internal(error: Exception) -> CharRNNError:
 def _report(error: CharRNNError) -> int:
     from charrnn.cli import terminal
 
-    if error.is_told or _is_said_by_another(error):
+    if error.is_reported or _is_said_by_another(error):
         _record(error, SECONDS_TO_SPEAK)
         # torchrun ends all as soon as one has ended, and that should be the one that says why.
         signal.signal(signal.SIGTERM, lambda *_: os._exit(error.exit_code))

@@ -176,7 +176,7 @@ def whole_lines(texts: Iterable[str], patient: bool = False) -> Iterator[str]:
 
 
 def is_expanded(name: str) -> bool:
-    """Whether a command-line argument may stand for several files: a folder or a glob."""
+    """Whether a command-line argument may name several files: a folder or a glob."""
     return name != STDIN and (os.path.isdir(name) or not os.path.lexists(name))
 
 

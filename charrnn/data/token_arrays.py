@@ -20,7 +20,7 @@ CHUNK = 1 << 22
 class Split:
     """One part of a corpus: a token array (N,) on disk, and the characters it encodes.
 
-    unknown: tokens that stand for a word without an id, whose characters cost unknown_nats.
+    unknown: tokens that represent a word without an id, whose characters cost unknown_nats.
     """
 
     path: Path

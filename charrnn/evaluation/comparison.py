@@ -56,7 +56,7 @@ class RunSummary:
     """One run of a comparison.
 
     settings: of model, training and data, by name. problem: a note on unreadable lines of its log.
-    unpriced: the share of the validation part's tokens that stand for a word without an id, whose
+    unpriced: the share of the validation part's tokens that represent a word without an id, whose
     characters cost nothing in runs of version 0.1.
     """
 

@@ -55,7 +55,7 @@ EXACT = Pricing()
 class Score:
     """Total nats of a text under a model, over so many tokens and characters.
 
-    unknown: tokens that stand for a word without an id, whose characters cost unknown_nats: these
+    unknown: tokens that represent a word without an id, whose characters cost unknown_nats: these
     are a part of nats, and not of the loss per token, which is of ids alone.
 
     >>> score = Score(nats=69.3, tokens=50, characters=100)

@@ -18,11 +18,11 @@ from charrnn.inference.known_words import KnownWordsConstraint
 from charrnn.inference.patterns import RegexConstraint
 from charrnn.inference.sampling import Filter, bias
 from charrnn.inference.sampling.base import RULED_OUT, Context, Logits
-from charrnn.inference.text_tracker import Saved, TextTracker, document_ends, is_spelled
+from charrnn.inference.text_tracker import Saved, TextTracker, document_ends, uses_byte_fallback
 from charrnn.tokenizers import Tokenizer
 
 CORPUS = "corpus"
-"""The value of `known_words` that stands for the words of the training text."""
+"""The value of `known_words` that means the words of the training text."""
 
 Ends = Callable[[int, int], bool]
 """Sample index and drawn id -> whether the id ends the text instead of belonging to it."""
@@ -118,8 +118,8 @@ class AllowConstraint:
         self._tracker = TextTracker(tokenizer)
         known = set(characters)
         # A character with a token of its own is written by it.
-        spelled = [c.encode().hex() for c in known if is_spelled(c, tokenizer)]
-        self._beginnings = {each[:end] for each in spelled for end in range(1, len(each) + 1)}
+        fallbacks = [c.encode().hex() for c in known if uses_byte_fallback(c, tokenizer)]
+        self._beginnings = {each[:end] for each in fallbacks for end in range(1, len(each) + 1)}
         pieces = self._tracker.pieces
         whole = np.array([bool(piece) and set(piece) <= known for piece in pieces])
         # The end of a document is no character.

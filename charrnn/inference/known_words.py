@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from charrnn.errors import UsageError
 from charrnn.inference.masks import MOST_CACHED, MaskConstraint, Node
-from charrnn.inference.text_tracker import is_spelled, token_digits, token_texts
+from charrnn.inference.text_tracker import token_digits, token_texts, uses_byte_fallback
 from charrnn.inference.word_automaton import (
     CLOSED,
     CONTROL,
@@ -188,7 +188,7 @@ class KnownWordsConstraint(MaskConstraint[Place]):
                 continue
             if character in self._tree:
                 yield from self._below(self._tree[character], after)
-            if self._parts and self._is_spelled(character) and self._is_alive(after):
+            if self._parts and self._falls_back(character) and self._is_alive(after):
                 digits = character.encode().hex()
                 # Of the two lengths a tokenizer has one.
                 yield from (self._parts[d] for d in (digits[:1], digits[:2]) if d in self._parts)
@@ -208,9 +208,9 @@ class KnownWordsConstraint(MaskConstraint[Place]):
         text, rest = complete(digits)
         if text and (rest or len(text) > 1):
             return False
-        for each in (text,) if text else self._spelled.get(digits, ()):
+        for each in (text,) if text else self._fallbacks.get(digits, ()):
             after = self.automaton.step(state, each)
-            if after is not None and self._is_spelled(each) and self._is_alive(after):
+            if after is not None and self._falls_back(each) and self._is_alive(after):
                 return True
         return False
 
@@ -226,11 +226,11 @@ class KnownWordsConstraint(MaskConstraint[Place]):
         return [
             each
             for each in self._parts
-            if any(kind_of(found) in BETWEEN for found in self._spelled.get(each, ()))
+            if any(kind_of(found) in BETWEEN for found in self._fallbacks.get(each, ()))
         ]
 
     @functools.cached_property
-    def _spelled(self) -> dict[str, list[str]]:
+    def _fallbacks(self) -> dict[str, list[str]]:
         """Digits -> characters that begin so and are listed: those of words, and some others.
 
         Of the others there is one for each beginning, because all can follow where one can.
@@ -238,13 +238,13 @@ class KnownWordsConstraint(MaskConstraint[Place]):
         found: dict[str, list[str]] = {}
         allowed = self.automaton.allowed
         for character in sorted(set("".join(self.automaton.words))):
-            if self._is_spelled(character):
+            if self._falls_back(character):
                 self._note(found, character)
         last = ""
         for character in _between_characters() if allowed is None else sorted(allowed):
             digits = character.encode().hex()[:-1]
             is_new = allowed is not None or digits != last
-            if is_new and kind_of(character) in BETWEEN and self._is_spelled(character):
+            if is_new and kind_of(character) in BETWEEN and self._falls_back(character):
                 self._note(found, character)
                 last = digits
         return found
@@ -254,16 +254,16 @@ class KnownWordsConstraint(MaskConstraint[Place]):
         for end in range(1, len(digits)):
             found.setdefault(digits[:end], []).append(character)
 
-    def _is_spelled(self, character: str) -> bool:
-        """Whether a character has no token of its own, and all that spell it are sampled."""
-        if character not in self._known_spelled:
+    def _falls_back(self, character: str) -> bool:
+        """Whether a character has no token of its own, and those of its bytes are sampled."""
+        if character not in self._known_fallbacks:
             ids = set(self._tokenizer.encode(character).tolist())
-            own = is_spelled(character, self._tokenizer) and not ids & self._unsampled
-            self._known_spelled[character] = own
-        return self._known_spelled[character]
+            own = uses_byte_fallback(character, self._tokenizer) and not ids & self._unsampled
+            self._known_fallbacks[character] = own
+        return self._known_fallbacks[character]
 
     @functools.cached_property
-    def _known_spelled(self) -> dict[str, bool]:
+    def _known_fallbacks(self) -> dict[str, bool]:
         return {}
 
 

@@ -1,6 +1,6 @@
 """An engine that begins every document with a label, whoever reads with it.
 
-The id that begins a document stands for itself and the label after it. So prompts, scores, beam
+The id that begins a document represents itself and the label after it. So prompts, scores, beam
 search and state files of a labelled model need to know nothing of labels.
 """
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from charrnn.errors import UsageError
 from charrnn.inference.known_words import KnownWordsConstraint
 from charrnn.inference.sampling.base import RULED_OUT, Context, Logits
-from charrnn.inference.text_tracker import Saved, TextTracker, document_ends, is_spelled
+from charrnn.inference.text_tracker import Saved, TextTracker, document_ends, uses_byte_fallback
 from charrnn.inference.word_automaton import WordState
 from charrnn.inference.word_pattern import rest_of_text
 from charrnn.tokenizers import Tokenizer
@@ -72,7 +72,9 @@ class RegexConstraint:
         self._half_bytes = [i for i, each in enumerate(digits) if len(each) == 1]
         self._halves = [int(digits[i], 16) for i in self._half_bytes]
         # An ASCII character with a token of its own is written by it, not by half-bytes.
-        self._spelled = np.array([b > 127 or is_spelled(chr(b), tokenizer) for b in range(BYTES)])
+        self._fallbacks = np.array(
+            [b > 127 or uses_byte_fallback(chr(b), tokenizer) for b in range(BYTES)]
+        )
         self._excluded = ends or [
             i for i, piece in enumerate(self._tracker.pieces) if lines and "\n" in piece
         ]
@@ -130,7 +132,7 @@ class RegexConstraint:
         kept, following, is_match = self._automaton.mask(matcher)
         kept[self._excluded] = False
         if self._half_bytes:
-            following &= self._spelled
+            following &= self._fallbacks
             if len(begun) % 2:
                 # Only the second half of the byte can follow its first half.
                 kept[:] = False

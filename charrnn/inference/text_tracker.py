@@ -118,8 +118,8 @@ def token_digits(tokenizer: Tokenizer) -> list[str]:
     return digits
 
 
-def is_spelled(character: str, tokenizer: Tokenizer) -> bool:
-    """Whether a character has no token of its own and takes several."""
+def uses_byte_fallback(character: str, tokenizer: Tokenizer) -> bool:
+    """Whether a character has no token of its own and takes several, those of its bytes."""
     return len(tokenizer.encode(character)) > 1
 
 

@@ -124,9 +124,9 @@ class CharTokenizer(Tokenizer):
         if not is_unknown.any():
             return ids
         unknown = points[is_unknown]
-        spelled = to_bytes(unknown.tobytes().decode("utf-32-le", "surrogatepass"))
-        raw = np.frombuffer(spelled, np.uint8)
-        # A surrogate stands for one undecodable byte; else the code point decides the length.
+        written = to_bytes(unknown.tobytes().decode("utf-32-le", "surrogatepass"))
+        raw = np.frombuffer(written, np.uint8)
+        # A surrogate is one undecodable byte; else the code point decides the length.
         lengths = 1 + np.sum(unknown[:, None] >= np.array([0x80, 0x800, 0x10000]), 1)
         lengths[(unknown >= 0xD800) & (unknown < 0xE000)] = 1
         sizes = np.ones(len(ids), np.int64)
@@ -204,10 +204,10 @@ def _least(counts: NDArray[np.int64]) -> int:
     return int(counts.max()) + 1 if least > 2 and is_little else least
 
 
-def _note(different: int, spelled: int, least: int) -> str:
+def _note(different: int, rare: int, least: int) -> str:
     """What the user should know of a minimum count that was chosen for a text."""
     note = (
-        f"{spelled:,} of {different:,} characters occur fewer than {least} times and are encoded "
+        f"{rare:,} of {different:,} characters occur fewer than {least} times and are encoded "
         "as bytes; --min-count 1 gives each its own token"
     )
     if different > MOST_CHARACTERS:

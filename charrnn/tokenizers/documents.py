@@ -16,7 +16,7 @@ A noncharacter, which Unicode reserves for internal use (23.7): no text to learn
 
 
 class DocumentTokenizer(Tokenizer):
-    """Any tokenizer, and after its ids one that stands for END.
+    """Any tokenizer, and after its ids one that represents END.
 
     >>> from charrnn.tokenizers.byte import ByteTokenizer
     >>> DocumentTokenizer(ByteTokenizer()).encode("hi" + END).tolist()

@@ -154,7 +154,7 @@ class WordTokenizer(Tokenizer):
         kept = [word for word in ranked[:most] if counts[word] >= least and word not in out]
         known = set(kept)
         rest = [word for word in ranked if word not in known]
-        # Evenly spread over the alphabet and the counts, so that they stand for all of them.
+        # Evenly spread over the alphabet and the counts, so that they represent all of them.
         stride = -(-len(rest) // EXAMPLES) or 1
         dropped = [word for word in rest[::stride] if not SURROGATE.search(word)]
         tokenizer = cls([NEWLINE, *kept], split, NEWEST, dropped)

@@ -74,14 +74,14 @@ def _tell(error: CharRNNError) -> None:
         if store is not None:
             found = json.loads(store.compare_set(KEY, "", json.dumps(own)).decode())
             same = found.get("problem") == error.problem
-            error.is_told = same and found.get("rank") != own["rank"]
+            error.is_reported = same and found.get("rank") != own["rank"]
 
 
 def _error_of(text: str) -> CharRNNError:
     """What `_tell` wrote -> the same error, which its own process has printed."""
     received = json.loads(text)
     error = CharRNNError(str(received["problem"]), str(received["remedy"]))
-    error.exit_code, error.is_told = int(received["code"]), True
+    error.exit_code, error.is_reported = int(received["code"]), True
     return error
 
 
@@ -200,7 +200,7 @@ def joined(device: str) -> Iterator[Group]:
     try:
         yield group
     except CharRNNError as error:
-        if group.world_size > 1 and not error.is_told:
+        if group.world_size > 1 and not error.is_reported:
             _tell(error)
         raise
     finally:

@@ -311,7 +311,7 @@ def test_what_another_process_has_told_is_not_said_again(
     line = "charrnn: error: the text is gone; bring it back"
     assert (message["message"], message["extraInfo"]["py_callstack"]) == (line, line)
     assert message["extraInfo"]["timestamp"].isdigit()
-    error.is_told = True
+    error.is_reported = True
     done = trained.run("sample", stdin=b"", device="", **variables)
     assert (done.code, done.raw, done.err) == (3, b"", "")
 

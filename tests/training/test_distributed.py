@@ -323,16 +323,16 @@ def test_what_one_process_has_told_another_raises_without_saying_it(
     monkeypatch.setenv("RANK", "1")
     first = CorpusError("the text is gone", "bring it back")
     distributed._tell(first)
-    assert not first.is_told
+    assert not first.is_reported
     heard = distributed._heard()
     assert heard is not None
-    assert (str(heard), heard.exit_code, heard.is_told) == (str(first), 3, True)
+    assert (str(heard), heard.exit_code, heard.is_reported) == (str(first), 3, True)
     # The same error in another process is told already; another error is not.
     monkeypatch.setenv("RANK", "0")
     same, other = CorpusError(first.problem, first.remedy), CorpusError("all is lost", "weep")
     for error in (same, other):
         distributed._tell(error)
-    assert (same.is_told, other.is_told) == (True, False)
+    assert (same.is_reported, other.is_reported) == (True, False)
 
 
 def test_where_the_store_is_gone_nothing_is_told_and_nothing_fails(
@@ -343,7 +343,7 @@ def test_where_the_store_is_gone_nothing_is_told_and_nothing_fails(
     monkeypatch.setenv("MASTER_PORT", "1")
     error = CorpusError("the text is gone", "bring it back")
     distributed._tell(error)
-    assert not error.is_told
+    assert not error.is_reported
     assert distributed._heard() is None
     monkeypatch.delenv("MASTER_PORT")
     assert distributed._heard() is None

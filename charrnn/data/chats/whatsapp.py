@@ -111,7 +111,7 @@ def messages(lines: Iterator[str], tally: ChatTally) -> Iterator[Message | None]
 
 
 def _is_media(text: str) -> bool:
-    """Whether a text with a mark stands for a file: `image omitted`, `<attached: 1.jpg>`."""
+    """Whether a text with a mark replaces a file: `image omitted`, `<attached: 1.jpg>`."""
     text = text.strip(f"{MARK} \n")
     # In every language two or three short words, without the end of a sentence.
     return bool(ATTACHED.fullmatch(text)) or (len(text.split()) <= 4 and text[-1:] not in (".", ""))

@@ -110,7 +110,7 @@ def baselines(
     counts the first `limit` tokens of the training part, at most MAX_COUNTED. unknown_nats: what
     the characters of words without an id cost, which a baseline over ids pays as the model does.
     """
-    spelled = unknown_nats / math.log(2)
+    unknown_bits = unknown_nats / math.log(2)
     if text.count(text[0]) == len(text):
         return
     if corpus is not None:
@@ -118,12 +118,12 @@ def baselines(
         size = corpus.tokenizer.vocab_size - len(corpus.tokenizer.unsampled)
         # Of a training part of one character it would be no guess but a claim.
         if size > 1:
-            yield "uniform", (math.log2(size) * len(tokens) + spelled) / len(text)
+            yield "uniform", (math.log2(size) * len(tokens) + unknown_bits) / len(text)
         model = NGram(
             corpus.splits["train"].load()[: limit or MAX_COUNTED], corpus.tokenizer.vocab_size
         )
         bits = -float(np.log2(model.probabilities(tokens)).sum())
-        yield "5-gram", (bits + spelled) / len(text)
+        yield "5-gram", (bits + unknown_bits) / len(text)
     # Undecodable bytes, which the byte tokenizer reads, are compressed as they were in the file.
     raw = text.encode("utf-8", "surrogateescape")
     # mtime=0, because the header holds the time in 32 bits: a clock beyond 2106 would be an error.

@@ -56,7 +56,7 @@ def _selection(config: DataConfig, without: frozenset[str]) -> Selection | None:
 def recorded_files(
     config: DataConfig, found: dict[str, Sources]
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """What run.json records of the parts that folders or globs stand for."""
+    """What run.json records of the files that folders or globs name."""
     named = {"train": config.sources, "valid": config.valid, "test": config.test}
     return tuple(
         (name, tuple(map(str, source.files)))

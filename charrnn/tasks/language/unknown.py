@@ -57,7 +57,7 @@ class UnknownWords:
 
 
 def pricing(tokenizer: Tokenizer, split: Split) -> Pricing:
-    """How a split's tokens are scored: the mean price stands for each unknown word."""
+    """How a split's tokens are scored: each unknown word costs the mean price."""
     if not split.unknown:
         return Pricing(tokenizer.floor)
     return Pricing(tokenizer.floor, tokenizer.unknown_id, split.unknown_nats / split.unknown)

@@ -112,7 +112,7 @@ class Side:
         text = "".join([*pieces, self.tokenizer.decode(run)])
         return text.removeprefix(" ") if self.spaced else text
 
-    def spelled(self, ids: Sequence[int]) -> list[str]:
+    def token_texts(self, ids: Sequence[int]) -> list[str]:
         """Ids -> the text of each, for a picture of the attention."""
         end, copy = self.end_id, self.copy_id
         return [

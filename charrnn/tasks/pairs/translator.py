@@ -101,8 +101,8 @@ class Translator(Predictor):
             evaluation.text_of(encoder, ids, copied, found),
             found.score,
             found.logprob,
-            tuple(encoder.source.spelled(ids.tolist())),
-            tuple(encoder.target.spelled(found.ids)),
+            tuple(encoder.source.token_texts(ids.tolist())),
+            tuple(encoder.target.token_texts(found.ids)),
             found.attention,
             encoder.encode_source(source)[2],
         )

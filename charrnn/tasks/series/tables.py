@@ -258,7 +258,7 @@ def _names(headers: list[list[str]], width: int, notes: list[str]) -> tuple[str,
         lines = len(headers) - 1
         notes.append(f"{lines} line{'s' * (lines > 1)} below the header left out")
     elif len(headers) > 1:
-        # A name that is written once stands for the empty cells to its right too.
+        # A name that is written once names the empty cells to its right too.
         grouped: list[str] = []
         for cell in first:
             grouped.append(cell or (grouped[-1] if grouped else ""))
