@@ -8,7 +8,9 @@ times that this token occurs before the slice (the backward search of Ferragina 
 
 Smoothing is that of the baselines, interpolated Witten-Bell: after a context seen n times with d
 different followers a token's probability is (count + d * its probability after the shorter
-context) / (n + d); before any context it is 1 / V.
+context) / (n + d); before any context it is 1 / V. Long contexts mostly occur at the same places as
+those that are a token shorter: with s = d / (n + d), k such contexts in a row are one, which leaves
+the shortest s^k and gives 1 - s^k to the counts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +28,10 @@ CACHED = 3
 """Contexts of up to so many tokens return all the time: what follows them is kept."""
 
 CACHED_NUMBERS = 2**22
-"""Probabilities that are kept at most: 34 MB."""
+"""Probabilities that are kept at most, and as many counts: 34 MB each."""
+
+LONG_SLICE = 2_000
+"""Followers of a context that are counted once and kept: indentation, columns of a table."""
 
 COUNTED_SINGLY = 12
 """Up to so many followers are counted one by one, which takes fewer calls."""
@@ -60,6 +65,7 @@ class NGramModel:
         counts = np.bincount(followers, minlength=vocab_size)
         self._starts = [0, *np.cumsum(counts).tolist()]
         self._cache: dict[tuple[int, int, int], Probabilities] = {}
+        self._counts: dict[tuple[int, int], NDArray[np.int64]] = {}
         self._most_cached = max(64, CACHED_NUMBERS // vocab_size)
 
     def begin(self, rows: int) -> Intervals:
@@ -117,24 +123,31 @@ class NGramModel:
         begins, ends = intervals.reshape(rows, 2, self.order).astype(np.int64).transpose(1, 2, 0)
         first, last = begins[: cached + 1].T.tolist(), ends[: cached + 1].T.tolist()
         p = np.stack([self._short(b, e, cached) for b, e in zip(first, last, strict=True)])
-        for length in range(cached, self.order):
-            if length > cached:
-                p = self._refined(p, begins[length], ends[length])
-            if length + 1 in self.orders:
-                yield np.log(p)
+        done = cached
+        for order in self.orders:
+            for length, repeats in _repeats(begins[done + 1 : order], ends[done + 1 : order]):
+                here = done + 1 + length
+                p = self._refined(p, begins[here], ends[here], repeats)
+            done = order - 1
+            yield np.log(p)
 
     def _logs_of_row(self, numbers: list[int], cached: int) -> Iterator[Probabilities]:
         """The same of one row, number by number as in `_refined`, with fewer calls."""
         begins, ends = numbers[: self.order], numbers[self.order :]
         p = self._short(begins, ends, cached)
-        logs = None
-        for length in range(cached, self.order):
+        length, logs = cached + 1, None
+        for order in self.orders:
             # A context that does not occur does not occur with more before it either.
-            if length > cached and begins[length] < ends[length]:
-                p, logs = self._refined_row(p, begins[length], ends[length]), None
-            if length + 1 in self.orders:
-                logs = np.log(p) if logs is None else logs
-                yield logs[None]
+            while length < order and begins[length] < ends[length]:
+                begin, end, repeats = begins[length], ends[length], 1
+                while length + repeats < order and (
+                    begins[length + repeats] == begin and ends[length + repeats] == end
+                ):
+                    repeats += 1
+                p, logs = self._refined_row(p, begin, end, repeats), None
+                length += repeats
+            logs = np.log(p) if logs is None else logs
+            yield logs[None]
 
     def _short(self, begins: list[int], ends: list[int], longest: int) -> Probabilities:
         """One row's contexts up to a length -> the probabilities (V,) after the longest known."""
@@ -154,43 +167,104 @@ class NGramModel:
             self._cache[key] = found
         return found
 
-    def _refined_row(self, p: Probabilities, begin: int, end: int) -> Probabilities:
-        """Probabilities (V,) after a shorter context -> those after the one with this slice."""
+    def _refined_row(
+        self, p: Probabilities, begin: int, end: int, repeats: int = 1
+    ) -> Probabilities:
+        """Probabilities (V,) after a shorter context -> those after the one with this slice.
+
+        repeats: how many contexts, each a token longer than the one before, have the slice.
+        """
         size = end - begin
         if size <= COUNTED_SINGLY:
             ids = self._followers[begin:end].tolist()
-            different = len(set(ids))
-            found: Probabilities = different * p
-            for each in set(ids):
-                found[each] += ids.count(each)
+            followers = set(ids)
+            share, rest = _shares(size, len(followers), repeats)
+            found: Probabilities = share * p
+            for each in followers:
+                found[each] += ids.count(each) * rest
         else:
-            counts = np.bincount(self._followers[begin:end], minlength=self._size)
-            different = int(np.count_nonzero(counts))
-            found = counts + different * p
-        found *= 1 / (size + different)
+            counts = self._counted(begin, end)
+            share, rest = _shares(size, int(np.count_nonzero(counts)), repeats)
+            found = share * p
+            found += counts * rest
+        return found
+
+    def _counted(self, begin: int, end: int) -> NDArray[np.int64]:
+        """A slice -> how often each token is in it, (V,)."""
+        found = self._counts.get((begin, end))
+        if found is None:
+            found = np.bincount(self._followers[begin:end], minlength=self._size)
+            if end - begin >= LONG_SLICE:
+                if len(self._counts) >= self._most_cached:
+                    self._counts.clear()
+                self._counts[begin, end] = found
         return found
 
     def _refined(
-        self, p: Probabilities, begins: NDArray[np.int64], ends: NDArray[np.int64]
+        self,
+        p: Probabilities,
+        begins: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        repeats: NDArray[np.int64],
     ) -> Probabilities:
-        """Probabilities (B, V) after shorter contexts -> those after contexts with these slices."""
+        """Probabilities (B, V) after shorter contexts -> those after contexts with these slices.
+
+        repeats: (B,) as in `_refined_row`; 0 for a row that stays as it is.
+        """
         # Of intervals from a file that may be untrusted, where they may end before they begin.
         sizes = np.maximum(ends - begins, 0)
-        known = np.flatnonzero(sizes)
+        known = np.flatnonzero((sizes > 0) & (repeats > 0))
         if not len(known):
             return p
-        sizes = sizes[known]
-        # The places of all slices one after the other, with the row that each belongs to.
-        starts = np.cumsum(sizes) - sizes
-        offsets = np.arange(int(sizes.sum())) - np.repeat(starts - begins[known], sizes)
+        begins, sizes = begins[known], sizes[known]
+        long = np.flatnonzero(sizes >= LONG_SLICE)
+        listed = np.where(sizes < LONG_SLICE, sizes, 0)
+        # The places of all short slices one after the other, with the row that each belongs to.
+        starts = np.cumsum(listed) - listed
+        offsets = np.arange(int(listed.sum())) - np.repeat(starts - begins, listed)
         places = self._followers[offsets].astype(np.int64)
-        places += np.repeat(np.arange(len(known)) * self._size, sizes)
+        places += np.repeat(np.arange(len(known)) * self._size, listed)
         counts = np.bincount(places, minlength=len(known) * self._size)
         counts = counts.reshape(len(known), self._size)
-        different = np.count_nonzero(counts, axis=1)[:, None]
+        for row in long.tolist():
+            counts[row] = self._counted(int(begins[row]), int(begins[row] + sizes[row]))
+        different = np.count_nonzero(counts, axis=1)
+        numbers = zip(sizes.tolist(), different.tolist(), repeats[known].tolist(), strict=True)
+        shares = np.array([_shares(*each) for each in numbers])
         found = p.copy()
-        found[known] = (counts + different * p[known]) * (1 / (sizes[:, None] + different))
+        found[known] = shares[:, :1] * p[known] + counts * shares[:, 1:]
         return found
+
+
+def _shares(size: int, different: int, repeats: int) -> tuple[float, float]:
+    """Of a slice: what the shorter context's probabilities count, and what each follower counts.
+
+    >>> _shares(3, 1, 1), _shares(3, 1, 2)
+    ((0.25, 0.25), (0.0625, 0.3125))
+    """
+    share: float = (different / (size + different)) ** repeats
+    return share, (1 - share) / size
+
+
+def _repeats(
+    begins: NDArray[np.int64], ends: NDArray[np.int64]
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Slices of L contexts, each a token longer, (L, B) -> each length, and how often it counts.
+
+    How often, by row (B,): how many lengths from there on have its slice; 0 where the length before
+    has it too.
+
+    >>> [(length, r.tolist()) for length, r in _repeats(*np.array([[[4], [4], [5]]] * 2))]
+    [(0, [2]), (1, [0]), (2, [1])]
+    """
+    count = len(begins)
+    # Whether a length's slice is that of the length before it; the first has none before it.
+    same = np.zeros(begins.shape, np.int64)
+    same[1:] = (begins[1:] == begins[:-1]) & (ends[1:] == ends[:-1])
+    lengths = np.ones(begins.shape, np.int64)
+    for length in range(count - 2, -1, -1):
+        lengths[length] += same[length + 1] * lengths[length + 1]
+    yield from enumerate(lengths * (1 - same))
 
 
 def sorted_followers(
@@ -203,6 +277,9 @@ def sorted_followers(
     >>> sorted_followers(np.array([2, 0, 1, 0], np.uint8), 2).tolist()
     [2, 1, 0, 0]
     """
-    # The last key is the first to be sorted by.
-    keys = [np.roll(tokens, distance) for distance in range(order, 0, -1)]
-    return tokens[np.lexsort(keys)]
+    # Stable sorts from the farthest token to the nearest. np.lexsort does the same with all keys in
+    # memory at once, as many copies of the text.
+    places = np.arange(len(tokens))
+    for distance in range(order, 0, -1):
+        places = places[np.roll(tokens, distance)[places].argsort(kind="stable")]
+    return tokens[places]

@@ -39,12 +39,36 @@ def test_the_probabilities_are_those_of_counting() -> None:
     np.testing.assert_allclose(np.exp(logs).sum(-1), 1, rtol=1e-5)
 
 
-def test_a_row_does_not_depend_on_how_many_there_are() -> None:
-    model = model_of(TEXT)
+@pytest.mark.parametrize("orders", [ORDERS, (3, 20)])
+def test_a_row_does_not_depend_on_how_many_there_are(orders: tuple[int, ...]) -> None:
+    model = model_of(TEXT, orders=orders)
     intervals = read(model, TEXT[:50])
     together = model.log_probabilities(intervals)
     alone = np.concatenate([model.log_probabilities(row[None]) for row in intervals])
     assert together.tobytes() == alone.tobytes()
+
+
+def test_long_contexts_at_the_same_places_are_one_by_one_what_they_are_together() -> None:
+    # A text that returns to phrases of 40: most contexts have the places of the one before.
+    phrases = RNG.choice(6, (30, 40)).astype(np.uint8)
+    text = phrases[RNG.integers(0, 30, 200)].ravel()
+    orders = (2, 5, 9, 20)
+    model = model_of(text, orders=orders)
+    intervals = read(model, text[3_000:3_100])
+    begins, ends = intervals.reshape(100, 2, 20).astype(int).transpose(1, 2, 0)
+    assert np.mean(ends[1:] - begins[1:] == ends[:-1] - begins[:-1]) > 0.5
+    p = np.full((100, 6), 1 / 6)
+    followers = sorted_followers(text, 19)
+    logs = model.log_probabilities(intervals)
+    for length in range(20):
+        for row in range(100):
+            counts = np.bincount(followers[begins[length, row] : ends[length, row]], minlength=6)
+            different = np.count_nonzero(counts)
+            if different:
+                p[row] = (counts + different * p[row]) / (counts.sum() + different)
+        if length + 1 in orders:
+            found = logs[:, orders.index(length + 1)]
+            np.testing.assert_allclose(np.exp(found), p, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.uint32])
@@ -64,6 +88,12 @@ def test_what_never_occurred_falls_back_on_shorter_contexts() -> None:
     assert (np.exp(three) > 0).all()
 
 
+def test_followers_are_in_the_order_of_their_contexts() -> None:
+    tokens = RNG.choice(3, 400).astype(np.uint16)
+    keys = [np.roll(tokens, distance) for distance in range(9, 0, -1)]
+    assert (sorted_followers(tokens, 9) == tokens[np.lexsort(keys)]).all()
+
+
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_the_shortest_texts_have_a_model(count: int) -> None:
     model = model_of(np.zeros(count, np.uint8), vocab_size=2)
@@ -80,9 +110,15 @@ def test_intervals_of_a_forged_file_are_harmless() -> None:
 
 
 def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    intervals = read(model_of(TEXT), TEXT)
+    expected = model_of(TEXT).log_probabilities(intervals)
     monkeypatch.setattr("charrnn.inference.ngram_model.CACHED_NUMBERS", 0)
-    model, other = model_of(TEXT), model_of(TEXT)
-    intervals = read(model, TEXT)
+    # Here slices of three are long ones, whose counts are kept.
+    monkeypatch.setattr("charrnn.inference.ngram_model.LONG_SLICE", 3)
+    monkeypatch.setattr("charrnn.inference.ngram_model.COUNTED_SINGLY", 0)
+    model = model_of(TEXT)
     found = [model.log_probabilities(row[None]) for row in intervals]
-    assert len(model._cache) <= 64
-    assert (np.concatenate(found) == other.log_probabilities(intervals)).all()
+    assert 0 < len(model._cache) <= 64
+    assert 0 < len(model._counts) <= 64
+    np.testing.assert_allclose(np.concatenate(found), expected, rtol=1e-5)
+    np.testing.assert_allclose(model.log_probabilities(intervals), expected, rtol=1e-5)

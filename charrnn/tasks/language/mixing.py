@@ -4,6 +4,9 @@ The weights maximize the probability of the tuning part. It is taken out of the 
 network is not trained on it and the n-gram models do not count it. This is a concave problem of a
 few numbers, solved by Newton's method. Then the n-gram models count the tuning part too. The
 validation part decides nothing.
+
+The longest n-grams know phrases. Where a text repeats long ones, as formulas do, an order twice as
+high predicts more, and elsewhere it only copies more: the tuning part decides.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,12 +24,34 @@ from charrnn.inference.sampling import log_softmax
 from charrnn.tasks.language.corpus import Corpus
 from charrnn.tasks.language.splits import TUNING
 
-ORDERS, WEIGHTS = (4, 6, 8), (0.65, 0.0, 0.0, 0.2)
-"""Orders of the n-gram models of characters and bytes, and the weights of the network and of each
-that suit most texts, found by trials (benchmarks/trials.md)."""
 
-WORD_ORDERS, WORD_WEIGHTS = (2, 3, 5), (0.75, -0.2, 0.1, 0.25)
-"""Those of words and pieces of words."""
+@dataclass(frozen=True)
+class Choice:
+    """Orders of n-gram models, and the weights of the network and of each that suit most texts.
+
+    longer: the order that takes the place of the longest where it helps enough (LONGER_NATS).
+    Found by trials (benchmarks/trials.md).
+    """
+
+    orders: tuple[int, ...]
+    usual: tuple[float, ...]
+    longer: int
+
+
+CHARACTERS = Choice((4, 6, 10), (0.65, 0.0, 0.05, 0.12), longer=20)
+"""Of characters and bytes."""
+
+LISTS = Choice((4, 6, 10), (0.73, 0.05, 0.3, -0.1), longer=20)
+"""Of characters and bytes in documents that are short, as names and single words are."""
+
+SHORT = 30
+"""Tokens of a short document at most, on average."""
+
+WORDS = Choice((2, 3, 5), (0.75, -0.2, 0.1, 0.25), longer=8)
+"""Of words and pieces of words."""
+
+LONGER_NATS = 50.0
+"""Nats of the tuning part that a longer order must gain: far more than chance gives."""
 
 MOST_TOKENS, MOST_NUMBERS = 20_000, 2**24
 """Tokens that are read of the tuning part, fewer where the vocabulary is large."""
@@ -72,23 +97,53 @@ def seconds(tokens: int) -> float:
 def fitted(engine: Engine, corpus: Corpus) -> Fitted:
     """A network without a mixture, and its corpus with a tuning part -> the mixture."""
     tokenizer = corpus.tokenizer
-    characters = tokenizer.name in ("char", "byte")
-    orders, usual = (ORDERS, WEIGHTS) if characters else (WORD_ORDERS, WORD_WEIGHTS)
     counted = np.asarray(corpus.splits["train"].load()[:MOST_COUNTED])
+    choice = choice_for(tokenizer.name, counted, engine.config.reset_id)
     apart = np.asarray(corpus.splits[TUNING].load())
-    followers = sorted_followers(counted, max(orders) - 1)
+    orders = (*choice.orders, choice.longer)
+    followers = sorted_followers(counted, choice.longer - 1)
     ngrams = NGramModel(followers, tokenizer.vocab_size, orders, engine.config.reset_id)
     most = min(MOST_TOKENS, max(1_000, MOST_NUMBERS // (tokenizer.vocab_size * (len(orders) + 1))))
     tokens = apart[:most].astype(np.int64)
     features = np.concatenate(list(_features(engine, ngrams, tokens, tokenizer.start_id)))
-    weights = fit(features, tokens, usual)
+    orders, weights, after = best_orders(features, tokens, choice)
     # The weights are found: what they were found on is text like any other.
     counted = np.concatenate([apart, counted])[:MOST_COUNTED]
     followers = sorted_followers(counted, max(orders) - 1)
     mixture = Mixture(followers, orders, tuple(float(np.float32(each)) for each in weights))
-    plain = np.array([1.0] + [0.0] * len(orders))
-    before, after = (-_likelihood(features, tokens, w) / len(tokens) for w in (plain, weights))
-    return Fitted(mixture, before, after)
+    before = _likelihood(features[:, :1], tokens, np.ones(1))
+    return Fitted(mixture, -before / len(tokens), -after / len(tokens))
+
+
+def choice_for(tokenizer: str, tokens: NDArray[np.unsignedinteger], reset_id: int) -> Choice:
+    """A tokenizer's name, the training part and the id that begins its documents, -1 for none.
+
+    >>> choice_for("char", np.array([0, 1, 2, 0, 3, 4], np.uint8), reset_id=0) is LISTS
+    True
+    """
+    if tokenizer not in ("char", "byte"):
+        return WORDS
+    documents = np.count_nonzero(tokens == reset_id) if reset_id >= 0 else 0
+    return LISTS if documents * SHORT > len(tokens) else CHARACTERS
+
+
+def best_orders(
+    features: Features, targets: NDArray[np.int64], choice: Choice
+) -> tuple[tuple[int, ...], NDArray[np.float64], float]:
+    """Log-probabilities (T, K, V), tokens (T,) -> orders, their weights (K - 1,), log-likelihood.
+
+    features: by the network, by a model of each of the choice's orders, and by the longer one.
+    """
+    orders = choice.orders
+    weights = fit(features[:, :-1], targets, choice.usual)
+    found = _likelihood(features[:, :-1], targets, weights)
+    # The longer order instead of the longest of the others.
+    features = np.delete(features, -2, axis=1)
+    others = fit(features, targets, choice.usual)
+    other = _likelihood(features, targets, others)
+    if other - found < LONGER_NATS:
+        return orders, weights, found
+    return (*orders[:-1], choice.longer), others, other
 
 
 def _features(

@@ -23,7 +23,15 @@ from charrnn.inference.mixed_engine import MixedEngine
 from charrnn.inference.ngram_model import sorted_followers
 from charrnn.tasks.language.corpus import prepare
 from charrnn.tasks.language.language_model import LanguageModel
-from charrnn.tasks.language.mixing import WEIGHTS, fit
+from charrnn.tasks.language.mixing import (
+    CHARACTERS,
+    LISTS,
+    WORDS,
+    Choice,
+    best_orders,
+    choice_for,
+    fit,
+)
 from tests.support import forge
 from tests.support.shell import Shell, sentences
 from tests.support.tiny import TEXT, tiny_checkpoint, tiny_tokenizer
@@ -283,7 +291,45 @@ def test_a_text_that_n_grams_know_nothing_of_is_left_to_the_network() -> None:
     logits = rng.normal(size=(20_000, 4, 5)).astype(np.float32)
     logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     drawn = np.array([rng.choice(5, p=row / row.sum()) for row in np.exp(logs[:, 0])])
-    np.testing.assert_allclose(fit(logs, drawn, WEIGHTS), [1, 0, 0, 0], atol=0.05)
+    np.testing.assert_allclose(fit(logs, drawn, CHARACTERS.usual), [1, 0, 0, 0], atol=0.05)
+
+
+@pytest.mark.parametrize("gain", [False, True])
+def test_a_longer_order_takes_the_place_of_the_longest_where_it_helps(gain: bool) -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, 5, 20_000)
+    logits = rng.normal(size=(20_000, 5, 5)).astype(np.float32)
+    if gain:
+        logits[np.arange(20_000), 4, drawn] += 1
+    logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    orders, weights, likelihood = best_orders(logs, drawn, CHARACTERS)
+    assert orders == ((4, 6, CHARACTERS.longer) if gain else CHARACTERS.orders)
+    columns = [0, 1, 2, 4 if gain else 3]
+    expected = fit(logs[:, columns], drawn, CHARACTERS.usual)
+    np.testing.assert_allclose(weights, expected)
+    mixed = np.einsum("k,tkv->tv", weights, logs[:, columns])
+    chosen = mixed[np.arange(20_000), drawn] - np.log(np.exp(mixed).sum(-1))
+    np.testing.assert_allclose(likelihood, chosen.sum(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "reset_id", "expected"),
+    [
+        ("char", -1, CHARACTERS),
+        ("char", 0, LISTS),
+        ("byte", 0, LISTS),
+        ("char", 7, CHARACTERS),
+        ("word", 0, WORDS),
+        ("subword", -1, WORDS),
+    ],
+)
+def test_the_usual_weights_are_those_of_the_kind_of_text(
+    tokenizer: str, reset_id: int, expected: Choice
+) -> None:
+    # Documents of eight tokens begin with 0, one of four hundred with 7.
+    tokens = np.tile(np.array([0, 1, 2, 1, 2, 3, 3, 1], np.uint8), 50)
+    tokens[200] = 7
+    assert choice_for(tokenizer, tokens, reset_id) is expected
 
 
 def test_the_commands_know_the_mixture(run: Run, shell: Shell) -> None:
