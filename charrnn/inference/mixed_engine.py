@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 
 from charrnn.checkpoints.mixture import Mixture
 from charrnn.inference.engine import Engine, State
-from charrnn.inference.ngram_model import Intervals, NGramModel
-
-NUMBERS_AT_ONCE = 2**22
-"""Numbers of the n-gram models' probabilities that are held at once: 17 MB."""
+from charrnn.inference.ngram_model import COUNTED_NUMBERS, Intervals, NGramModel
 
 
 class NGramLogits:
@@ -27,7 +24,7 @@ class NGramLogits:
         self._ngrams = NGramModel(mixture.followers, vocab_size, mixture.orders, reset_id)
         self._weights = mixture.weights[1:]
         self.own = float(np.float32(mixture.weights[0]))
-        self._rows = max(1, NUMBERS_AT_ONCE // (vocab_size * len(self._weights)))
+        self._rows = max(1, COUNTED_NUMBERS // vocab_size)
 
     def begin(self, rows: int) -> Intervals:
         """The place in `rows` texts before their first token."""

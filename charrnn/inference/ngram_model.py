@@ -14,6 +14,7 @@ the shortest s^k and gives 1 - s^k to the counts.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ CACHED = 3
 
 CACHED_NUMBERS = 2**22
 """Probabilities that are kept at most, and as many counts: 34 MB each."""
+
+COUNTED_NUMBERS = 2**20
+"""Probabilities of one model that are computed at once, 8 MB, and several times as many counts."""
 
 LONG_SLICE = 2_000
 """Followers of a context that are counted once and kept: indentation, columns of a table."""
@@ -101,8 +105,11 @@ class NGramModel:
     def log_probabilities(self, intervals: Intervals) -> NDArray[np.float32]:
         """Intervals of B rows -> natural log-probabilities of the next token, (B, orders, V)."""
         found = np.empty((len(intervals), len(self.orders), self._size), np.float32)
-        for place, logs in enumerate(self._logs(intervals)):
-            found[:, place] = logs
+        # In blocks, because the counts of all slices of a row take several times its memory.
+        rows = max(1, COUNTED_NUMBERS // self._size)
+        for begin in range(0, len(intervals), rows):
+            for place, logs in enumerate(self._logs(intervals[begin : begin + rows])):
+                found[begin : begin + rows, place] = logs
         return found
 
     def weighted(self, intervals: Intervals, weights: Sequence[float]) -> NDArray[np.float32]:
@@ -123,12 +130,16 @@ class NGramModel:
         begins, ends = intervals.reshape(rows, 2, self.order).astype(np.int64).transpose(1, 2, 0)
         first, last = begins[: cached + 1].T.tolist(), ends[: cached + 1].T.tolist()
         p = np.stack([self._short(b, e, cached) for b, e in zip(first, last, strict=True)])
-        done = cached
-        for order in self.orders:
-            for length, repeats in _repeats(begins[done + 1 : order], ends[done + 1 : order]):
-                here = done + 1 + length
-                p = self._refined(p, begins[here], ends[here], repeats)
-            done = order - 1
+        bounds = [order - cached - 1 for order in self.orders]
+        found = _slices(begins[cached + 1 :], ends[cached + 1 :], bounds)
+        counts = self._counts_of(found.begins, found.ends)
+        sizes = found.ends - found.begins
+        shares = _shares(sizes, np.count_nonzero(counts, axis=1), found.repeats)[:, :, None]
+        for model in range(len(bounds)):
+            # A row's slices one after the other, those of different rows together.
+            for chosen in found.chosen(model):
+                of = found.rows[chosen]
+                p[of] = shares[0, chosen] * p[of] + counts[chosen] * shares[1, chosen]
             yield np.log(p)
 
     def _logs_of_row(self, numbers: list[int], cached: int) -> Iterator[Probabilities]:
@@ -178,13 +189,13 @@ class NGramModel:
         if size <= COUNTED_SINGLY:
             ids = self._followers[begin:end].tolist()
             followers = set(ids)
-            share, rest = _shares(size, len(followers), repeats)
+            share, rest = _shares_of_one(size, len(followers), repeats)
             found: Probabilities = share * p
             for each in followers:
                 found[each] += ids.count(each) * rest
         else:
             counts = self._counted(begin, end)
-            share, rest = _shares(size, int(np.count_nonzero(counts)), repeats)
+            share, rest = _shares_of_one(size, int(np.count_nonzero(counts)), repeats)
             found = share * p
             found += counts * rest
         return found
@@ -200,71 +211,95 @@ class NGramModel:
                 self._counts[begin, end] = found
         return found
 
-    def _refined(
-        self,
-        p: Probabilities,
-        begins: NDArray[np.int64],
-        ends: NDArray[np.int64],
-        repeats: NDArray[np.int64],
-    ) -> Probabilities:
-        """Probabilities (B, V) after shorter contexts -> those after contexts with these slices.
-
-        repeats: (B,) as in `_refined_row`; 0 for a row that stays as it is.
-        """
-        # Of intervals from a file that may be untrusted, where they may end before they begin.
-        sizes = np.maximum(ends - begins, 0)
-        known = np.flatnonzero((sizes > 0) & (repeats > 0))
-        if not len(known):
-            return p
-        begins, sizes = begins[known], sizes[known]
-        long = np.flatnonzero(sizes >= LONG_SLICE)
+    def _counts_of(self, begins: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+        """M slices -> how often each token is in each of them, (M, V)."""
+        sizes = ends - begins
         listed = np.where(sizes < LONG_SLICE, sizes, 0)
-        # The places of all short slices one after the other, with the row that each belongs to.
+        # The places of all short slices one after the other, with the slice that each belongs to.
         starts = np.cumsum(listed) - listed
         offsets = np.arange(int(listed.sum())) - np.repeat(starts - begins, listed)
         places = self._followers[offsets].astype(np.int64)
-        places += np.repeat(np.arange(len(known)) * self._size, listed)
-        counts = np.bincount(places, minlength=len(known) * self._size)
-        counts = counts.reshape(len(known), self._size)
-        for row in long.tolist():
-            counts[row] = self._counted(int(begins[row]), int(begins[row] + sizes[row]))
-        different = np.count_nonzero(counts, axis=1)
-        numbers = zip(sizes.tolist(), different.tolist(), repeats[known].tolist(), strict=True)
-        shares = np.array([_shares(*each) for each in numbers])
-        found = p.copy()
-        found[known] = shares[:, :1] * p[known] + counts * shares[:, 1:]
-        return found
+        places += np.repeat(np.arange(len(begins)) * self._size, listed)
+        counts = np.bincount(places, minlength=len(begins) * self._size)
+        counts = counts.reshape(len(begins), self._size)
+        for each in np.flatnonzero(sizes >= LONG_SLICE).tolist():
+            counts[each] = self._counted(int(begins[each]), int(ends[each]))
+        return counts
 
 
-def _shares(size: int, different: int, repeats: int) -> tuple[float, float]:
-    """Of a slice: what the shorter context's probabilities count, and what each follower counts.
+@dataclass(frozen=True)
+class _Slices:
+    """The M different slices of contexts of some rows, row by row, the shortest context first.
 
-    >>> _shares(3, 1, 1), _shares(3, 1, 2)
+    repeats: how many contexts, each a token longer than the one before, have the slice. models:
+    the first n-gram model that counts it. places: how many slices of its row and model come first.
+    """
+
+    rows: NDArray[np.int64]
+    begins: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    repeats: NDArray[np.int64]
+    models: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+    def chosen(self, model: int) -> Iterator[NDArray[np.int64]]:
+        """A model -> the first slice that it counts of each row, then the second and so on."""
+        own = np.flatnonzero(self.models == model)
+        places = self.places[own]
+        for place in range(int(places.max(initial=-1)) + 1):
+            yield own[places == place]
+
+
+def _slices(begins: NDArray[np.int64], ends: NDArray[np.int64], bounds: Sequence[int]) -> _Slices:
+    """Slices of L contexts, each a token longer, of B rows, (L, B) -> those that differ.
+
+    bounds: how many of the L contexts each n-gram model counts. No slice reaches across a bound.
+
+    >>> found = _slices(*np.array([[[4], [4], [5]], [[9], [9], [6]]]), bounds=[3])
+    >>> found.begins.tolist(), found.ends.tolist(), found.repeats.tolist()
+    ([4, 5], [9, 6], [2, 1])
+    """
+    # Intervals from a file that may be untrusted may end before they begin, and begin again.
+    known = np.logical_and.accumulate(begins < ends, axis=0)
+    fresh = known.copy()
+    fresh[1:] &= (begins[1:] != begins[:-1]) | (ends[1:] != ends[:-1])
+    for bound in bounds[:-1]:
+        fresh[bound : bound + 1] = known[bound : bound + 1]
+    rows, lengths = np.nonzero(fresh.T)
+    # One ends where the next of its row begins, the last where its row is not known any more.
+    is_last = np.append(rows[1:] != rows[:-1], True)[: len(rows)]
+    following = np.where(is_last, known.sum(0)[rows], np.append(lengths[1:], 0)[: len(rows)])
+    models = np.searchsorted(bounds, lengths, side="right")
+    groups = rows * len(bounds) + models
+    places = np.arange(len(rows)) - np.searchsorted(groups, groups)
+    found = (begins[lengths, rows], ends[lengths, rows], following - lengths)
+    return _Slices(rows, *found, models, places)
+
+
+def _shares(
+    sizes: NDArray[np.int64], different: NDArray[np.int64], repeats: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Of M slices: what the shorter contexts' probabilities count, and each follower, (2, M)."""
+    base = different / (sizes + different)
+    share = np.ones(len(base))
+    # The powers by squaring, the same operations as for one: equal to the last bit.
+    for bit in range(int(repeats.max(initial=0)).bit_length()):
+        share = np.where(repeats >> bit & 1, share * base, share)
+        base = base * base
+    return np.stack([share, (1 - share) / sizes])
+
+
+def _shares_of_one(size: int, different: int, repeats: int) -> tuple[float, float]:
+    """The same of one slice.
+
+    >>> _shares_of_one(3, 1, 1), _shares_of_one(3, 1, 2)
     ((0.25, 0.25), (0.0625, 0.3125))
     """
-    share: float = (different / (size + different)) ** repeats
+    base, share = different / (size + different), 1.0
+    while repeats:
+        share = share * base if repeats & 1 else share
+        base, repeats = base * base, repeats >> 1
     return share, (1 - share) / size
-
-
-def _repeats(
-    begins: NDArray[np.int64], ends: NDArray[np.int64]
-) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Slices of L contexts, each a token longer, (L, B) -> each length, and how often it counts.
-
-    How often, by row (B,): how many lengths from there on have its slice; 0 where the length before
-    has it too.
-
-    >>> [(length, r.tolist()) for length, r in _repeats(*np.array([[[4], [4], [5]]] * 2))]
-    [(0, [2]), (1, [0]), (2, [1])]
-    """
-    count = len(begins)
-    # Whether a length's slice is that of the length before it; the first has none before it.
-    same = np.zeros(begins.shape, np.int64)
-    same[1:] = (begins[1:] == begins[:-1]) & (ends[1:] == ends[:-1])
-    lengths = np.ones(begins.shape, np.int64)
-    for length in range(count - 2, -1, -1):
-        lengths[length] += same[length + 1] * lengths[length + 1]
-    yield from enumerate(lengths * (1 - same))
 
 
 def sorted_followers(

@@ -53,12 +53,12 @@ WORDS = Choice((2, 3, 5), (0.75, -0.2, 0.1, 0.25), longer=8)
 LONGER_NATS = 50.0
 """Nats of the tuning part that a longer order must gain: far more than chance gives."""
 
-MOST_TOKENS, MOST_NUMBERS = 20_000, 2**24
+MOST_TOKENS, LEAST_TOKENS, MOST_NUMBERS = 20_000, 800, 2**24
 """Tokens that are read of the tuning part, fewer where the vocabulary is large."""
 
 BLOCK = 256
 
-SECONDS, SECONDS_PER_TOKEN = 0.5, 1e-4
+SECONDS, SECONDS_PER_TOKEN = 0.5, 2.5e-4
 """What fitting takes on a slow machine, mostly to read the tuning part by a large model."""
 
 PRIOR = 100.0
@@ -103,7 +103,9 @@ def fitted(engine: Engine, corpus: Corpus) -> Fitted:
     orders = (*choice.orders, choice.longer)
     followers = sorted_followers(counted, choice.longer - 1)
     ngrams = NGramModel(followers, tokenizer.vocab_size, orders, engine.config.reset_id)
-    most = min(MOST_TOKENS, max(1_000, MOST_NUMBERS // (tokenizer.vocab_size * (len(orders) + 1))))
+    most = min(
+        MOST_TOKENS, max(LEAST_TOKENS, MOST_NUMBERS // (tokenizer.vocab_size * (len(orders) + 1)))
+    )
     tokens = apart[:most].astype(np.int64)
     features = np.concatenate(list(_features(engine, ngrams, tokens, tokenizer.start_id)))
     orders, weights, after = best_orders(features, tokens, choice)
@@ -133,14 +135,15 @@ def best_orders(
     """Log-probabilities (T, K, V), tokens (T,) -> orders, their weights (K - 1,), log-likelihood.
 
     features: by the network, by a model of each of the choice's orders, and by the longer one.
+    They are overwritten.
     """
     orders = choice.orders
     weights = fit(features[:, :-1], targets, choice.usual)
     found = _likelihood(features[:, :-1], targets, weights)
-    # The longer order instead of the longest of the others.
-    features = np.delete(features, -2, axis=1)
-    others = fit(features, targets, choice.usual)
-    other = _likelihood(features, targets, others)
+    # The longer order in the place of the longest of the others, without a copy of the rest.
+    features[:, -2] = features[:, -1]
+    others = fit(features[:, :-1], targets, choice.usual)
+    other = _likelihood(features[:, :-1], targets, others)
     if other - found < LONGER_NATS:
         return orders, weights, found
     return (*orders[:-1], choice.longer), others, other

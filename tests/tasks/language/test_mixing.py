@@ -302,7 +302,7 @@ def test_a_longer_order_takes_the_place_of_the_longest_where_it_helps(gain: bool
     if gain:
         logits[np.arange(20_000), 4, drawn] += 1
     logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    orders, weights, likelihood = best_orders(logs, drawn, CHARACTERS)
+    orders, weights, likelihood = best_orders(logs.copy(), drawn, CHARACTERS)
     assert orders == ((4, 6, CHARACTERS.longer) if gain else CHARACTERS.orders)
     columns = [0, 1, 2, 4 if gain else 3]
     expected = fit(logs[:, columns], drawn, CHARACTERS.usual)
