@@ -94,11 +94,14 @@ def seconds(tokens: int) -> float:
 
 
 @activity("fitting the n-gram models")
-def fitted(engine: Engine, corpus: Corpus) -> Fitted:
-    """A network without a mixture, and its corpus with a tuning part -> the mixture."""
+def fitted(engine: Engine, corpus: Corpus, choice: Choice | None = None) -> Fitted:
+    """A network without a mixture, and its corpus with a tuning part -> the mixture.
+
+    choice: instead of that for the kind of text.
+    """
     tokenizer = corpus.tokenizer
     counted = np.asarray(corpus.splits["train"].load()[:MOST_COUNTED])
-    choice = choice_for(tokenizer.name, counted, engine.config.reset_id)
+    choice = choice or choice_for(tokenizer.name, counted, engine.config.reset_id)
     apart = np.asarray(corpus.splits[TUNING].load())
     orders = (*choice.orders, choice.longer)
     followers = sorted_followers(counted, choice.longer - 1)
