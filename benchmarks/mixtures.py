@@ -75,6 +75,8 @@ def measure(folder: Path, orders: list[int], tokens: int, characters: int) -> No
     train = np.asarray(corpus.splits["train"].load())
     usual = choice_for(corpus.tokenizer.name, train, checkpoint.config.reset_id)
     for order in orders:
+        if order <= usual.orders[-2]:
+            raise SystemExit(f"the order {order} is not higher than {usual.orders[-2]}")
         choice = replace(usual, orders=(*usual.orders[:-1], order), longer=order)
         mixture = fitted(engine, corpus, choice).mixture
         value = loss(MixedEngine(engine, mixture), corpus, tokens)
@@ -90,7 +92,8 @@ def main() -> None:
     """Measure each run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--orders", nargs="+", type=int, default=[8, 10, 20])
+    least = "each higher than the other orders, 6 of characters and 3 of words"
+    parser.add_argument("--orders", nargs="+", type=int, default=[8, 10, 20], help=least)
     parser.add_argument("--tokens", type=int, default=20_000)
     parser.add_argument("--characters", type=int, default=30_000)
     given = parser.parse_args()

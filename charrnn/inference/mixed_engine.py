@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from charrnn.checkpoints.mixture import Mixture
 from charrnn.inference.engine import Engine, State
-from charrnn.inference.ngram_model import COUNTED_NUMBERS, Intervals, NGramModel
+from charrnn.inference.ngram_model import Intervals, NGramModel
 
 
 class NGramLogits:
@@ -24,7 +24,6 @@ class NGramLogits:
         self._ngrams = NGramModel(mixture.followers, vocab_size, mixture.orders, reset_id)
         self._weights = mixture.weights[1:]
         self.own = float(np.float32(mixture.weights[0]))
-        self._rows = max(1, COUNTED_NUMBERS // vocab_size)
 
     def begin(self, rows: int) -> Intervals:
         """The place in `rows` texts before their first token."""
@@ -43,11 +42,7 @@ class NGramLogits:
     ) -> tuple[NDArray[np.float32], Intervals]:
         """(T, B) tokens -> (T, B, V) and the place after the last of them."""
         places, intervals = self._ngrams.read(ids, intervals)
-        parts = [
-            self.logits(places[begin : begin + self._rows])
-            for begin in range(0, len(places), self._rows)
-        ]
-        return np.concatenate(parts).reshape(*ids.shape, -1), intervals
+        return self.logits(places).reshape(*ids.shape, -1), intervals
 
 
 class MixedEngine(Engine):

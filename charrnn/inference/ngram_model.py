@@ -32,7 +32,7 @@ CACHED_NUMBERS = 2**22
 """Probabilities that are kept at most, and as many counts: 34 MB each."""
 
 COUNTED_NUMBERS = 2**20
-"""Probabilities of one model that are computed at once, 8 MB, and several times as many counts."""
+"""Counts of one length of context, or followers to be counted, that are in memory at once: 8 MB."""
 
 LONG_SLICE = 2_000
 """Followers of a context that are counted once and kept: indentation, columns of a table."""
@@ -45,9 +45,10 @@ LONGEST = 2**24
 
 
 class NGramModel:
-    """The n-grams of a text, of several orders; `followers` (N,) is what `sorted_followers` made.
+    """The n-grams of a text; `followers` (N,) is what `sorted_followers` made.
 
-    reset_id: the id that begins a document, before which nothing counts; -1 for none.
+    orders: those of the models, the lowest first. reset_id: the id that begins a document, before
+    which nothing counts; -1 for none.
 
     >>> model = NGramModel(sorted_followers(np.array([0, 1] * 4, np.uint8), 2), 2, (1, 2))
     >>> after_0 = model.step(np.array([0]), model.begin(1))
@@ -62,6 +63,7 @@ class NGramModel:
         orders: Sequence[int],
         reset_id: int = -1,
     ) -> None:
+        assert list(orders) == sorted(orders)
         self._followers, self._size, self._reset_id = followers, vocab_size, reset_id
         self.orders, self.order = tuple(orders), max(orders)
         # The places of each id, id by id: a bisection counts an id before any place.
@@ -105,20 +107,26 @@ class NGramModel:
     def log_probabilities(self, intervals: Intervals) -> NDArray[np.float32]:
         """Intervals of B rows -> natural log-probabilities of the next token, (B, orders, V)."""
         found = np.empty((len(intervals), len(self.orders), self._size), np.float32)
-        # In blocks, because the counts of all slices of a row take several times its memory.
-        rows = max(1, COUNTED_NUMBERS // self._size)
-        for begin in range(0, len(intervals), rows):
-            for place, logs in enumerate(self._logs(intervals[begin : begin + rows])):
-                found[begin : begin + rows, place] = logs
+        for block in self._blocks(len(intervals)):
+            for place, logs in enumerate(self._logs(intervals[block])):
+                found[block, place] = logs
         return found
 
     def weighted(self, intervals: Intervals, weights: Sequence[float]) -> NDArray[np.float32]:
         """The sum over all orders of weight times log-probability, (B, V)."""
-        found: Any = 0.0
-        for weight, logs in zip(weights, self._logs(intervals), strict=True):
-            found = found + weight * logs
-        result: NDArray[np.float32] = found.astype(np.float32)
-        return result
+        found = np.empty((len(intervals), self._size), np.float32)
+        for block in self._blocks(len(intervals)):
+            total: Any = 0.0
+            for weight, logs in zip(weights, self._logs(intervals[block]), strict=True):
+                total = total + weight * logs
+            found[block] = total
+        return found
+
+    def _blocks(self, rows: int) -> Iterator[slice]:
+        """Rows that are computed at once, because each needs several times its result's memory."""
+        most = max(1, COUNTED_NUMBERS // max(self._size, LONG_SLICE))
+        for begin in range(0, rows, most):
+            yield slice(begin, begin + most)
 
     def _logs(self, intervals: Intervals) -> Iterator[Probabilities]:
         """The log-probabilities (B, V) of each order in turn."""
@@ -143,7 +151,7 @@ class NGramModel:
             yield np.log(p)
 
     def _logs_of_row(self, numbers: list[int], cached: int) -> Iterator[Probabilities]:
-        """The same of one row, number by number as in `_refined`, with fewer calls."""
+        """The same of one row with fewer calls, by the same operations: equal to the last bit."""
         begins, ends = numbers[: self.order], numbers[self.order :]
         p = self._short(begins, ends, cached)
         length, logs = cached + 1, None

@@ -28,6 +28,7 @@ from charrnn.training import beginning, events, trainer
 from charrnn.training.changes import Changes
 from charrnn.training.distributed import Group, joined
 from charrnn.training.events import Event, Planned, Revised
+from charrnn.training.planner.budget import completing_seconds
 from charrnn.training.planner.plan import Plan, make_plan
 from charrnn.training.planner.restart import More, restarted
 from charrnn.training.recognition import other_task
@@ -185,6 +186,13 @@ def _complete(session: Session, hooks: Hooks) -> None:
                 hooks.on_note(found[1])
 
 
+def _until(task: Task, dataset: Dataset, began: float, minutes: float | None) -> float | None:
+    """The second of `time.perf_counter` when the last step has to be done; None without minutes."""
+    if not minutes:
+        return None
+    return began + 60 * minutes - completing_seconds(task, dataset, minutes)
+
+
 @contextlib.contextmanager
 def _new_session(
     request: Request,
@@ -215,8 +223,7 @@ def _new_session(
                     hooks.on_note(f"this run is called {run.name}")
                 for text in (*idle_options(request, plan), *other_task(task.name, request.data)):
                     hooks.on_note(text)
-            rest = task.completing_seconds(dataset)
-            until = began + 60 * budget.minutes - rest if budget.minutes else None
+            until = _until(task, dataset, began, budget.minutes)
 
             # From the same beginning, so that the new plan is for the time that is left.
             replan = functools.partial(_plan, request, task, dataset, group, began, origin)
@@ -282,8 +289,7 @@ def _resumed_session(
         until = None
         if isinstance(new, More):
             plan = _more(plan, start.info.step, new, run, dataset, group, began)
-            rest = task.completing_seconds(dataset)
-            until = began + 60 * new.minutes - rest if new.minutes else None
+            until = _until(task, dataset, began, new.minutes)
         elif new is not None:
             note = hooks.on_note if group.is_main else lambda text: None
             plan = new.apply(plan, start.info.step, description, note)

@@ -39,13 +39,25 @@ def test_the_probabilities_are_those_of_counting() -> None:
     np.testing.assert_allclose(np.exp(logs).sum(-1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("orders", [ORDERS, (3, 20)])
+@pytest.mark.parametrize("orders", [ORDERS, (3, 20), (1,), (1, 2), (4,)])
 def test_a_row_does_not_depend_on_how_many_there_are(orders: tuple[int, ...]) -> None:
     model = model_of(TEXT, orders=orders)
     intervals = read(model, TEXT[:50])
     together = model.log_probabilities(intervals)
     alone = np.concatenate([model.log_probabilities(row[None]) for row in intervals])
     assert together.tobytes() == alone.tobytes()
+    weights = [0.3] * len(orders)
+    one = model.weighted(intervals[:1], weights)
+    assert (model.weighted(intervals, weights)[:1] == one).all()
+
+
+def test_rows_are_computed_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of(TEXT)
+    intervals = read(model, TEXT[:50])
+    expected = model.log_probabilities(intervals), model.weighted(intervals, [0.2, 0.3, 0.4])
+    monkeypatch.setattr("charrnn.inference.ngram_model.COUNTED_NUMBERS", 7 * 2_000)
+    assert (model.log_probabilities(intervals) == expected[0]).all()
+    assert (model.weighted(intervals, [0.2, 0.3, 0.4]) == expected[1]).all()
 
 
 def test_long_contexts_at_the_same_places_are_one_by_one_what_they_are_together() -> None:
@@ -104,9 +116,12 @@ def test_the_shortest_texts_have_a_model(count: int) -> None:
 def test_intervals_of_a_forged_file_are_harmless() -> None:
     model = model_of(TEXT)
     forged = np.array([[9e9, -5, 3, 2.5, 1, 0, 1, 2, -7e8, 0, 0, 0]], np.float32)
+    found = []
     for rows in (1, 20):
         intervals = model.step(np.zeros(rows, int), np.repeat(forged, rows, 0))
-        assert np.isfinite(model.log_probabilities(intervals)).all()
+        found.append(model.log_probabilities(intervals))
+        assert np.isfinite(found[-1]).all()
+    assert (found[0] == found[1]).all()
 
 
 def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,5 +135,5 @@ def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [model.log_probabilities(row[None]) for row in intervals]
     assert 0 < len(model._cache) <= 64
     assert 0 < len(model._counts) <= 64
-    np.testing.assert_allclose(np.concatenate(found), expected, rtol=1e-5)
-    np.testing.assert_allclose(model.log_probabilities(intervals), expected, rtol=1e-5)
+    assert (np.concatenate(found) == expected).all()
+    assert (model.log_probabilities(intervals) == expected).all()

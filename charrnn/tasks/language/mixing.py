@@ -5,8 +5,8 @@ network is not trained on it and the n-gram models do not count it. This is a co
 few numbers, solved by Newton's method. Then the n-gram models count the tuning part too. The
 validation part decides nothing.
 
-The longest n-grams know phrases. Where a text repeats long ones, as formulas do, an order twice as
-high predicts more, and elsewhere it only copies more: the tuning part decides.
+The longest n-grams know phrases. Where a text repeats long ones, a higher order predicts more, and
+elsewhere it mostly copies more: the tuning part decides.
 """
 
 from collections.abc import Iterator, Sequence
@@ -58,8 +58,9 @@ MOST_TOKENS, LEAST_TOKENS, MOST_NUMBERS = 20_000, 800, 2**24
 
 BLOCK = 256
 
-SECONDS, SECONDS_PER_TOKEN = 0.5, 2.5e-4
-"""What fitting takes on a slow machine, mostly to read the tuning part by a large model."""
+SECONDS, SECONDS_PER_TOKEN, SECONDS_PER_COUNTED = 0.5, 2.5e-4, 2e-6
+"""What fitting takes on a slow machine: to read the tuning part by a large model, and to sort the
+text twice."""
 
 PRIOR = 100.0
 """Nats that a weight pays for being 1 away from what suits most texts: a text of 70,000 characters
@@ -88,9 +89,12 @@ class Fitted:
         )
 
 
-def seconds(tokens: int) -> float:
-    """Tokens of a tuning part -> about how long fitting takes."""
-    return SECONDS + SECONDS_PER_TOKEN * min(tokens, MOST_TOKENS) if tokens else 0.0
+def seconds(tuning: int, training: int) -> float:
+    """Tokens of the tuning part and of the training part -> about how long fitting takes."""
+    if not tuning:
+        return 0.0
+    reading = SECONDS_PER_TOKEN * min(tuning, MOST_TOKENS)
+    return SECONDS + reading + SECONDS_PER_COUNTED * min(training, MOST_COUNTED)
 
 
 @activity("fitting the n-gram models")

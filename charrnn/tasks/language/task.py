@@ -127,7 +127,7 @@ class LanguageTask(Task):
 
     def completing_seconds(self, dataset: Dataset) -> float:
         """A few seconds for the n-gram models."""
-        return mixing.seconds(dataset.size(TUNING))
+        return mixing.seconds(dataset.size(TUNING), dataset.size("train"))
 
     def completed(self, checkpoint: Checkpoint, dataset: Dataset) -> tuple[Checkpoint, str] | None:
         """Mixed with n-gram models, where a tuning part was kept apart for their weights."""

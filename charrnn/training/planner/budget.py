@@ -36,3 +36,11 @@ def minutes(task: Task, dataset: Dataset, budget: Budget) -> float:
         return task.rules.minutes(dataset)
     length = sum(map(dataset.length, ("train", "valid", "test")))
     return budget.minutes or heuristics.default_minutes(length)
+
+
+def completing_seconds(task: Task, dataset: Dataset, minutes: float) -> float:
+    """How much of a training's time is left for what is fitted last: what it takes, at most half.
+
+    Half a minute with the n-grams of a very long text ends late, rather than after one step.
+    """
+    return min(task.completing_seconds(dataset), 60 * minutes / 2)

@@ -13,7 +13,7 @@ from charrnn.tasks.base import Dataset, Task
 from charrnn.training.distributed import Group
 from charrnn.training.planner import finetuning, heuristics
 from charrnn.training.planner.batch_shape import batch_shape, read_in_larger_steps, tokens_read
-from charrnn.training.planner.budget import Budget, minutes
+from charrnn.training.planner.budget import Budget, completing_seconds, minutes
 from charrnn.training.planner.finetuning import Advice
 from charrnn.training.planner.presets import Preset
 from charrnn.training.planner.threads import choices
@@ -90,7 +90,7 @@ class Problem:
         spent = time.perf_counter() - self.began
         # Clocks differ, and ranks whose plans differ by a step would wait for each other for ever.
         shared = self.group.broadcast(repr(spent) if self.group.is_main else "")
-        ending = ENDING_SECONDS + self.task.completing_seconds(self.dataset)
+        ending = ENDING_SECONDS + completing_seconds(self.task, self.dataset, self.minutes)
         return max(0.0, self.minutes * 60 - ending - float(shared))
 
     def at_speed(self, speed: float, optimizer: str | None = None) -> "Problem":

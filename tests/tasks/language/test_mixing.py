@@ -31,6 +31,7 @@ from charrnn.tasks.language.mixing import (
     best_orders,
     choice_for,
     fit,
+    seconds,
 )
 from tests.support import forge
 from tests.support.shell import Shell, sentences
@@ -330,6 +331,13 @@ def test_the_usual_weights_are_those_of_the_kind_of_text(
     tokens = np.tile(np.array([0, 1, 2, 1, 2, 3, 3, 1], np.uint8), 50)
     tokens[200] = 7
     assert choice_for(tokenizer, tokens, reset_id) is expected
+
+
+def test_the_time_for_fitting_grows_with_what_is_read_and_sorted() -> None:
+    assert seconds(0, 10**6) == 0
+    assert 0 < seconds(500, 10**5) < seconds(20_000, 10**5) < seconds(20_000, 10**7)
+    # No more is read or counted than these.
+    assert seconds(10**6, 10**9) == seconds(10**5, 2**24)
 
 
 def test_the_commands_know_the_mixture(run: Run, shell: Shell) -> None:
