@@ -18,15 +18,13 @@ import numpy as np
 import charrnn
 from charrnn.checkpoints.checkpoint import Checkpoint
 from charrnn.data.suffix_array import SuffixArray
+from charrnn.evaluation.scores import score_tokens
 from charrnn.inference.engine import Engine
 from charrnn.inference.mixed_engine import MixedEngine
-from charrnn.inference.sampling import log_softmax
 from charrnn.tasks.language.corpus import Corpus
 from charrnn.tasks.language.language_model import LanguageModel
 from charrnn.tasks.language.mixing import choice_for, fitted
 from charrnn.tasks.language.originality import copied_fraction, open_index
-
-BLOCK = 1024
 
 SHORTEST = 20
 """Characters in a row that count as a copy."""
@@ -36,14 +34,9 @@ TEMPERATURE = 0.8
 
 def loss(engine: Engine, corpus: Corpus, tokens: int) -> float:
     """Nats per token of the beginning of the validation part."""
-    targets = np.asarray(corpus.splits["valid"].load()[:tokens]).astype(np.int64)
-    inputs = np.concatenate([[corpus.tokenizer.start_id], targets[:-1]])
-    state, total = engine.zero_state(1), 0.0
-    for begin in range(0, len(targets), BLOCK):
-        logits, state = engine.read(inputs[begin : begin + BLOCK, None], state)
-        wanted = targets[begin : begin + BLOCK]
-        total -= float(log_softmax(logits[:, 0])[np.arange(len(wanted)), wanted].sum())
-    return total / len(targets)
+    part = corpus.splits["valid"].load()[:tokens]
+    pricing, start_id = corpus.pricing("valid"), corpus.tokenizer.start_id
+    return score_tokens(engine, part, len(part), start_id, pricing).loss
 
 
 def copied(text: str, index: SuffixArray) -> str:

@@ -40,9 +40,6 @@ LONG_SLICE = 2_000
 COUNTED_SINGLY = 12
 """Up to so many followers are counted one by one, which takes fewer calls."""
 
-LONGEST = 2**24
-"""Tokens of a text at most: the largest whole numbers that float32 counts without a gap."""
-
 
 class NGramModel:
     """The n-grams of a text; `followers` (N,) is what `sorted_followers` made.

@@ -43,7 +43,7 @@ PROBABILITIES = """
 TEXTS. Every text begins anew with a state of zeros and the id `start_id`, which is no part of the
 text: what is read is start_id, then the ids of the text. Where `end_id` is not null, documents end
 with it: sampling stops there, and it is not shown. Where `reset_id` is not null, the state is set
-to zeros before each token of that id is read, wherever it stands.
+to zeros before each token of that id is read, wherever it occurs.
 
 SAMPLING. Logits are unscaled: the softmax over them, divided by the temperature, is what a token is
 drawn from. The ids of `never_sampled` are left out first. Greedy: the id of the largest logit of
@@ -77,7 +77,7 @@ one newline, which is `end_id`.
 FILES. Each file is a document, without the newlines at its beginning and end; U+FDD0 ends it.
 """,
     "blank": """
-FILES. What stands between blank lines is a document; U+FDD0 ends it, and there is no newline before
+FILES. The text between blank lines is a document; U+FDD0 ends it, and there is no newline before
 that and none after it.
 """,
     "chat": """

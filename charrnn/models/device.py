@@ -102,8 +102,8 @@ def available_threads() -> int:
 def faster_threads(work: Callable[[], object], most: int) -> int:
     """A short piece of work -> `most` threads, or 1 if that is much faster as the machine is now.
 
-    Beside other busy processes threads wait, spinning, for partners that are not running. Only a
-    large difference counts, because the last bits of a figure depend on the number.
+    While other processes are busy, threads wait, spinning, for partners that are not running. Only
+    a large difference counts, because the last bits of a figure depend on the number.
     """
     seconds = {most: 0.0, 1: 0.0}
     for threads in (most, 1) * 2 if most > 1 else ():

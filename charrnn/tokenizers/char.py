@@ -24,7 +24,7 @@ MOST_CHARACTERS = 8_000
 
 HOW_TO_ENCODE = """
 TEXT TO IDS. Id 16 + i is the i-th character of `characters` in charrnn.tokenizer. Any other
-character is spelled: each byte of its UTF-8 is two ids, its high half (0 to 15) and its low half.
+character is encoded by its UTF-8, each byte as two ids: its high half (0 to 15) and its low half.
 In `bytes` these 16 ids have one digit each, of which two in a row are a byte; a first one that no
 second one follows is the byte ff.
 """
